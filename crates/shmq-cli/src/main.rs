@@ -1,0 +1,2 @@
+//! The shmq command.
+fn main() {}

@@ -1,0 +1,168 @@
+//! Sleeping and waking.
+//!
+//! **Tickets and bells.** Each end owns a *bell* and a *ticket*. A sleeper reads the peer's bell, announces a new
+//! ticket, fences, looks at the ring once more, and sleeps while the peer's bell has the value it read. A waker
+//! publishes, fences, and when it sees a ticket it has not served, *changes* its own bell and wakes. One word for both
+//! would lose wakes: the announcement would overwrite the very change that the sleeper must see.
+//!
+//! **Asymmetric fences.** Both sides store, then load what the other stores, so both need a full fence. The waker's
+//! would cost more than the rest of a send. So each process registers with `membarrier`, once; a registered end does
+//! without its fence, and the sleeper, who has time, has the kernel run one on every registered process's behalf.
+//! Nothing is negotiated: an end fences if and only if it is itself not registered, and a sleeper always asks.
+//! Source: membarrier(2), MEMBARRIER_CMD_GLOBAL_EXPEDITED.
+
+use crate::layout::{Counter, Role, RoleWords};
+use crate::memory::{Map, Memory, Window, at};
+use rustix::thread::{MembarrierCommand, membarrier};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Longest sleep where the kernel cannot fence on the peer's behalf.
+const SHORT_SLICE: Duration = Duration::from_millis(1);
+
+/// Memory that can put a thread to sleep on a word: the mapping, or a model of it.
+pub trait Park: Memory {
+    /// Sleeps while the low half of the word at `at` is `seen`, at most `timeout`.
+    ///
+    /// # Safety
+    /// As for [`Memory::load`].
+    unsafe fn park(&self, at: usize, seen: u32, timeout: Duration);
+
+    /// Wakes whoever sleeps on the word at `at`.
+    ///
+    /// # Safety
+    /// As for [`Memory::load`].
+    unsafe fn unpark(&self, at: usize);
+
+    /// A full fence here and in every registered process; `false` if that cannot be had.
+    fn fence_everywhere(&self) -> bool;
+
+    /// Whether others' `fence_everywhere` covers this process.
+    fn is_registered(&self) -> bool;
+}
+
+/// One futex call on a word of a mapping. Not the wrapper of `rustix`, which wants a reference into the mapping.
+unsafe fn futex(map: &Map, at: usize, operation: libc::c_int, value: u32, timeout: *const libc::timespec) {
+    debug_assert!(at + 8 <= map.len());
+    // The low half of a little-endian word is at its address.
+    // SAFETY: the caller's: the address is inside the mapping; the kernel tolerates anything there. Shared, not
+    // PRIVATE: the two ends are two processes. Errors (EAGAIN, EINTR, ETIMEDOUT) all mean: look again.
+    unsafe { libc::syscall(libc::SYS_futex, map.base().add(at), operation, value, timeout, 0, 0) };
+}
+
+// SAFETY (for the trait's contract): `park` may return early for any reason.
+impl Park for Map {
+    unsafe fn park(&self, at: usize, seen: u32, timeout: Duration) {
+        let timeout = libc::timespec {
+            tv_sec: timeout.as_secs().min(i64::MAX as u64) as libc::time_t,
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        // SAFETY: the caller's.
+        unsafe { futex(self, at, libc::FUTEX_WAIT, seen, &timeout) }
+    }
+
+    unsafe fn unpark(&self, at: usize) {
+        // SAFETY: the caller's.
+        unsafe { futex(self, at, libc::FUTEX_WAKE, i32::MAX as u32, std::ptr::null()) }
+    }
+
+    fn fence_everywhere(&self) -> bool {
+        membarrier(MembarrierCommand::GlobalExpedited).is_ok()
+    }
+
+    fn is_registered(&self) -> bool {
+        static REGISTERED: OnceLock<bool> = OnceLock::new();
+        *REGISTERED.get_or_init(|| membarrier(MembarrierCommand::RegisterGlobalExpedited).is_ok())
+    }
+}
+
+/// Wakes whoever sleeps on a role's bell, through a mapping that may be read-only.
+pub(crate) fn wake_through(map: &Map, page: usize, words: &RoleWords) {
+    if page + words.bell.offset() + 8 <= map.len() {
+        // SAFETY: just checked.
+        unsafe { map.unpark(page + words.bell.offset()) };
+    }
+}
+
+/// The bell and ticket words, seen from one end.
+#[derive(Debug)]
+pub struct Signals<M> {
+    window: Window<M>,
+    role: Role,
+    /// Whether others' fences cover this process.
+    registered: bool,
+    /// The peer's ticket that was last served.
+    served: u64,
+}
+
+impl<M: Park> Signals<M> {
+    /// For the end that holds `role`.
+    pub fn new(window: Window<M>, role: Role) -> Self {
+        let registered = window.memory().is_registered();
+        let served = window.load(role.peer().words().ticket, at::CHECK_TICKET);
+        Self { window, role, registered, served }
+    }
+
+    /// To call after publishing: wakes the peer if it sleeps. Free of system calls and fences if it does not.
+    #[inline(always)]
+    pub fn published(&mut self) {
+        if self.registered {
+            // The sleeper's fence reaches us; only the compiler must keep the order.
+            self.window.fence(at::COMMIT_LOG);
+        } else {
+            self.window.fence(at::WAKE_FENCE);
+        }
+        let ticket = self.window.load(self.role.peer().words().ticket, at::CHECK_TICKET);
+        if ticket != self.served {
+            self.serve(ticket);
+        }
+    }
+
+    #[cold]
+    fn serve(&mut self, ticket: u64) {
+        self.served = ticket;
+        self.ring();
+    }
+
+    /// Changes the bell and wakes.
+    #[cold]
+    pub fn ring(&mut self) {
+        self.change_bell();
+        let at = self.window.parts().page(self.role) + self.role.words().bell.offset();
+        // SAFETY: a word of a page of the window.
+        unsafe { self.window.memory().unpark(at) };
+        self.count(Counter::Wakes);
+    }
+
+    /// Changes the bell, so that a sleeper about to sleep does not.
+    pub fn change_bell(&mut self) {
+        let bell = self.role.words().bell;
+        let next = self.window.load(bell, at::COUNT_LOAD).wrapping_add(1);
+        self.window.store(bell, next, at::RING_BELL);
+    }
+
+    /// Sleeps once, unless `ready` says there is something to do after all.
+    pub fn sleep<T>(&mut self, timeout: Duration, ready: impl FnOnce() -> Option<T>) -> Option<T> {
+        let bell = self.role.peer().words().bell;
+        let seen = self.window.load(bell, at::READ_BELL);
+        let ticket = self.role.words().ticket;
+        let next = self.window.load(ticket, at::COUNT_LOAD).wrapping_add(1);
+        self.window.store(ticket, next, at::ANNOUNCE);
+        self.window.fence(at::SLEEP_FENCE);
+        let covered = self.window.memory().fence_everywhere();
+        if let Some(found) = ready() {
+            return Some(found);
+        }
+        self.count(Counter::Sleeps);
+        let timeout = if covered { timeout } else { timeout.min(SHORT_SLICE) };
+        let at = self.window.parts().page(self.role.peer()) + bell.offset();
+        // SAFETY: a word of a page of the window.
+        unsafe { self.window.memory().park(at, seen as u32, timeout) };
+        None
+    }
+
+    fn count(&self, which: Counter) {
+        let word = self.role.words().counter(which);
+        self.window.store(word, self.window.load(word, at::COUNT_LOAD).wrapping_add(1), at::COUNT);
+    }
+}

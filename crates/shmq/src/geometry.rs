@@ -1,0 +1,313 @@
+//! The limits of a queue: from the user's options to the geometry page, and back from a page that proves nothing.
+
+use crate::error::{CreateError, OpenError};
+use crate::layout::{
+    CHECKSUM_AT, Header, Kind, MAGIC, MAX_CAPACITY, MAX_MESSAGE, MIN_CAPACITY, PAGE, Parts, TAG, VERSION,
+};
+use crate::ring::word;
+use bytemuck::Zeroable;
+use std::mem::size_of;
+
+/// The three limits of a queue, fixed at creation.
+///
+/// Any message within them can eventually be sent; one over them is refused at once and for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest message in bytes.
+    pub max_message: u64,
+    /// Most pending messages; `None`: as many as the ring holds.
+    pub max_messages: Option<u64>,
+    /// Ring size in bytes. A message takes its length rounded up to 8, and 8 more.
+    pub capacity: u64,
+}
+
+/// How a new queue is to be.
+///
+/// The defaults suit most: a 1 MiB ring, messages up to 64 KiB, as many as fit, only for the owner, memory
+/// touched at creation.
+///
+/// ```
+/// let options = shmq::Options::new().max_message(1500).max_messages(10_000);
+/// assert_eq!(options.limits()?.capacity, 1 << 20);
+/// // Impossible combinations say what would be possible.
+/// let error = shmq::Options::new().capacity(4096).max_message(4096).limits().unwrap_err();
+/// assert!(error.to_string().contains("2032"));
+/// # Ok::<(), shmq::CreateError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    capacity: Option<u64>,
+    max_message: Option<u64>,
+    max_messages: Option<u64>,
+    pub(crate) tag: [u8; TAG],
+    pub(crate) mode: u32,
+    pub(crate) prefault: bool,
+    pub(crate) lock: bool,
+    pub(crate) huge_pages: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            capacity: None,
+            max_message: None,
+            max_messages: None,
+            tag: [0; TAG],
+            mode: 0o600,
+            prefault: true,
+            lock: false,
+            huge_pages: false,
+        }
+    }
+
+    /// Ring size in bytes: a power of two from 4 KiB to 1 TiB. Default: 1 MiB, or the smallest that suits
+    /// `max_message`.
+    pub fn capacity(mut self, bytes: u64) -> Self {
+        self.capacity = Some(bytes);
+        self
+    }
+
+    /// Largest message in bytes: at most half the capacity less 16. Default: 64 KiB, or what the capacity allows.
+    pub fn max_message(mut self, bytes: u64) -> Self {
+        self.max_message = Some(bytes);
+        self
+    }
+
+    /// Most pending messages, at least 1. Default: as many as the ring holds.
+    pub fn max_messages(mut self, messages: u64) -> Self {
+        self.max_messages = Some(messages);
+        self
+    }
+
+    /// The user's own bytes in the file, at most 32: the name and version of the schema of the messages, say.
+    ///
+    /// # Panics
+    /// If `tag` is longer than 32 bytes; it is a constant of the program, not outside input.
+    pub fn tag(mut self, tag: impl AsRef<[u8]>) -> Self {
+        let tag = tag.as_ref();
+        assert!(tag.len() <= TAG, "a tag has at most {TAG} bytes, this one has {}", tag.len());
+        self.tag = [0; TAG];
+        self.tag[..tag.len()].copy_from_slice(tag);
+        self
+    }
+
+    /// Permission bits of the file, whatever the umask. Default 0600. Both ends must be able to write the file;
+    /// whoever may write it can also spoil it, and whoever may only read it can keep others from taking a role.
+    pub fn mode(mut self, bits: u32) -> Self {
+        self.mode = bits & 0o777;
+        self
+    }
+
+    /// Touch all memory when attaching, so that no page fault comes later. Default true. (At creation the file's
+    /// blocks are always allocated, so that a full file system is an error there and not a SIGBUS later.)
+    pub fn prefault(mut self, yes: bool) -> Self {
+        self.prefault = yes;
+        self
+    }
+
+    /// Keep the memory from being paged out (mlock), in each process that attaches through this value. Default false.
+    pub fn lock(mut self, yes: bool) -> Self {
+        self.lock = yes;
+        self
+    }
+
+    /// Ask for huge pages where the file system has them: a file on hugetlbfs, or tmpfs with transparent huge pages
+    /// on *advise*. Elsewhere it changes nothing. Default false.
+    pub fn huge_pages(mut self, yes: bool) -> Self {
+        self.huge_pages = yes;
+        self
+    }
+
+    /// The limits these options lead to.
+    ///
+    /// # Errors
+    /// [`CreateError::Options`] if they contradict each other.
+    pub fn limits(&self) -> Result<Limits, CreateError> {
+        let wrong = |why: String| Err(CreateError::Options { why });
+        if let Some(max) = self.max_message
+            && max > word::largest_message(MAX_CAPACITY)
+        {
+            return wrong(format!("a message can have at most {MAX_MESSAGE} bytes, not {max}"));
+        }
+        let capacity = self.capacity.unwrap_or_else(|| {
+            let needed = self.max_message.map_or(0, |max| (2 * (max + 16)).next_power_of_two());
+            needed.max(1 << 20)
+        });
+        if !capacity.is_power_of_two() || !(MIN_CAPACITY..=MAX_CAPACITY).contains(&capacity) {
+            let fit = capacity.clamp(MIN_CAPACITY, MAX_CAPACITY).next_power_of_two();
+            return wrong(format!(
+                "the capacity must be a power of two from {MIN_CAPACITY} to {MAX_CAPACITY}, not {capacity}; {fit} would do"
+            ));
+        }
+        let largest = word::largest_message(capacity);
+        let max_message = self.max_message.unwrap_or(largest.min(64 << 10));
+        if max_message > largest {
+            let enough = (2 * (max_message + 16)).next_power_of_two();
+            return wrong(format!(
+                "a ring of {capacity} bytes takes messages up to {largest} bytes, not {max_message}; \
+                 a capacity of {enough} would do"
+            ));
+        }
+        if self.max_messages == Some(0) {
+            return wrong("a queue for 0 messages could never be used; 1 is the least".into());
+        }
+        Ok(Limits { max_message, max_messages: self.max_messages, capacity })
+    }
+}
+
+/// What the geometry page says, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// What the file holds.
+    pub kind: Kind,
+    /// The limits.
+    pub limits: Limits,
+    /// Where the parts are.
+    pub parts: Parts,
+    /// Bytes of the file.
+    pub length: u64,
+    /// Random: tells this file from one that replaces it.
+    pub queue_id: [u8; 16],
+    /// Boot id of the machine at creation, zero if unknown.
+    pub boot_id: [u8; 16],
+    /// Creation time, nanoseconds since 1970.
+    pub created_ns: u64,
+    /// The user's own bytes.
+    pub tag: [u8; TAG],
+}
+
+impl Geometry {
+    /// The geometry of a new file of records; identity and length are filled in when it is made.
+    pub fn records(limits: Limits, tag: [u8; TAG]) -> Self {
+        let parts = Parts::standard(limits.capacity);
+        Self {
+            kind: Kind::Records,
+            limits,
+            parts,
+            length: parts.ring as u64 + parts.capacity,
+            queue_id: [0; 16],
+            boot_id: [0; 16],
+            created_ns: 0,
+            tag,
+        }
+    }
+
+    /// As it stands in the file.
+    pub fn header(&self) -> Header {
+        let mut header = Header {
+            magic: MAGIC,
+            version: VERSION,
+            kind: self.kind as u32,
+            capacity: self.limits.capacity,
+            max_message: self.limits.max_message,
+            max_messages: self.limits.max_messages.unwrap_or(0),
+            producer_at: self.parts.producer as u64,
+            consumer_at: self.parts.consumer as u64,
+            ring_at: self.parts.ring as u64,
+            length: self.length,
+            queue_id: self.queue_id,
+            boot_id: self.boot_id,
+            created_ns: self.created_ns,
+            tag: self.tag,
+            ..Header::zeroed()
+        };
+        header.checksum = header.sum();
+        header
+    }
+
+    /// Reads the first bytes of a file of `length` bytes, and believes nothing that it can check.
+    ///
+    /// # Errors
+    /// [`OpenError`] with the first thing that is wrong.
+    pub fn parse(bytes: &[u8], length: u64) -> Result<Self, OpenError> {
+        let not = |why| Err(OpenError::NotAQueue { why });
+        let Some(bytes) = bytes.get(..size_of::<Header>()) else {
+            return not(if bytes.is_empty() { "it is empty" } else { "it is shorter than a geometry page" });
+        };
+        let h: Header = bytemuck::pod_read_unaligned(bytes);
+        if h.magic != MAGIC {
+            let text = h.magic[..4] == MAGIC[..4] || h.magic[1..4] == MAGIC[1..4];
+            return not(if text {
+                "its first bytes were changed by a text-mode transfer"
+            } else {
+                "its first bytes are not a queue's"
+            });
+        }
+        // A newer format may lay out everything behind the version in its own way, the checksum too.
+        if h.version > VERSION {
+            return Err(OpenError::Newer { version: h.version, features: 0 });
+        }
+        if h.checksum != crate::layout::fnv1a(&bytes[..CHECKSUM_AT]) {
+            return not("the checksum of its geometry is wrong");
+        }
+        if h.version == 0 {
+            return not("it has format version 0");
+        }
+        if h.incompatible != 0 {
+            return Err(OpenError::Newer { version: h.version, features: h.incompatible });
+        }
+        let Some(kind) = Kind::from_u32(h.kind) else {
+            return not("it is of no known kind");
+        };
+        if length < h.length {
+            return Err(OpenError::Truncated { expected: h.length, found: length });
+        }
+        if length > h.length {
+            return not("it is longer than its geometry says");
+        }
+        let least = if kind == Kind::Records { MIN_CAPACITY } else { 1 };
+        if kind == Kind::Records && !h.capacity.is_power_of_two()
+            || !(least..=MAX_CAPACITY).contains(&h.capacity)
+        {
+            return not("its capacity is impossible");
+        }
+        if kind == Kind::Records
+            && (h.max_message > word::largest_message(h.capacity) || h.reserved != [0; 6])
+        {
+            return not("its limits contradict its capacity");
+        }
+        if kind == Kind::Records && (h.slot_align, h.slot_group) != (0, 0) {
+            return not("it is both of fixed and of variable message size");
+        }
+        let page = PAGE as u64;
+        let ring_end = h.ring_at.checked_add(h.capacity).filter(|&end| end <= h.length);
+        let order = h.producer_at >= page
+            && h.producer_at.checked_add(page).is_some_and(|end| end <= h.consumer_at)
+            && h.consumer_at.checked_add(page).is_some_and(|end| end <= h.ring_at);
+        if ring_end.is_none() || !order || (h.producer_at | h.consumer_at | h.ring_at) % page != 0 {
+            return not("its parts overlap or lie outside");
+        }
+        Ok(Self {
+            kind,
+            limits: Limits {
+                max_message: h.max_message,
+                max_messages: (h.max_messages != 0).then_some(h.max_messages),
+                capacity: h.capacity,
+            },
+            parts: Parts {
+                producer: h.producer_at as usize,
+                consumer: h.consumer_at as usize,
+                ring: h.ring_at as usize,
+                capacity: h.capacity,
+            },
+            length: h.length,
+            queue_id: h.queue_id,
+            boot_id: h.boot_id,
+            created_ns: h.created_ns,
+            tag: h.tag,
+        })
+    }
+
+    /// The tag as text, up to its first zero byte.
+    pub fn tag_text(&self) -> String {
+        let end = self.tag.iter().position(|&b| b == 0).unwrap_or(TAG);
+        String::from_utf8_lossy(&self.tag[..end]).into_owned()
+    }
+}

@@ -1,0 +1,198 @@
+//! Looking at a queue without touching it: a read-only mapping, and no role.
+
+use crate::error::OpenError;
+use crate::geometry::{Geometry, Limits};
+use crate::layout::{Control, Counter, FREE, Kind, READ, RECEIVED, Role, SEQUENCE, TAG, TAIL};
+use crate::memory::{Map, Window, at};
+use crate::ring::{distance, word};
+use crate::role::{PeerState, Probe, state_of};
+use crate::segment;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+/// A queue, looked at from outside. Needs read permission only and disturbs nobody.
+///
+/// ```
+/// # let name = format!("shmq-doc-inspect-{}", std::process::id());
+/// let mut tx = shmq::Producer::create(&name, &shmq::Options::new())?;
+/// tx.try_send(b"waiting")?;
+/// let seen = shmq::Inspector::open(&name)?.snapshot();
+/// assert_eq!((seen.pending_messages, seen.producer.epoch), (1, 1));
+/// assert_eq!(seen.consumer.state, shmq::PeerState::NeverAttached);
+/// # drop(tx); shmq::Queue::open(&name)?.remove()?;
+/// # Ok::<(), shmq::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Inspector {
+    window: Window<Map>,
+    probe: Probe,
+    geometry: Geometry,
+}
+
+/// What one end's page says. Counters are kept by that end's own process: a hostile one can write anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndSnapshot {
+    /// Whether it is there.
+    pub state: PeerState,
+    /// How often the role was taken.
+    pub epoch: u64,
+    /// The last holder's process id in its own PID namespace, 0 if none. For people.
+    pub pid: u64,
+    /// When it came, nanoseconds since 1970, 0 if never.
+    pub since_ns: u64,
+    /// Times it slept.
+    pub sleeps: u64,
+    /// Times it woke its peer.
+    pub wakes: u64,
+    /// Times it had to wait long enough to sleep.
+    pub stalls: u64,
+    /// Operations refused for their arguments, such as messages over the limit.
+    pub refused: u64,
+    /// Since when it has been asleep waiting, nanoseconds of CLOCK_MONOTONIC; `None` if it is not.
+    pub stalled_since_ns: Option<u64>,
+}
+
+/// One look at a queue. Both ends go on meanwhile, so the parts belong together only roughly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Messages sent since creation: the next sequence number.
+    pub sent: u64,
+    /// Messages taken since creation.
+    pub received: u64,
+    /// Messages sent and not taken.
+    pub pending_messages: u64,
+    /// Ring bytes they take.
+    pub pending_bytes: u64,
+    /// Ring bytes not yet given back: pending ones, and those taken but not erased.
+    pub used_bytes: u64,
+    /// The producer's position.
+    pub tail: u64,
+    /// The consumer's position.
+    pub read: u64,
+    /// Up to where space is given back.
+    pub free: u64,
+    /// Whether end of data was declared.
+    pub finished: bool,
+    /// The sending end.
+    pub producer: EndSnapshot,
+    /// The receiving end.
+    pub consumer: EndSnapshot,
+}
+
+impl Snapshot {
+    /// One of the two ends.
+    pub fn end(&self, role: Role) -> &EndSnapshot {
+        match role {
+            Role::Producer => &self.producer,
+            Role::Consumer => &self.consumer,
+        }
+    }
+}
+
+impl Inspector {
+    /// Opens a queue for looking.
+    ///
+    /// # Errors
+    /// As [`crate::Queue::open`].
+    pub fn open(name: impl AsRef<OsStr>) -> Result<Self, OpenError> {
+        let name = name.as_ref();
+        let path =
+            segment::path_of(name).ok_or_else(|| OpenError::Name { name: name.to_string_lossy().into() })?;
+        let (file, geometry) = segment::open(&path, false)?;
+        Self::of(&file, Some(&path), geometry)
+    }
+
+    pub(crate) fn of(file: &File, path: Option<&Path>, geometry: Geometry) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { doing: "map the queue file", source };
+        let probe = segment::reopen(file, path, false).map_err(failed)?;
+        let map = Map::new(segment::map_read_only(probe.as_fd(), geometry.length).map_err(failed)?);
+        let window = Window::new(map, geometry.parts)
+            .ok_or(OpenError::NotAQueue { why: "its parts overlap or lie outside" })?;
+        Ok(Self { window, probe: Probe::File(probe), geometry })
+    }
+
+    /// What the file holds.
+    pub fn kind(&self) -> Kind {
+        self.geometry.kind
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> Limits {
+        self.geometry.limits
+    }
+
+    /// The user's own bytes.
+    pub fn tag(&self) -> [u8; TAG] {
+        self.geometry.tag
+    }
+
+    /// Random: tells this file from one that replaces it.
+    pub fn queue_id(&self) -> [u8; 16] {
+        self.geometry.queue_id
+    }
+
+    /// Creation time, nanoseconds since 1970.
+    pub fn created_ns(&self) -> u64 {
+        self.geometry.created_ns
+    }
+
+    /// Bytes of the file.
+    pub fn length(&self) -> u64 {
+        self.geometry.length
+    }
+
+    /// Whether the file was made before the machine last started.
+    pub fn is_from_another_boot(&self) -> bool {
+        self.geometry.boot_id != segment::boot_id()
+    }
+
+    /// State of one end.
+    pub fn state(&self, role: Role) -> PeerState {
+        state_of(&self.window, &self.probe, role)
+    }
+
+    fn word(&self, control: Control) -> u64 {
+        self.window.load(control, at::OBSERVE)
+    }
+
+    fn end(&self, role: Role) -> EndSnapshot {
+        let words = role.words();
+        let count = |which| self.word(words.counter(which));
+        EndSnapshot {
+            state: self.state(role),
+            epoch: self.word(words.epoch),
+            pid: self.word(words.pid),
+            since_ns: self.word(words.since),
+            sleeps: count(Counter::Sleeps),
+            wakes: count(Counter::Wakes),
+            stalls: count(Counter::Stalls),
+            refused: count(Counter::Refused),
+            stalled_since_ns: Some(count(Counter::StalledSince)).filter(|&ns| ns != 0),
+        }
+    }
+
+    /// One look.
+    pub fn snapshot(&self) -> Snapshot {
+        // In this order each later one can only be further on; a lagging tail after a crash saturates to nothing.
+        let free = self.word(FREE);
+        let (received, read) = (self.word(RECEIVED), self.word(READ));
+        let (sent, tail) = (self.word(SEQUENCE), self.word(TAIL));
+        let capacity = self.geometry.limits.capacity;
+        let between = |a, b| distance(a, b).clamp(0, capacity as i64) as u64;
+        Snapshot {
+            sent,
+            received,
+            pending_messages: between(sent, received),
+            pending_bytes: between(tail, read),
+            used_bytes: between(tail, free),
+            tail,
+            read,
+            free,
+            finished: word::kind(self.window.load_word(tail, at::OBSERVE)) == word::RecordKind::End,
+            producer: self.end(Role::Producer),
+            consumer: self.end(Role::Consumer),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A lock-free single-producer single-consumer message queue in shared memory: message-queue semantics at
+//! shared-memory speed.
+//!
+//! # Limits first
+//!
+//! * One producer and one consumer at a time, each one thread of one process. Linux on x86-64 or aarch64.
+//! * Three limits are fixed at creation: largest message, most pending messages (optional), ring size in bytes. A
+//!   message takes its length rounded up to 8, and 8 bytes more; the largest is half the ring less 16.
+//! * Whoever may write the file can send nonsense, truncate it (SIGBUS; not so an anonymous queue) or refuse you a role.
+//!   Nonsense leads to an error or a wrong message, never to undefined behaviour, a hang or a panic.
+//!
+//! # Ten lines for each end
+//!
+//! ```
+//! # let name = format!("shmq-doc-lib-{}", std::process::id());
+//! # let name = &name[..];
+//! # std::thread::scope(|s| {
+//! # s.spawn(|| {
+//! // The sender. Killed at any moment and started again, it resumes at `next_sequence`.
+//! let mut tx = shmq::Producer::open_or_create(name, &shmq::Options::new())?;
+//! for i in tx.next_sequence()..3 {
+//!     tx.send(format!("message {i}").as_bytes(), shmq::Until::Forever)?;
+//! }
+//! tx.finish()?;
+//! # Ok::<(), shmq::Error>(()) });
+//! # s.spawn(|| {
+//! // The receiver, in another process.
+//! let mut rx = shmq::Consumer::open_or_create(name, &shmq::Options::new())?;
+//! for message in rx.messages(shmq::Until::Forever) {
+//!     println!("{}", String::from_utf8_lossy(&message?));
+//! }
+//! # Ok::<(), shmq::Error>(()) });
+//! # });
+//! # shmq::Queue::open(name)?.remove()?;
+//! # Ok::<(), shmq::Error>(())
+//! ```
+//!
+//! # What a call costs
+//!
+//! | call | allocates | system calls | bounded |
+//! |---|---|---|---|
+//! | `try_send`, `try_send_slices`, `try_send_value`, `try_send_batch` | no | none, one wake if the consumer sleeps | by the message's own length |
+//! | `try_claim`, `commit`, abort, `try_batch`, `push` | no | as above | by what was claimed |
+//! | `try_recv_into`, `try_recv_value`, `try_read`, `try_drain`, `peek_len` | no | none, one wake if the producer sleeps | by 16 KiB, or what it took if that is more |
+//! | `try_recv_vec` | to grow the vector | as above | as above |
+//! | `try_recv` | yes | as above | as above |
+//! | the same with `until` | as without | none while both ends are awake; asleep, at most 100 wake-ups a second | by `until` |
+//! | `peer` | no | one | yes |
+//! | `pending`, `room`, `limits`, `next_sequence`, `epoch`, `peer_epoch` | no | none | yes |
+//! | create, open, taking a role, dropping an end | yes | yes | by the ring size |
+//!
+//! Bounds hold whatever the other process does. Erasing what a dead predecessor left happens while taking a role.
+//!
+//! # When the other end dies
+//!
+//! The kernel frees its role together with its memory. Blocked calls first drain what is left, then say *lost*, within about
+//! 20 ms. A new process takes the same role with the same call and goes on; nothing needs repair.
+//! A peer that is merely slow or stopped is never taken for dead, because nothing here is decided by a timer.
+
+#![cfg_attr(
+    not(feature = "testing"),
+    allow(dead_code, unused_imports, reason = "the tests see more of the inside")
+)]
+
+#[cfg(not(all(
+    target_os = "linux",
+    target_endian = "little",
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+compile_error!(
+    "shmq works on Linux on x86-64 and aarch64 only: its file format and its memory ordering are proved there"
+);
+
+mod bell;
+mod consumer;
+mod error;
+mod geometry;
+mod inspect;
+mod layout;
+mod memory;
+mod producer;
+mod queue;
+mod ring;
+mod role;
+mod segment;
+mod wait;
+
+pub use consumer::{Consumer, DrainLimit, Message, Messages, Received, View};
+pub use error::{
+    AttachError, Corruption, CreateError, Error, OpenError, RecvError, SendError, TryRecvError, TrySendError,
+};
+pub use geometry::{Limits, Options};
+pub use inspect::{EndSnapshot, Inspector, Snapshot};
+pub use layout::{Kind, Role};
+pub use producer::{Batch, Claim, Producer};
+pub use queue::{Queue, pair};
+pub use role::PeerState;
+pub use wait::{Until, Waiting};
+
+/// Type-state of an end whose peer is not vouched for: whatever it writes, nothing here breaks.
+#[derive(Debug)]
+pub struct Checked(());
+
+/// Type-state of an end whose peer's process is vouched for, so that messages can be plain slices.
+#[derive(Debug)]
+pub struct Trusted(());
+
+/// An offset and length that do not lie inside a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfBounds {
+    /// Where it was to start.
+    pub offset: usize,
+    /// How many bytes.
+    pub len: usize,
+    /// How many there are.
+    pub available: usize,
+}
+
+impl OutOfBounds {
+    fn check(offset: usize, len: usize, available: usize) -> Result<(), Self> {
+        match offset.checked_add(len) {
+            Some(end) if end <= available => Ok(()),
+            _ => Err(Self { offset, len, available }),
+        }
+    }
+}
+
+impl std::fmt::Display for OutOfBounds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { offset, len, available } = self;
+        write!(
+            f,
+            "{len} bytes at offset {offset} do not lie inside the {available} there are; claim more or copy less"
+        )
+    }
+}
+
+impl std::error::Error for OutOfBounds {}
+
+static_assertions::assert_impl_all!(Producer: Send);
+static_assertions::assert_impl_all!(Consumer: Send);
+static_assertions::assert_not_impl_any!(Producer: Sync, Clone);
+static_assertions::assert_not_impl_any!(Consumer: Sync, Clone);
+
+/// The inside, for this project's own tests, fuzzers and measurements. Promises nothing.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::bell::{Park, Signals};
+    pub use crate::geometry::Geometry;
+    /// Offsets and the header.
+    pub mod layout {
+        pub use crate::layout::*;
+    }
+    pub use crate::memory::testing::*;
+    pub use crate::memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at};
+    pub use crate::ring::*;
+}

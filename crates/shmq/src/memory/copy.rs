@@ -1,0 +1,164 @@
+//! Block copies that are sound while another process writes the same bytes.
+//!
+//! Short blocks move as relaxed 8-byte atomics. Long ones move with the processor's own string instructions, in
+//! assembly: what the other side does meanwhile can then change the bytes that arrive and nothing else, because the
+//! compiler knows nothing about them. `memcpy` would be as fast, but a race through it is undefined behaviour.
+//! Everything else on other processors takes the word loop.
+#![allow(
+    clippy::disallowed_types,
+    reason = "the other place where raw atomics may be named: block copies of shared bytes"
+)]
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// From this many bytes on the string instructions win over the word loop.
+#[cfg(target_arch = "x86_64")]
+const STRING: usize = 256;
+
+#[inline(always)]
+unsafe fn word<'a>(at: *mut u8) -> &'a AtomicU64 {
+    // SAFETY: the caller passes an 8-aligned address inside a live mapping.
+    unsafe { AtomicU64::from_ptr(at.cast()) }
+}
+
+/// Copies `from` to shared memory and zeroes the rest of the last word.
+///
+/// # Safety
+/// `to` is 8-aligned and valid for `from.len()` bytes rounded up to 8.
+#[inline(always)]
+pub(super) unsafe fn copy_in(to: *mut u8, from: &[u8]) {
+    let whole = from.len() & !7;
+    #[cfg(target_arch = "x86_64")]
+    if from.len() >= STRING {
+        // SAFETY: `whole` bytes are inside both ranges.
+        unsafe { string_copy(to, from.as_ptr(), whole) };
+        // SAFETY: the last word is inside the rounded-up range.
+        return unsafe { last_in(to, from, whole) };
+    }
+    let mut at = 0;
+    while at < whole {
+        // SAFETY: `at + 8 <= whole`, inside both ranges; the source may be unaligned.
+        unsafe { word(to.add(at)).store(from.as_ptr().add(at).cast::<u64>().read_unaligned(), Relaxed) };
+        at += 8;
+    }
+    // SAFETY: the last word is inside the rounded-up range.
+    unsafe { last_in(to, from, whole) }
+}
+
+#[inline(always)]
+unsafe fn last_in(to: *mut u8, from: &[u8], whole: usize) {
+    let rest = &from[whole..];
+    if !rest.is_empty() {
+        // SAFETY: the caller's: this word is inside the range.
+        unsafe { word(to.add(whole)).store(u64::from_le(gather(rest)), Relaxed) };
+    }
+}
+
+/// Up to 7 bytes as the low bytes of a word, without a call to `memcpy`.
+#[inline(always)]
+fn gather(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
+}
+
+/// Copies shared memory into `into`.
+///
+/// # Safety
+/// `from` is 8-aligned and valid for `into.len()` bytes rounded up to 8.
+#[inline(always)]
+pub(super) unsafe fn copy_out(from: *const u8, into: &mut [u8]) {
+    let whole = into.len() & !7;
+    let from = from.cast_mut();
+    #[cfg(target_arch = "x86_64")]
+    if into.len() >= STRING {
+        // SAFETY: `whole` bytes are inside both ranges.
+        unsafe { string_copy(into.as_mut_ptr(), from, whole) };
+        // SAFETY: the last word is inside the rounded-up range.
+        return unsafe { last_out(from, into, whole) };
+    }
+    let mut at = 0;
+    while at < whole {
+        // SAFETY: `at + 8 <= whole`, inside both ranges; the destination may be unaligned.
+        unsafe { into.as_mut_ptr().add(at).cast::<u64>().write_unaligned(word(from.add(at)).load(Relaxed)) };
+        at += 8;
+    }
+    // SAFETY: the last word is inside the rounded-up range.
+    unsafe { last_out(from, into, whole) }
+}
+
+#[inline(always)]
+unsafe fn last_out(from: *mut u8, into: &mut [u8], whole: usize) {
+    let rest = &mut into[whole..];
+    if !rest.is_empty() {
+        // SAFETY: the caller's: this word is inside the range.
+        let last = unsafe { word(from.add(whole)).load(Relaxed) }.to_le_bytes();
+        for (to, byte) in rest.iter_mut().zip(last) {
+            *to = byte;
+        }
+    }
+}
+
+/// Zeroes shared memory.
+///
+/// # Safety
+/// `at` is 8-aligned and valid for `len` bytes, a multiple of 8.
+#[inline(always)]
+pub(super) unsafe fn zero(at: *mut u8, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if len >= STRING {
+        // SAFETY: the caller's range; the direction flag is clear by the calling convention.
+        unsafe {
+            std::arch::asm!("rep stosb", inout("rcx") len => _, inout("rdi") at => _, in("al") 0u8,
+                options(nostack, preserves_flags));
+        }
+        return;
+    }
+    let mut done = 0;
+    while done < len {
+        // SAFETY: `done + 8 <= len`.
+        unsafe { word(at.add(done)).store(0, Relaxed) };
+        done += 8;
+    }
+}
+
+/// # Safety
+/// Both ranges are valid for `len` bytes and do not overlap.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn string_copy(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: the caller's; the direction flag is clear by the calling convention.
+    unsafe {
+        std::arch::asm!("rep movsb", inout("rcx") len => _, inout("rdi") to => _, inout("rsi") from => _,
+            options(nostack, preserves_flags));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_round_trips_and_leaves_its_neighbours() {
+        for len in (0..600).chain([4095, 4096, 4097]) {
+            let mut shared = vec![u64::MAX; len / 8 + 3];
+            let from: Vec<u8> = (0..len + 1).map(|i| (i * 7 + 1) as u8).collect();
+            let at = shared[1..].as_mut_ptr().cast::<u8>();
+            // SAFETY: `shared` has two words more than the message needs.
+            unsafe { copy_in(at, &from[1..]) };
+            let mut into = vec![0xaa; len + 2];
+            // SAFETY: as above.
+            unsafe { copy_out(at, &mut into[1..=len]) };
+            assert_eq!(&into[1..=len], &from[1..]);
+            assert_eq!((into[0], into[len + 1]), (0xaa, 0xaa));
+            let words = len.div_ceil(8);
+            assert_eq!((shared[0], shared[words + 1]), (u64::MAX, u64::MAX));
+            if len % 8 != 0 {
+                assert_eq!(shared[words] >> (len % 8 * 8), 0, "the rest of the last word is zero");
+            }
+            let at = shared[1..].as_mut_ptr().cast::<u8>();
+            // SAFETY: as above.
+            unsafe { zero(at, words * 8) };
+            assert!(shared[1..=words].iter().all(|&w| w == 0));
+            assert_eq!((shared[0], shared[words + 1]), (u64::MAX, u64::MAX));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Shared bytes as they really are: mapped into this process.
+#![allow(clippy::disallowed_types, reason = "the one place where raw atomics may be named")]
+
+use super::{Memory, Order, Site, copy};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
+
+/// A range of memory that stays mapped as long as any clone lives.
+#[derive(Clone, Debug)]
+pub struct Map {
+    base: NonNull<u8>,
+    len: usize,
+    backing: Arc<memmap2::MmapRaw>,
+}
+
+// SAFETY: the bytes are reached through atomics and race-tolerant block copies only, from any thread.
+unsafe impl Send for Map {}
+// SAFETY: as above.
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// Takes over a mapping.
+    pub fn new(backing: memmap2::MmapRaw) -> Self {
+        let (base, len) = (backing.as_mut_ptr(), backing.len());
+        let base = NonNull::new(base).expect("mmap never returns null");
+        Self { base, len, backing: Arc::new(backing) }
+    }
+
+    /// First byte: page-aligned.
+    #[inline(always)]
+    pub fn base(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    /// What keeps it mapped.
+    pub fn backing(&self) -> &memmap2::MmapRaw {
+        &self.backing
+    }
+
+    #[inline(always)]
+    unsafe fn word(&self, at: usize) -> &AtomicU64 {
+        debug_assert!(at.is_multiple_of(8) && at + 8 <= self.len);
+        // SAFETY: the caller's contract: aligned, inside. The bytes stay mapped while `self` lives, and are never
+        // accessed non-atomically through a reference.
+        unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(at).cast()) }
+    }
+}
+
+// SAFETY: all accesses go to bytes of the mapping, atomically or by the race-tolerant copies of `copy`.
+unsafe impl Memory for Map {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    unsafe fn load(&self, at: usize, site: Site) -> u64 {
+        let order = match site.order {
+            Order::Relaxed => Ordering::Relaxed,
+            _ => Ordering::Acquire,
+        };
+        // SAFETY: the caller's contract.
+        unsafe { self.word(at) }.load(order)
+    }
+
+    #[inline(always)]
+    unsafe fn store(&self, at: usize, value: u64, site: Site) {
+        let order = match site.order {
+            Order::Relaxed => Ordering::Relaxed,
+            _ => Ordering::Release,
+        };
+        // SAFETY: the caller's contract.
+        unsafe { self.word(at) }.store(value, order);
+    }
+
+    #[inline(always)]
+    fn fence(&self, site: Site) {
+        match site.order {
+            Order::Relaxed => {}
+            Order::Compiler => compiler_fence(Ordering::SeqCst),
+            Order::Acquire => fence(Ordering::Acquire),
+            Order::Release => fence(Ordering::Release),
+            Order::SeqCst => fence(Ordering::SeqCst),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn copy_in(&self, at: usize, from: &[u8]) {
+        debug_assert!(at.is_multiple_of(8) && at + from.len().next_multiple_of(8) <= self.len);
+        // SAFETY: the caller's contract.
+        unsafe { copy::copy_in(self.base.as_ptr().add(at), from) }
+    }
+
+    #[inline(always)]
+    unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
+        debug_assert!(at.is_multiple_of(8) && at + into.len().next_multiple_of(8) <= self.len);
+        // SAFETY: the caller's contract.
+        unsafe { copy::copy_out(self.base.as_ptr().add(at), into) }
+    }
+
+    #[inline(always)]
+    unsafe fn zero(&self, at: usize, len: usize) {
+        debug_assert!(at.is_multiple_of(8) && len.is_multiple_of(8) && at + len <= self.len);
+        // SAFETY: the caller's contract.
+        unsafe { copy::zero(self.base.as_ptr().add(at), len) }
+    }
+}

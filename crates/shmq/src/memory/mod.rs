@@ -1,0 +1,72 @@
+//! The one seam to shared bytes.
+//!
+//! The protocol is written once, against [`Memory`], and never touches an address: it names positions of the ring
+//! and words of the two pages through a [`Window`], whose constructor proves that every such name lies inside the
+//! memory. So the protocol itself needs no `unsafe`, and whatever a hostile peer writes can change values only.
+//!
+//! | implementation | what it is for |
+//! |---|---|
+//! | [`Map`] | the real thing: a mapped file, or private memory for two threads |
+//! | `Recording` | logs every store; each prefix of the log is what a SIGKILL there leaves behind |
+//! | `Hostile` | every load returns what a fuzzer chooses |
+//! | `Faulty` | plants a bug: a weaker ordering, a dropped fence, a reordering; for null controls |
+//! | loom's | in the tests package; its atomics cannot live in a map |
+
+mod copy;
+mod map;
+mod site;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod window;
+
+pub use map::Map;
+pub use site::{Access, Order, SITES, Site, SiteDoc, at};
+pub use window::Window;
+
+/// A range of bytes that two parties may touch at once.
+///
+/// Words are 8 bytes, little-endian, at multiples of 8, and are only ever accessed whole and atomically; payload
+/// bytes are accessed by the three block calls, which tolerate a racing writer: the result may be any mix of old and
+/// new bytes, never undefined behaviour.
+///
+/// # Safety
+///
+/// An implementation must keep `len()` constant and must do what the calls say for every argument that meets their
+/// contract, whatever the other party does to the bytes meanwhile.
+pub unsafe trait Memory {
+    /// Bytes.
+    fn len(&self) -> usize;
+
+    /// Loads the word at `at`.
+    ///
+    /// # Safety
+    /// `at` is a multiple of 8 and `at + 8 <= len()`.
+    unsafe fn load(&self, at: usize, site: Site) -> u64;
+
+    /// Stores the word at `at`.
+    ///
+    /// # Safety
+    /// As for `load`.
+    unsafe fn store(&self, at: usize, value: u64, site: Site);
+
+    /// A fence of the site's ordering.
+    fn fence(&self, site: Site);
+
+    /// Copies `from` to `at`, and zeroes the rest of the last word.
+    ///
+    /// # Safety
+    /// `at` is a multiple of 8 and `at + from.len()`, rounded up to 8, is at most `len()`.
+    unsafe fn copy_in(&self, at: usize, from: &[u8]);
+
+    /// Copies from `at` to `into`.
+    ///
+    /// # Safety
+    /// As for `copy_in`.
+    unsafe fn copy_out(&self, at: usize, into: &mut [u8]);
+
+    /// Zeroes `len` bytes.
+    ///
+    /// # Safety
+    /// `at` and `len` are multiples of 8 and `at + len <= len()`.
+    unsafe fn zero(&self, at: usize, len: usize);
+}

@@ -1,0 +1,308 @@
+//! Memories for tests and fuzzers: what the mapping does, observed, replaced or spoiled.
+
+use super::{Memory, Order, Site};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// Plain memory of one thread: the bottom of a stack of test memories. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Words(Rc<[Cell<u64>]>);
+
+impl Words {
+    /// Zeroed memory.
+    pub fn new(bytes: usize) -> Self {
+        Self(vec![Cell::new(0); bytes.div_ceil(8)].into())
+    }
+
+    /// Memory with these words: a crash image.
+    pub fn from_image(image: &[u64]) -> Self {
+        Self(image.iter().map(|&w| Cell::new(w)).collect())
+    }
+
+    /// A copy of the words.
+    pub fn image(&self) -> Vec<u64> {
+        self.0.iter().map(Cell::get).collect()
+    }
+}
+
+/// Cuts a block into the words that a word-wise memory stores.
+fn words_of(from: &[u8]) -> impl Iterator<Item = u64> {
+    from.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    })
+}
+
+// SAFETY: everything goes through bounds-checked cells.
+unsafe impl Memory for Words {
+    fn len(&self) -> usize {
+        self.0.len() * 8
+    }
+
+    unsafe fn load(&self, at: usize, _: Site) -> u64 {
+        assert!(at.is_multiple_of(8));
+        self.0[at / 8].get()
+    }
+
+    unsafe fn store(&self, at: usize, value: u64, _: Site) {
+        assert!(at.is_multiple_of(8));
+        self.0[at / 8].set(value);
+    }
+
+    fn fence(&self, _: Site) {}
+
+    unsafe fn copy_in(&self, at: usize, from: &[u8]) {
+        assert!(at.is_multiple_of(8));
+        for (i, word) in words_of(from).enumerate() {
+            self.0[at / 8 + i].set(word);
+        }
+    }
+
+    unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
+        assert!(at.is_multiple_of(8));
+        for (i, chunk) in into.chunks_mut(8).enumerate() {
+            chunk.copy_from_slice(&self.0[at / 8 + i].get().to_le_bytes()[..chunk.len()]);
+        }
+    }
+
+    unsafe fn zero(&self, at: usize, len: usize) {
+        assert!(at.is_multiple_of(8) && len.is_multiple_of(8));
+        for cell in &self.0[at / 8..(at + len) / 8] {
+            cell.set(0);
+        }
+    }
+}
+
+/// One store of a log: a word and where it went.
+pub type Store = (usize, u64);
+
+/// Logs every store, word by word, in program order. The first `n` stores applied to the memory as it was are
+/// exactly what a SIGKILL after the `n`th leaves behind.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    words: Words,
+    log: Rc<RefCell<Vec<Store>>>,
+}
+
+impl Recording {
+    /// Starts a log on a memory.
+    pub fn new(words: Words) -> Self {
+        Self { words, log: Rc::default() }
+    }
+
+    /// The log so far, which then is empty.
+    pub fn take_log(&self) -> Vec<Store> {
+        self.log.take()
+    }
+
+    /// Stores logged so far.
+    pub fn stores(&self) -> usize {
+        self.log.borrow().len()
+    }
+
+    /// The memory under it.
+    pub fn words(&self) -> &Words {
+        &self.words
+    }
+
+    /// An image with the first `n` stores of a log applied.
+    pub fn prefix(before: &[u64], log: &[Store], n: usize) -> Vec<u64> {
+        let mut image = before.to_vec();
+        for &(at, value) in &log[..n] {
+            image[at / 8] = value;
+        }
+        image
+    }
+
+    fn put(&self, at: usize, value: u64) {
+        self.log.borrow_mut().push((at, value));
+        // SAFETY: `Words` checks bounds itself.
+        unsafe { self.words.store(at, value, super::at::COUNT) };
+    }
+}
+
+// SAFETY: as for `Words`.
+unsafe impl Memory for Recording {
+    fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    unsafe fn load(&self, at: usize, site: Site) -> u64 {
+        // SAFETY: the caller's.
+        unsafe { self.words.load(at, site) }
+    }
+
+    unsafe fn store(&self, at: usize, value: u64, _: Site) {
+        self.put(at, value);
+    }
+
+    fn fence(&self, _: Site) {}
+
+    unsafe fn copy_in(&self, at: usize, from: &[u8]) {
+        for (i, word) in words_of(from).enumerate() {
+            self.put(at + 8 * i, word);
+        }
+    }
+
+    unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
+        // SAFETY: the caller's.
+        unsafe { self.words.copy_out(at, into) }
+    }
+
+    unsafe fn zero(&self, at: usize, len: usize) {
+        for i in 0..len / 8 {
+            self.put(at + 8 * i, 0);
+        }
+    }
+}
+
+/// Every load returns what the script says, whatever was stored: a peer that writes at the worst of moments. Fetching
+/// a word twice and believing both is then a failing test. After the script ends, loads return what is stored.
+#[derive(Clone, Debug)]
+pub struct Hostile {
+    words: Words,
+    script: Rc<RefCell<std::vec::IntoIter<u64>>>,
+    accesses: Rc<Cell<u64>>,
+}
+
+impl Hostile {
+    /// Loads are answered from `script`, one word each.
+    pub fn new(words: Words, script: Vec<u64>) -> Self {
+        Self { words, script: Rc::new(RefCell::new(script.into_iter())), accesses: Rc::default() }
+    }
+
+    /// Accesses of all kinds so far, a block counting one per word: the work done.
+    pub fn accesses(&self) -> u64 {
+        self.accesses.get()
+    }
+
+    fn count(&self, bytes: usize) {
+        self.accesses.set(self.accesses.get() + bytes.div_ceil(8).max(1) as u64);
+    }
+}
+
+// SAFETY: as for `Words`.
+unsafe impl Memory for Hostile {
+    fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    unsafe fn load(&self, at: usize, site: Site) -> u64 {
+        self.count(8);
+        // SAFETY: the caller's.
+        let stored = unsafe { self.words.load(at, site) };
+        self.script.borrow_mut().next().unwrap_or(stored)
+    }
+
+    unsafe fn store(&self, at: usize, value: u64, site: Site) {
+        self.count(8);
+        // SAFETY: the caller's.
+        unsafe { self.words.store(at, value, site) }
+    }
+
+    fn fence(&self, _: Site) {}
+
+    unsafe fn copy_in(&self, at: usize, from: &[u8]) {
+        self.count(from.len());
+        // SAFETY: the caller's.
+        unsafe { self.words.copy_in(at, from) }
+    }
+
+    unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
+        self.count(into.len());
+        // SAFETY: the caller's.
+        unsafe { self.words.copy_out(at, into) }
+    }
+
+    unsafe fn zero(&self, at: usize, len: usize) {
+        self.count(len);
+        // SAFETY: the caller's.
+        unsafe { self.words.zero(at, len) }
+    }
+}
+
+/// A planted bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// None: the control of the control.
+    None,
+    /// The site of this label has no ordering.
+    Weaken(&'static str),
+    /// The store of this label does not happen.
+    Drop(&'static str),
+    /// Payload arrives only after the commit word, the classic mistake.
+    PublishFirst,
+}
+
+/// Any memory with a planted bug, for null controls: the test that cannot fail without it proves nothing.
+#[derive(Clone, Debug)]
+pub struct Faulty<M> {
+    memory: M,
+    fault: Fault,
+    late: Rc<RefCell<Vec<(usize, Vec<u8>)>>>,
+}
+
+impl<M: Memory> Faulty<M> {
+    /// Plants the bug.
+    pub fn new(memory: M, fault: Fault) -> Self {
+        Self { memory, fault, late: Rc::default() }
+    }
+
+    /// The memory under it.
+    pub fn inner(&self) -> &M {
+        &self.memory
+    }
+
+    fn bend(&self, site: Site) -> Site {
+        if self.fault == Fault::Weaken(site.label) { Site { order: Order::Relaxed, ..site } } else { site }
+    }
+}
+
+// SAFETY: passes on calls that meet the contract, late or not at all.
+unsafe impl<M: Memory> Memory for Faulty<M> {
+    fn len(&self) -> usize {
+        self.memory.len()
+    }
+
+    unsafe fn load(&self, at: usize, site: Site) -> u64 {
+        // SAFETY: the caller's.
+        unsafe { self.memory.load(at, self.bend(site)) }
+    }
+
+    unsafe fn store(&self, at: usize, value: u64, site: Site) {
+        if self.fault != Fault::Drop(site.label) {
+            // SAFETY: the caller's.
+            unsafe { self.memory.store(at, value, self.bend(site)) }
+        }
+        if self.fault == Fault::PublishFirst && site == super::at::COMMIT {
+            for (at, bytes) in self.late.take() {
+                // SAFETY: these met the contract when they were held back.
+                unsafe { self.memory.copy_in(at, &bytes) }
+            }
+        }
+    }
+
+    fn fence(&self, site: Site) {
+        self.memory.fence(self.bend(site));
+    }
+
+    unsafe fn copy_in(&self, at: usize, from: &[u8]) {
+        if self.fault == Fault::PublishFirst {
+            self.late.borrow_mut().push((at, from.to_vec()));
+        } else {
+            // SAFETY: the caller's.
+            unsafe { self.memory.copy_in(at, from) }
+        }
+    }
+
+    unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
+        // SAFETY: the caller's.
+        unsafe { self.memory.copy_out(at, into) }
+    }
+
+    unsafe fn zero(&self, at: usize, len: usize) {
+        // SAFETY: the caller's.
+        unsafe { self.memory.zero(at, len) }
+    }
+}

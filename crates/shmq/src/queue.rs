@@ -1,0 +1,289 @@
+//! A queue without a role: a file, its limits, and the way to its two ends.
+
+use crate::Trusted;
+use crate::consumer::Consumer;
+use crate::error::{AttachError, CreateError, Error, OpenError};
+use crate::geometry::{Geometry, Limits, Options};
+use crate::inspect::Inspector;
+use crate::layout::{Kind, Role, TAG};
+use crate::memory::{Map, Window};
+use crate::producer::Producer;
+use crate::ring::{Corruption, Halt, RecordRx, RecordTx};
+use crate::role::{Seat, Source, lock_both};
+use crate::segment;
+use crate::wait::{Rhythm, Stop, Until, Waiting, block};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// A queue file that is open, with neither role taken.
+///
+/// A bare name means a file in `/dev/shm`; a name with a slash is a path. On a file system on disk it works as
+/// well, but the kernel then writes the pages back now and then, which costs speed.
+///
+/// ```
+/// # let name = format!("shmq-doc-queue-{}", std::process::id());
+/// use shmq::{Options, Queue};
+/// let queue = Queue::create(&name, &Options::new().max_message(1024))?;
+/// let mut tx = queue.producer()?;
+/// let mut rx = Queue::open(&name)?.consumer()?; // in another process, as a rule
+/// tx.try_send(b"hello")?;
+/// assert_eq!(rx.try_recv()?, b"hello");
+/// drop((tx, rx));
+/// queue.remove()?;
+/// # Ok::<(), shmq::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Queue {
+    file: File,
+    path: Option<PathBuf>,
+    geometry: Geometry,
+    options: Options,
+}
+
+impl Queue {
+    /// Makes a new queue. It appears under its name complete or not at all.
+    ///
+    /// # Errors
+    /// [`CreateError::AlreadyExists`] if the name is taken, [`CreateError::NoSpace`] if the file system is full,
+    /// [`CreateError::Options`] for impossible limits.
+    pub fn create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, CreateError> {
+        let name = name.as_ref();
+        let path = segment::path_of(name)
+            .ok_or_else(|| CreateError::Name { name: name.to_string_lossy().into() })?;
+        let geometry = Geometry::records(options.limits()?, options.tag);
+        let (file, geometry) = segment::create(&path, geometry, options)?;
+        Ok(Self { file, path: Some(path), geometry, options: options.clone() })
+    }
+
+    /// Opens a queue that exists.
+    ///
+    /// # Errors
+    /// [`OpenError::NotFound`] if it does not, [`OpenError::Denied`], and a variant for everything a file can be
+    /// instead of a queue.
+    pub fn open(name: impl AsRef<OsStr>) -> Result<Self, OpenError> {
+        Self::open_with(name, &Options::new())
+    }
+
+    /// Opens a queue that exists; `prefault`, `lock` and `huge_pages` are taken from the options, and a tag, if they
+    /// have one, must be the file's. The limits are the file's.
+    ///
+    /// # Errors
+    /// As [`Queue::open`], and [`OpenError::Tag`].
+    pub fn open_with(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, OpenError> {
+        let name = name.as_ref();
+        let path =
+            segment::path_of(name).ok_or_else(|| OpenError::Name { name: name.to_string_lossy().into() })?;
+        let (file, geometry) = segment::open(&path, true)?;
+        Self::checked(file, Some(path), geometry, options)
+    }
+
+    fn checked(
+        file: File,
+        path: Option<PathBuf>,
+        geometry: Geometry,
+        options: &Options,
+    ) -> Result<Self, OpenError> {
+        if options.tag != [0; TAG] && options.tag != geometry.tag {
+            return Err(OpenError::Tag { found: geometry.tag_text() });
+        }
+        if geometry.kind != Kind::Records {
+            return Err(OpenError::WrongKind { expected: Kind::Records, found: geometry.kind });
+        }
+        Ok(Self { file, path, geometry, options: options.clone() })
+    }
+
+    /// Opens the queue, or makes it if there is none; whoever comes first makes it, the other opens it.
+    ///
+    /// # Errors
+    /// As [`Queue::open_with`] and [`Queue::create`].
+    pub fn open_or_create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, Error> {
+        let name = name.as_ref();
+        // Each failure means that someone else removed or made it in between; nobody does that for ever.
+        for _ in 0..100 {
+            match Self::open_with(name, options) {
+                Err(OpenError::NotFound { .. }) => {}
+                done => return Ok(done?),
+            }
+            match Self::create(name, options) {
+                Err(CreateError::AlreadyExists { .. }) => {}
+                done => return Ok(done?),
+            }
+        }
+        Ok(Self::open_with(name, options)?)
+    }
+
+    /// A queue without a name, in memory that can neither shrink nor grow: no peer can cause a SIGBUS. Pass its
+    /// descriptor ([`AsFd`]) to the process that is to have the other end.
+    ///
+    /// # Errors
+    /// As [`Queue::create`].
+    pub fn anonymous(options: &Options) -> Result<Self, CreateError> {
+        let geometry = Geometry::records(options.limits()?, options.tag);
+        let (file, geometry) = segment::create_anonymous(geometry, options)?;
+        Ok(Self { file, path: None, geometry, options: options.clone() })
+    }
+
+    /// The queue behind a descriptor that another process passed, made by [`Queue::anonymous`].
+    ///
+    /// # Errors
+    /// [`OpenError::NotSealed`] if its size could still change; otherwise as [`Queue::open_with`].
+    pub fn from_fd(fd: OwnedFd, options: &Options) -> Result<Self, OpenError> {
+        if !segment::is_sealed(fd.as_fd()) {
+            return Err(OpenError::NotSealed);
+        }
+        let file = File::from(fd);
+        let geometry = segment::geometry_of(&file)?;
+        Self::checked(file, None, geometry, options)
+    }
+
+    /// Takes the sending end.
+    ///
+    /// # Errors
+    /// [`AttachError::Busy`] while a living process has it, [`AttachError::Finished`] after end of data,
+    /// [`AttachError::Removed`], [`AttachError::OtherBoot`], [`AttachError::Corrupt`].
+    pub fn producer(&self) -> Result<Producer, AttachError> {
+        let (window, mut seat) = self.seat(Role::Producer)?;
+        let ring =
+            RecordTx::attach(window, self.geometry.limits.max_message, self.geometry.limits.max_messages)
+                .map_err(|what| AttachError::Corrupt { what })?;
+        if ring.halt() == Halt::Finished {
+            return Err(AttachError::Finished);
+        }
+        seat.enter();
+        Ok(Producer::new(End::new(ring, seat, self.geometry.limits)))
+    }
+
+    /// Takes the receiving end.
+    ///
+    /// # Errors
+    /// As [`Queue::producer`], but a finished queue can be drained.
+    pub fn consumer(&self) -> Result<Consumer, AttachError> {
+        let (window, mut seat) = self.seat(Role::Consumer)?;
+        let ring = RecordRx::attach(window, self.geometry.limits.max_message)
+            .map_err(|what| AttachError::Corrupt { what })?;
+        seat.enter();
+        Ok(Consumer::new(End::new(ring, seat, self.geometry.limits)))
+    }
+
+    fn seat(&self, role: Role) -> Result<(Window<Map>, Seat), AttachError> {
+        let Self { file, path, geometry, options } = self;
+        let seat = Seat::take(&Source { file, path: path.as_deref(), geometry, options }, role)?;
+        Ok((seat.window(), seat))
+    }
+
+    /// Looks at the queue without taking a role.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`] if it cannot be mapped.
+    pub fn inspect(&self) -> Result<Inspector, OpenError> {
+        Inspector::of(&self.file, self.path.as_deref(), self.geometry)
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> Limits {
+        self.geometry.limits
+    }
+
+    /// The user's own bytes.
+    pub fn tag(&self) -> [u8; TAG] {
+        self.geometry.tag
+    }
+
+    /// Where it is; `None` for an anonymous one.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Removes the file, after taking both roles so that nobody is cut off.
+    ///
+    /// # Errors
+    /// [`AttachError::Busy`] while a living process has a role.
+    pub fn remove(self) -> Result<(), AttachError> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let failed = |doing| move |source| AttachError::Io { doing, source };
+        let own =
+            segment::reopen(&self.file, Some(path), true).map_err(failed("open the queue file again"))?;
+        if let Some(role) = lock_both(own.as_fd(), &self.geometry).map_err(failed("lock both roles"))? {
+            let pid = self.inspect().map_or(0, |i| i.snapshot().end(role).pid);
+            return Err(AttachError::Busy { role, pid });
+        }
+        let here = rustix::fs::fstat(&own).map_err(|e| failed("look at the queue file")(e.into()))?;
+        if !rustix::fs::lstat(path).is_ok_and(|there| segment::same_file(&here, &there)) {
+            return Err(AttachError::Removed);
+        }
+        std::fs::remove_file(path).map_err(failed("remove the queue file"))
+    }
+}
+
+impl AsFd for Queue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// A queue between two threads of this process, over private memory: the same ring, with no file, and each end
+/// trusts the other, as they share one program.
+///
+/// A dropped end counts as left: sending into a full ring, or receiving from an empty one, then ends with
+/// `ConsumerLeft` or `ProducerLeft`.
+///
+/// ```
+/// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+/// let receiver = std::thread::spawn(move || rx.recv(shmq::Until::Forever));
+/// tx.try_send(b"across")?;
+/// assert_eq!(receiver.join().unwrap()?, b"across");
+/// # Ok::<(), shmq::Error>(())
+/// ```
+///
+/// # Errors
+/// [`CreateError::Options`] for impossible limits, [`CreateError::Io`] without memory.
+pub fn pair(options: &Options) -> Result<(Producer<Trusted>, Consumer<Trusted>), CreateError> {
+    let limits = options.limits()?;
+    let geometry = Geometry::records(limits, options.tag);
+    let failed = |source| CreateError::Io { doing: "get private memory", source };
+    let map = segment::map_private(geometry.length).map_err(failed)?;
+    let fresh = || {
+        Window::new(map.clone(), geometry.parts).ok_or_else(|| failed(std::io::ErrorKind::OutOfMemory.into()))
+    };
+    let wrong = |what: Corruption| CreateError::Options { why: what.to_string() };
+    let tx = RecordTx::attach(fresh()?, limits.max_message, limits.max_messages).map_err(wrong)?;
+    let rx = RecordRx::attach(fresh()?, limits.max_message).map_err(wrong)?;
+    let (mut a, mut b) = (Seat::private(Role::Producer, fresh()?), Seat::private(Role::Consumer, fresh()?));
+    a.enter();
+    b.enter();
+    Ok((Producer::new(End::new(tx, a, limits)), Consumer::new(End::new(rx, b, limits))))
+}
+
+/// One end of a queue: the ring's end, the role, and how to wait.
+#[derive(Debug)]
+pub(crate) struct End<R> {
+    // The ring's mapping goes first; the seat then leaves, unmaps and wakes the peer.
+    pub(crate) ring: R,
+    pub(crate) seat: Seat,
+    pub(crate) waiting: Waiting,
+    pub(crate) rhythm: Rhythm,
+    pub(crate) limits: Limits,
+}
+
+impl<R> End<R> {
+    pub(crate) fn new(ring: R, seat: Seat, limits: Limits) -> Self {
+        Self { ring, seat, waiting: Waiting::default(), rhythm: Rhythm::default(), limits }
+    }
+
+    /// The loop of every blocking call. `poll` says `None` for *nothing yet*.
+    #[inline(always)]
+    pub(crate) fn block<T>(
+        &mut self,
+        until: Until,
+        mut poll: impl FnMut(&mut R) -> Option<T>,
+    ) -> Result<T, Stop> {
+        if let Some(found) = poll(&mut self.ring) {
+            self.rhythm.found();
+            return Ok(found);
+        }
+        let ring = &mut self.ring;
+        block(&self.waiting, &mut self.rhythm, &mut self.seat, until, || poll(ring))
+    }
+}

@@ -1,0 +1,259 @@
+//! The receiving end of a ring of variable-length messages.
+//!
+//! Two positions: *read*, before which everything is taken, and *free*, before which everything is erased and given
+//! back. `[free, read)` waits to be erased, in bulk and late; a crash in between costs nothing, the successor erases
+//! it again. With one position, a half-erased message could be delivered.
+
+use super::{Corruption, Halt, distance, word};
+use crate::layout::{FREE, FREED, READ, RECEIVED, SEQUENCE, TAIL};
+use crate::memory::{Memory, Window, at};
+use word::RecordKind;
+
+/// No call erases more than this, or what it took if that is more.
+const ERASE_AT_MOST: u64 = 16 * 1024;
+
+/// A message that is there and not yet taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Where its payload starts.
+    pub payload: u64,
+    /// Its bytes.
+    pub len: u64,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Position behind it.
+    end: u64,
+}
+
+/// What the consumer finds at its read position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// A message.
+    Message(Record),
+    /// Nothing yet.
+    Empty,
+    /// End of data.
+    Finished,
+    /// Nonsense.
+    Corrupt(Corruption),
+}
+
+/// The receiving end.
+#[derive(Debug)]
+pub struct RecordRx<M> {
+    ring: Window<M>,
+    max_message: u64,
+    /// Largest backlog of unerased bytes.
+    lazy: u64,
+    /// Where the next commit word is expected. Exact: the stored one is for others.
+    read: u64,
+    /// Sequence number of the next message.
+    received: u64,
+    /// The value of the stored `FREE`.
+    free: u64,
+    /// The word at `read` if it was looked at already, else `NONE`. A committed word never changes, so it is not
+    /// fetched twice.
+    next: u64,
+    halt: Halt,
+}
+
+impl<M: Memory> RecordRx<M> {
+    /// Takes over from whoever held the end before, dead or left; the caller holds the role.
+    pub fn attach(ring: Window<M>, max_message: u64) -> Result<Self, Corruption> {
+        let capacity = ring.capacity();
+        let read = ring.load(READ, at::RECOVER);
+        let mut received = ring.load(RECEIVED, at::RECOVER);
+        let free = ring.load(FREE, at::RECOVER);
+        let tail = ring.load(TAIL, at::RECOVER);
+        let far = distance(read, tail).unsigned_abs() > capacity;
+        if (read | free) & 7 != 0 || read.wrapping_sub(free) > capacity || far {
+            return Err(Corruption::Position);
+        }
+        // The predecessor stored its count before its read position: if it died between the two, the message at
+        // `read` is still there and says which one it is.
+        let word = ring.load_word(read, at::POLL);
+        if word != word::NONE {
+            received = word::sequence(word, received);
+        }
+        ring.fence(at::TAKEOVER_FENCE);
+        let mut rx = Self {
+            ring,
+            max_message,
+            lazy: ERASE_AT_MOST.min(capacity / 4),
+            read,
+            received,
+            free,
+            next: word::NONE,
+            halt: Halt::No,
+        };
+        rx.ring.store(RECEIVED, received, at::RECEIVED);
+        rx.give_back();
+        Ok(rx)
+    }
+
+    /// Looks at the next message without taking it.
+    #[inline(always)]
+    pub fn poll(&mut self) -> Poll {
+        let (read, received) = (self.read, self.received);
+        if self.halt != Halt::No {
+            return self.halted();
+        }
+        let word = match self.next {
+            word::NONE => self.ring.load_word(read, at::POLL),
+            known => known,
+        };
+        if word == word::NONE {
+            return Poll::Empty;
+        }
+        self.next = word;
+        if word::kind(word) == RecordKind::Message && word::carries(word, received) {
+            return self.message(read, word, received);
+        }
+        self.other(read, word, received)
+    }
+
+    #[cold]
+    fn halted(&self) -> Poll {
+        match self.halt {
+            Halt::No => Poll::Empty,
+            Halt::Finished => Poll::Finished,
+            Halt::Corrupt(c) => Poll::Corrupt(c),
+        }
+    }
+
+    #[inline(always)]
+    fn message(&mut self, at: u64, word: u64, sequence: u64) -> Poll {
+        let len = word::len(word);
+        let size = word::size(len);
+        if len > self.max_message || size > self.ring.to_end(at) {
+            return self.corrupt(Corruption::Word);
+        }
+        Poll::Message(Record { payload: at.wrapping_add(8), len, sequence, end: at.wrapping_add(size) })
+    }
+
+    /// Padding, end of data, or damage.
+    #[cold]
+    fn other(&mut self, read: u64, word: u64, received: u64) -> Poll {
+        if !word::carries(word, received) {
+            return self.corrupt(Corruption::Sequence);
+        }
+        match word::kind(word) {
+            RecordKind::End => {
+                self.halt = Halt::Finished;
+                Poll::Finished
+            }
+            RecordKind::Padding => {
+                if word::size(word::len(word)) != self.ring.to_end(read) {
+                    return self.corrupt(Corruption::Padding);
+                }
+                // Padding is published together with the message behind it, never alone.
+                let at = read.wrapping_add(self.ring.to_end(read));
+                let word = self.ring.load_word(at, at::POLL);
+                if word::kind(word) != RecordKind::Message {
+                    return self.corrupt(Corruption::Padding);
+                }
+                if !word::carries(word, received) {
+                    return self.corrupt(Corruption::Sequence);
+                }
+                match self.message(at, word, received) {
+                    Poll::Message(r) if r.end.wrapping_sub(self.free) > self.ring.capacity() => {
+                        self.corrupt(Corruption::Position)
+                    }
+                    poll => poll,
+                }
+            }
+            RecordKind::Message | RecordKind::None => self.corrupt(Corruption::Word),
+        }
+    }
+
+    #[cold]
+    fn corrupt(&mut self, what: Corruption) -> Poll {
+        self.halt = Halt::Corrupt(what);
+        Poll::Corrupt(what)
+    }
+
+    /// Copies a message's first bytes; at most its length.
+    #[inline(always)]
+    pub fn copy_out(&self, record: &Record, into: &mut [u8]) {
+        debug_assert!(into.len() as u64 <= record.len);
+        self.ring.copy_out(record.payload, into);
+    }
+
+    /// Copies bytes from anywhere inside a message.
+    pub fn extract(&self, record: &Record, offset: u64, into: &mut [u8]) {
+        debug_assert!(offset + into.len() as u64 <= record.len);
+        self.ring.extract(record.payload, offset, into, at::POLL);
+    }
+
+    /// Takes a message: it will not be seen again. As [`RecordRx::settle`], says whether space was given back.
+    #[inline(always)]
+    pub fn take(&mut self, record: &Record) -> bool {
+        self.skip(record);
+        self.settle()
+    }
+
+    /// Moves on to the message behind this one, in private: a run is taken by one `settle`.
+    #[inline(always)]
+    pub fn skip(&mut self, record: &Record) {
+        self.read = record.end;
+        self.received = record.sequence.wrapping_add(1);
+        self.next = word::NONE;
+    }
+
+    /// Stores what was taken, and gives space back unless more messages wait: then it is cheaper later, in bulk.
+    /// Says whether it did.
+    #[inline(always)]
+    pub fn settle(&mut self) -> bool {
+        self.ring.store(RECEIVED, self.received, at::RECEIVED);
+        self.ring.store(READ, self.read, at::READ);
+        let waiting = self.read.wrapping_sub(self.free);
+        if self.next == word::NONE {
+            self.next = self.ring.load_word(self.read, at::POLL);
+        }
+        let more = word::kind(self.next) == RecordKind::Message;
+        let now = !more || waiting + word::size(word::len(self.next)) > self.lazy;
+        if now {
+            self.give_back();
+        }
+        now
+    }
+
+    /// Erases `[free, read)` and gives it back.
+    #[inline(always)]
+    pub fn give_back(&mut self) {
+        self.ring.fence(at::ERASE_FENCE);
+        self.ring.zero(self.free, self.read);
+        self.free = self.read;
+        self.ring.store(FREED, self.received, at::FREED);
+        self.ring.store(FREE, self.free, at::GIVE_BACK);
+    }
+
+    /// Whether a run has taken so much that it should settle: what a hostile producer writes behind it without regard
+    /// for free space must not make it endless.
+    #[inline(always)]
+    pub fn run_is_long(&self) -> bool {
+        self.read.wrapping_sub(self.free) > self.ring.capacity() / 2
+    }
+
+    /// Sequence number of the next message.
+    pub fn sequence(&self) -> u64 {
+        self.received
+    }
+
+    /// Messages that have been published and not taken, as the producer last said.
+    pub fn pending(&self) -> u64 {
+        let sent = self.ring.load(SEQUENCE, at::OBSERVE);
+        // After a crash the producer's count may lag behind what it had committed.
+        if distance(sent, self.received) > 0 { sent.wrapping_sub(self.received) } else { 0 }
+    }
+
+    /// Whether it still works.
+    pub fn halt(&self) -> Halt {
+        self.halt
+    }
+
+    /// The memory view.
+    pub fn window(&self) -> &Window<M> {
+        &self.ring
+    }
+}

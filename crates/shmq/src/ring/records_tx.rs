@@ -1,0 +1,415 @@
+//! The sending end of a ring of variable-length messages.
+//!
+//! A *draft* is what has been reserved and filled but not published: one message, or a batch, with the padding it
+//! needs. All its commit words but the first are stored as they come; the first is withheld, and storing it
+//! (`COMMIT`) makes everything visible at once. Before that, a crash leaves only bytes beyond a zero word, which the
+//! `DIRTY` word bounds and a successor erases. So padding is never published alone, and a batch needs no rule of its own.
+//!
+//! Invariant Z: every byte of free space is zero, except what this end has written since its last commit:
+//! `[tail, soiled)`, always within `[tail, dirty)`.
+
+use super::{Corruption, Halt, distance, word};
+use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, SEQUENCE, TAIL};
+use crate::memory::{Memory, Window, at};
+use word::RecordKind;
+
+/// Why a reservation failed; nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// No room now, in bytes or in messages.
+    Full,
+    /// It can never fit: larger than the limit, or the batch as a whole is.
+    TooLarge,
+    /// End of data was declared.
+    Finished,
+    /// The consumer's words contradict ours.
+    Corrupt(Corruption),
+}
+
+/// What is filled but not yet published.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft {
+    /// Where the next record goes.
+    end: u64,
+    /// Sequence number of the next message.
+    sequence: u64,
+    /// The withheld first word; `NONE` while the draft is empty.
+    first: u64,
+    /// Largest record in it.
+    largest: u64,
+    /// Sum of its records, without padding.
+    sum: u64,
+}
+
+impl Draft {
+    /// Messages so far.
+    pub fn messages(&self, tx_sequence: u64) -> u64 {
+        self.sequence.wrapping_sub(tx_sequence)
+    }
+}
+
+/// Room for one message inside a draft.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    record: u64,
+    len: u64,
+}
+
+impl Place {
+    /// Where the payload starts.
+    #[inline(always)]
+    pub fn payload(&self) -> u64 {
+        self.record.wrapping_add(8)
+    }
+
+    /// Bytes reserved.
+    #[inline(always)]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+/// A batch before it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    end: u64,
+    messages: u64,
+}
+
+/// The sending end.
+#[derive(Debug)]
+pub struct RecordTx<M> {
+    ring: Window<M>,
+    max_message: u64,
+    /// `u64::MAX`: no limit.
+    max_messages: u64,
+    /// Where the next commit word goes. Exact: the stored one is for others.
+    tail: u64,
+    /// Sequence number of the next message.
+    sequence: u64,
+    /// The consumer's `FREE` when last looked at: stale only in that more may be free by now.
+    free: u64,
+    /// The consumer's `FREED`, likewise.
+    freed: u64,
+    /// The value of the stored `DIRTY`.
+    dirty: u64,
+    /// This end may have written `[tail, soiled)`. Equal to `tail` when nothing is open.
+    soiled: u64,
+    halt: Halt,
+}
+
+impl<M: Memory> RecordTx<M> {
+    /// Takes over from whoever held the end before, dead or left; the caller holds the role.
+    ///
+    /// The stored tail may lag behind a commit, and the consumer, working all the while, may have taken and erased
+    /// what was committed: so walk the committed words, and where a word is zero look whether *read* has passed it.
+    pub fn attach(ring: Window<M>, max_message: u64, max_messages: Option<u64>) -> Result<Self, Corruption> {
+        let capacity = ring.capacity();
+        let free = ring.load(FREE, at::RECOVER);
+        let freed = ring.load(FREED, at::RECOVER);
+        let start = ring.load(TAIL, at::RECOVER);
+        let dirty = ring.load(DIRTY, at::RECOVER);
+        let mut tail = start;
+        let mut sequence = ring.load(SEQUENCE, at::RECOVER);
+        let mut halt = Halt::No;
+        if (start | free) & 7 != 0
+            || distance(start, ring.load(READ, at::WALK_READ)).unsigned_abs() > capacity
+        {
+            return Err(Corruption::Position);
+        }
+        // Each turn moves `tail` forward or ends the loop, and it never gets further than one ring from `start`.
+        let mut known = false;
+        loop {
+            let word = ring.load_word(tail, at::WALK);
+            if word == word::NONE {
+                let read = ring.load(READ, at::WALK_READ);
+                if distance(read, tail) <= 0 {
+                    break;
+                }
+                if read & 7 != 0 || distance(read, start) > capacity as i64 {
+                    return Err(Corruption::Position);
+                }
+                (tail, known) = (read, false);
+                sequence = ring.load(RECEIVED, at::WALK_RECEIVED);
+                continue;
+            }
+            if known && !word::carries(word, sequence) {
+                return Err(Corruption::Sequence);
+            }
+            sequence = word::sequence(word, sequence);
+            known = true;
+            let size = match word::kind(word) {
+                RecordKind::Message => {
+                    sequence = sequence.wrapping_add(1);
+                    word::size(word::len(word))
+                }
+                RecordKind::Padding => word::size(word::len(word)),
+                RecordKind::End => {
+                    halt = Halt::Finished;
+                    break;
+                }
+                RecordKind::None => return Err(Corruption::Word),
+            };
+            if size > ring.to_end(tail) {
+                return Err(Corruption::Word);
+            }
+            tail = tail.wrapping_add(size);
+            if distance(tail, start) > capacity as i64 {
+                return Err(Corruption::Position);
+            }
+        }
+        let held = tail.wrapping_sub(free);
+        let dirt = distance(dirty, tail) > 0;
+        // A record is at least one word, so there are never more messages than words.
+        if held > capacity - 8
+            || dirt && dirty.wrapping_sub(free) > capacity
+            || sequence.wrapping_sub(freed) > capacity / 8
+        {
+            return Err(Corruption::Position);
+        }
+        ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
+        ring.store(TAIL, tail, at::RECOVER_TAIL);
+        if halt == Halt::No && dirt {
+            ring.zero(tail, dirty);
+        }
+        ring.fence(at::RECOVER_LOG);
+        Ok(Self {
+            ring,
+            max_message,
+            max_messages: max_messages.unwrap_or(u64::MAX),
+            tail,
+            sequence,
+            free,
+            freed,
+            dirty,
+            soiled: tail,
+            halt,
+        })
+    }
+
+    /// Starts a draft; erases what a forgotten one left.
+    #[inline(always)]
+    pub fn begin(&mut self) -> Result<Draft, Refused> {
+        match self.halt {
+            Halt::No => {}
+            Halt::Finished => return Err(Refused::Finished),
+            Halt::Corrupt(c) => return Err(Refused::Corrupt(c)),
+        }
+        if self.soiled != self.tail {
+            self.undo();
+        }
+        Ok(Draft { end: self.tail, sequence: self.sequence, first: word::NONE, largest: 0, sum: 0 })
+    }
+
+    /// Erases everything written since the last commit.
+    #[cold]
+    pub fn undo(&mut self) {
+        self.ring.zero(self.tail, self.soiled);
+        self.soiled = self.tail;
+        self.ring.fence(at::UNDO_LOG);
+    }
+
+    /// Makes room for a message of `len` bytes at the end of the draft, with padding before it where it would cross
+    /// the end of the ring.
+    #[inline(always)]
+    pub fn reserve(&mut self, draft: &mut Draft, len: u64) -> Result<Place, Refused> {
+        if len > self.max_message {
+            return Err(Refused::TooLarge);
+        }
+        let size = word::size(len);
+        let batched = draft.first != word::NONE;
+        if batched {
+            self.fits_ever(draft, size)?;
+        }
+        let to_end = self.ring.to_end(draft.end);
+        let padding = if size > to_end { to_end } else { 0 };
+        let record = draft.end.wrapping_add(padding);
+        let end = record.wrapping_add(size);
+        // The word at the new tail must lie in erased space as well: 8 bytes more.
+        let need = end.wrapping_add(8);
+        if need.wrapping_sub(self.free) > self.ring.capacity() {
+            self.look_for_room(need)?;
+        }
+        if draft.sequence.wrapping_sub(self.freed) >= self.max_messages {
+            self.look_for_depth(draft.sequence)?;
+        }
+        self.soiled = end;
+        if distance(end, self.dirty) > 0 {
+            self.dirty = end;
+            self.ring.store(DIRTY, end, at::DIRTY);
+            self.ring.fence(at::DIRTY_LOG);
+        }
+        if padding != 0 {
+            self.put(draft, word::word(RecordKind::Padding, padding - 8, draft.sequence));
+        }
+        draft.end = record;
+        Ok(Place { record, len })
+    }
+
+    /// A batch that fits an empty ring only from some start positions could wait for ever.
+    #[cold]
+    fn fits_ever(&self, draft: &Draft, size: u64) -> Result<(), Refused> {
+        let messages = draft.messages(self.sequence) + 1;
+        if draft.sum + size + draft.largest.max(size) > self.ring.capacity() || messages > self.max_messages {
+            return Err(Refused::TooLarge);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn look_for_room(&mut self, need: u64) -> Result<(), Refused> {
+        self.refresh()?;
+        if need.wrapping_sub(self.free) > self.ring.capacity() { Err(Refused::Full) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn look_for_depth(&mut self, sequence: u64) -> Result<(), Refused> {
+        self.refresh()?;
+        if sequence.wrapping_sub(self.freed) >= self.max_messages { Err(Refused::Full) } else { Ok(()) }
+    }
+
+    /// Looks at what the consumer has given back.
+    pub fn refresh(&mut self) -> Result<(), Refused> {
+        let free = self.ring.load(FREE, at::FREE_LOAD);
+        let freed = self.ring.load(FREED, at::FREED_LOAD);
+        // Both only grow, and not beyond our own.
+        let backwards = free.wrapping_sub(self.free) > self.tail.wrapping_sub(self.free) || free & 7 != 0;
+        if backwards || freed.wrapping_sub(self.freed) > self.sequence.wrapping_sub(self.freed) {
+            self.halt = Halt::Corrupt(Corruption::Position);
+            return Err(Refused::Corrupt(Corruption::Position));
+        }
+        (self.free, self.freed) = (free, freed);
+        Ok(())
+    }
+
+    /// Writes payload bytes from the start of a place; zeroes the rest of the last word.
+    #[inline(always)]
+    pub fn fill(&mut self, place: &Place, bytes: &[u8]) {
+        debug_assert!(bytes.len() as u64 <= place.len);
+        self.ring.copy_in(place.payload(), bytes);
+    }
+
+    /// Writes payload bytes anywhere inside a place.
+    pub fn patch(&mut self, place: &Place, offset: u64, bytes: &[u8]) {
+        debug_assert!(offset + bytes.len() as u64 <= place.len);
+        self.ring.patch(place.payload(), offset, bytes, at::LATER_WORD);
+    }
+
+    /// Ends a message with `len` bytes, at most what the place has.
+    #[inline(always)]
+    pub fn seal(&mut self, draft: &mut Draft, place: &Place, len: u64) {
+        debug_assert!(len <= place.len && draft.end == place.record);
+        let size = word::size(len);
+        let end = place.record.wrapping_add(size);
+        if size != word::size(place.len) {
+            self.ring.zero(end, place.record.wrapping_add(word::size(place.len)));
+            self.ring.fence(at::UNDO_LOG);
+        }
+        self.put(draft, word::word(RecordKind::Message, len, draft.sequence));
+        draft.end = end;
+        draft.sequence = draft.sequence.wrapping_add(1);
+        draft.sum += size;
+        draft.largest = draft.largest.max(size);
+    }
+
+    #[inline(always)]
+    fn put(&mut self, draft: &mut Draft, word: u64) {
+        if draft.first == word::NONE {
+            draft.first = word;
+        } else {
+            self.ring.store_word(draft.end, word, at::LATER_WORD);
+        }
+    }
+
+    /// Makes the whole draft visible at once; returns the sequence number of its first message.
+    #[inline(always)]
+    pub fn publish(&mut self, draft: Draft) -> u64 {
+        let first = self.sequence;
+        if draft.first == word::NONE {
+            return first;
+        }
+        self.ring.store_word(self.tail, draft.first, at::COMMIT);
+        self.ring.fence(at::COMMIT_LOG);
+        self.ring.store(SEQUENCE, draft.sequence, at::SEQUENCE);
+        self.ring.store(TAIL, draft.end, at::TAIL);
+        (self.tail, self.soiled, self.sequence) = (draft.end, draft.end, draft.sequence);
+        first
+    }
+
+    /// Declares the end of data. Needs no room: the word at the tail is always free.
+    pub fn finish(&mut self) -> Result<(), Refused> {
+        self.begin()?;
+        self.ring.store_word(self.tail, word::word(RecordKind::End, 0, self.sequence), at::FINISH);
+        self.halt = Halt::Finished;
+        Ok(())
+    }
+
+    /// Where a batch of these lengths would end and how many messages it has; refused if it could wait for ever.
+    pub fn plan(&self, lens: impl Iterator<Item = u64>) -> Result<Plan, Refused> {
+        let (mut end, mut messages, mut sum, mut largest) = (self.tail, 0, 0u64, 0);
+        for len in lens {
+            let size = word::size(len);
+            (messages, sum, largest) = (messages + 1, sum + size, size.max(largest));
+            let alone = messages == 1;
+            let too_many = messages > self.max_messages;
+            if len > self.max_message || too_many || !alone && sum + largest > self.ring.capacity() {
+                return Err(Refused::TooLarge);
+            }
+            let to_end = self.ring.to_end(end);
+            end = end.wrapping_add(size + if size > to_end { to_end } else { 0 });
+        }
+        Ok(Plan { end, messages })
+    }
+
+    /// Whether there is room for all of a plan.
+    pub fn try_room(&mut self, plan: &Plan) -> Result<(), Refused> {
+        self.begin()?;
+        self.look_for_room(plan.end.wrapping_add(8))?;
+        self.look_for_depth(self.sequence.wrapping_add(plan.messages).wrapping_sub(1))
+    }
+
+    /// One whole message in one call: the same steps.
+    #[inline(always)]
+    pub fn try_send(&mut self, message: &[u8]) -> Result<u64, Refused> {
+        let mut draft = self.begin()?;
+        let place = self.reserve(&mut draft, message.len() as u64)?;
+        self.fill(&place, message);
+        self.seal(&mut draft, &place, message.len() as u64);
+        Ok(self.publish(draft))
+    }
+
+    /// Sequence number of the next message.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Messages sent and not yet taken.
+    pub fn pending(&self) -> u64 {
+        let received = self.ring.load(RECEIVED, at::OBSERVE);
+        let pending = self.sequence.wrapping_sub(received);
+        // A takeover may correct the consumer's count by what it had not stored; and a hostile one says anything.
+        if distance(self.sequence, received) >= 0 { pending.min(self.ring.capacity() / 8) } else { 0 }
+    }
+
+    /// Largest message that has room now, `None` if not even an empty one has.
+    pub fn room(&self) -> Option<u64> {
+        if self.halt != Halt::No || self.sequence.wrapping_sub(self.freed) >= self.max_messages {
+            return None;
+        }
+        let space = self.free.wrapping_add(self.ring.capacity()).wrapping_sub(self.tail).wrapping_sub(8);
+        let to_end = self.ring.to_end(self.tail);
+        // Before the end of the ring, or behind padding at its beginning.
+        let best = space.min(to_end).max(space.saturating_sub(to_end));
+        (best >= 8).then(|| (best - 8).min(self.max_message))
+    }
+
+    /// Whether it still works.
+    pub fn halt(&self) -> Halt {
+        self.halt
+    }
+
+    /// The memory view.
+    pub fn window(&self) -> &Window<M> {
+        &self.ring
+    }
+}

@@ -1,0 +1,305 @@
+//! Who holds which end, and whether the other one lives: proved by the kernel, never by a timer.
+//!
+//! A role is an open-file-description lock on the first byte of its page. The description is the role's own: opened
+//! for it, mapped, locked, and then its descriptor is closed. From there on the mapping alone keeps the description,
+//! so the lock lives exactly as long as the ability to write, and the kernel frees both together, at SIGKILL too.
+//! Sources: fcntl(2) "Open file description locks", mmap(2) ("closing the file descriptor does not unmap the region").
+
+use crate::bell::{Signals, wake_through};
+use crate::error::AttachError;
+use crate::geometry::{Geometry, Options};
+use crate::layout::{Counter, PAGE, Role, RoleWords};
+use crate::memory::{Map, Window, at};
+use crate::segment;
+use std::fs::File;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// What is known of the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// Nobody has held the role yet.
+    NeverAttached,
+    /// A living process holds it: busy, idle or stopped.
+    Attached,
+    /// Its last holder closed it cleanly; another may come.
+    Left,
+    /// Its last holder died: the kernel freed its lock, and there is no mark of a clean leave.
+    Lost,
+}
+
+impl std::fmt::Display for PeerState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NeverAttached => "never attached",
+            Self::Attached => "attached",
+            Self::Left => "left",
+            Self::Lost => "lost",
+        })
+    }
+}
+
+/// How to ask whether a role is held.
+#[derive(Debug)]
+pub(crate) enum Probe {
+    /// A description of its own: asked through the holder's, the kernel would always say *free*.
+    File(OwnedFd),
+    /// Two threads of one process: who has not left is there.
+    Private,
+}
+
+impl Probe {
+    /// Whether a living process holds the role whose page starts at `byte`.
+    pub(crate) fn is_held(&self, byte: usize) -> bool {
+        match self {
+            // If the kernel will not say, the peer counts as alive.
+            Self::File(fd) => lock_call(fd.as_fd(), libc::F_OFD_GETLK, byte)
+                .map_or(true, |l| l.l_type != libc::F_UNLCK as i16),
+            Self::Private => true,
+        }
+    }
+}
+
+/// One fcntl call on one byte. `rustix` has no open-file-description locks.
+fn lock_call(fd: BorrowedFd<'_>, command: libc::c_int, byte: usize) -> io::Result<libc::flock> {
+    // SAFETY: `flock` is plain data, for which zero is a value.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as i16;
+    lock.l_whence = libc::SEEK_SET as i16;
+    lock.l_start = byte as libc::off_t;
+    lock.l_len = 1;
+    // SAFETY: the descriptor is open and `lock` is a valid argument for all three commands.
+    match unsafe { libc::fcntl(fd.as_raw_fd(), command, &mut lock) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(lock),
+    }
+}
+
+/// Locks a byte of a description; `false` if another description has it.
+pub(crate) fn try_lock(fd: BorrowedFd<'_>, byte: usize) -> io::Result<bool> {
+    match lock_call(fd, libc::F_OFD_SETLK, byte) {
+        Ok(_) => Ok(true),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// State of a role, from its words and its lock.
+pub(crate) fn state_of(window: &Window<Map>, probe: &Probe, role: Role) -> PeerState {
+    let words = role.words();
+    // A successor may come between two looks; then look again. Whoever changes that often is alive.
+    for _ in 0..4 {
+        let epoch = window.load(words.epoch, at::ROLE_LOAD);
+        if epoch == 0 {
+            return PeerState::NeverAttached;
+        }
+        if window.load(words.left, at::ROLE_LOAD) == epoch {
+            return PeerState::Left;
+        }
+        if probe.is_held(window.parts().page(role)) {
+            return PeerState::Attached;
+        }
+        window.fence(at::LOST_FENCE);
+        let same = window.load(words.epoch, at::ROLE_LOAD) == epoch;
+        if same && window.load(words.left, at::ROLE_LOAD) != epoch {
+            return PeerState::Lost;
+        }
+    }
+    PeerState::Attached
+}
+
+/// What a role is taken of.
+pub(crate) struct Source<'a> {
+    pub(crate) file: &'a File,
+    pub(crate) path: Option<&'a Path>,
+    pub(crate) geometry: &'a Geometry,
+    pub(crate) options: &'a Options,
+}
+
+fn failed(doing: &'static str) -> impl FnOnce(io::Error) -> AttachError {
+    move |source| AttachError::Io { doing, source }
+}
+
+/// A role that is held.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    role: Role,
+    /// Dropped by hand, before the peer is woken: its last clone gone, the lock is free.
+    window: ManuallyDrop<Window<Map>>,
+    probe: Probe,
+    path: Option<PathBuf>,
+    pub(crate) signals: ManuallyDrop<Signals<Map>>,
+    epoch: u64,
+    /// A forked child has this value but neither the mapping nor the role.
+    process: u32,
+    durable: bool,
+}
+
+impl Seat {
+    /// Takes a role of a file: description, mapping, lock, name, boot; in this order.
+    pub(crate) fn take(source: &Source<'_>, role: Role) -> Result<Self, AttachError> {
+        let Source { file, path, geometry, options } = *source;
+        let own = segment::reopen(file, path, true).map_err(|e| match e.kind() {
+            io::ErrorKind::PermissionDenied => AttachError::Denied,
+            io::ErrorKind::NotFound => AttachError::Removed,
+            _ => AttachError::Io { doing: "open the queue file again", source: e },
+        })?;
+        let probe = segment::reopen(file, path, false).map_err(failed("open the queue file again"))?;
+        let map =
+            segment::map(own.as_fd(), geometry.length, options).map_err(|e| match e.raw_os_error() {
+                Some(libc::ENOMEM | libc::EPERM | libc::EAGAIN) if options.lock => {
+                    AttachError::Lock { source: e }
+                }
+                _ => AttachError::Io { doing: "map the queue file", source: e },
+            })?;
+        let window = Window::new(map, geometry.parts)
+            .ok_or(AttachError::Corrupt { what: crate::ring::Corruption::Truncated })?;
+        if !try_lock(own.as_fd(), geometry.parts.page(role)).map_err(failed("lock the role"))? {
+            return Err(AttachError::Busy { role, pid: window.load(role.words().pid, at::COUNT_LOAD) });
+        }
+        // Whoever removes a queue takes both roles first; so a name that leads here now leads here while we stay.
+        if let Some(path) = path {
+            let here = rustix::fs::fstat(&own).map_err(|e| failed("look at the queue file")(e.into()))?;
+            if !rustix::fs::lstat(path).is_ok_and(|there| segment::same_file(&here, &there)) {
+                return Err(AttachError::Removed);
+            }
+        }
+        if [Role::Producer, Role::Consumer].into_iter().any(|r| is_from_another_boot(&window, r.words())) {
+            return Err(AttachError::OtherBoot);
+        }
+        let durable = segment::is_durable(file);
+        Ok(Self::new(role, window, Probe::File(probe), path.map(Path::to_path_buf), durable))
+    }
+
+    /// One of two ends over private memory.
+    pub(crate) fn private(role: Role, window: Window<Map>) -> Self {
+        Self::new(role, window, Probe::Private, None, false)
+    }
+
+    fn new(role: Role, window: Window<Map>, probe: Probe, path: Option<PathBuf>, durable: bool) -> Self {
+        let signals = ManuallyDrop::new(Signals::new(window.clone(), role));
+        let process = std::process::id();
+        Self { role, window: ManuallyDrop::new(window), probe, path, signals, epoch: 0, process, durable }
+    }
+
+    /// Makes the role visible as taken, once the ring is in order, and wakes a peer that the predecessor left asleep.
+    pub(crate) fn enter(&mut self) {
+        let words = self.role.words();
+        let boot = segment::boot_id();
+        for (word, half) in words.boot.into_iter().zip(boot.chunks_exact(8)) {
+            self.window.store(word, u64::from_le_bytes(half.try_into().expect("8 bytes")), at::ROLE_STORE);
+        }
+        self.window.store(words.pid, u64::from(self.process), at::COUNT);
+        self.window.store(words.since, segment::now_ns(), at::COUNT);
+        self.window.store(words.counter(Counter::StalledSince), 0, at::COUNT);
+        self.epoch = self.window.load(words.epoch, at::ROLE_LOAD).wrapping_add(1).max(1);
+        self.window.store(words.epoch, self.epoch, at::ROLE_STORE);
+        self.signals.ring();
+    }
+
+    /// The pages and the ring.
+    pub(crate) fn window(&self) -> Window<Map> {
+        (*self.window).clone()
+    }
+
+    /// How often the role was taken, this time included.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// How often the other role was taken.
+    pub(crate) fn peer_epoch(&self) -> u64 {
+        self.window.load(self.role.peer().words().epoch, at::ROLE_LOAD)
+    }
+
+    /// State of the other end.
+    pub(crate) fn peer(&self) -> PeerState {
+        state_of(&self.window, &self.probe, self.role.peer())
+    }
+
+    /// Whether the file's name is gone, so that no other process can come.
+    pub(crate) fn is_removed(&self) -> bool {
+        let (Probe::File(fd), Some(_)) = (&self.probe, &self.path) else { return false };
+        rustix::fs::fstat(fd).is_ok_and(|stat| stat.st_nlink == 0)
+    }
+
+    /// Notes since when this end waits.
+    #[cold]
+    pub(crate) fn stall_begins(&self) {
+        self.count(Counter::Stalls);
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+        self.window.store(self.role.words().counter(Counter::StalledSince), now, at::COUNT);
+    }
+
+    /// Notes that it waits no more.
+    #[cold]
+    pub(crate) fn stall_ends(&self) {
+        self.window.store(self.role.words().counter(Counter::StalledSince), 0, at::COUNT);
+    }
+
+    /// Adds one to a counter for people.
+    #[cold]
+    pub(crate) fn count(&self, which: Counter) {
+        let word = self.role.words().counter(which);
+        self.window.store(word, self.window.load(word, at::COUNT_LOAD).wrapping_add(1), at::COUNT);
+    }
+}
+
+fn is_from_another_boot(window: &Window<Map>, words: &RoleWords) -> bool {
+    let boot = words.boot.map(|word| window.load(word, at::ROLE_LOAD));
+    let now = segment::boot_id();
+    let now = [0, 8].map(|i| u64::from_le_bytes(now[i..i + 8].try_into().expect("8 bytes")));
+    let known = boot != [0; 2] && now != [0; 2];
+    known && boot != now && window.load(words.epoch, at::ROLE_LOAD) != window.load(words.left, at::ROLE_LOAD)
+}
+
+impl Drop for Seat {
+    /// Leaves: mark, bell, unmap (which frees the lock), wake; in this order, so that whoever is woken finds the role free.
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // A forked child: nothing is mapped here, and the addresses may be in use for something else.
+            if let Probe::File(_) = self.probe {
+                return;
+            }
+        }
+        if self.epoch != 0 {
+            if self.durable {
+                let _ = self.window.memory().backing().flush();
+            }
+            self.window.store(self.role.words().left, self.epoch, at::ROLE_STORE);
+            if self.durable {
+                let _ = self.window.memory().backing().flush_range(self.window.parts().page(self.role), PAGE);
+            }
+            self.window.fence(at::LEAVE_FENCE);
+            self.signals.change_bell();
+        }
+        let page = self.window.parts().page(self.role);
+        let private = matches!(self.probe, Probe::Private);
+        if private {
+            self.signals.ring();
+        }
+        // SAFETY: neither is used again; `drop` runs once.
+        unsafe {
+            ManuallyDrop::drop(&mut self.signals);
+            ManuallyDrop::drop(&mut self.window);
+        }
+        if let Probe::File(fd) = &self.probe
+            && let Ok(map) = segment::map_read_only(fd.as_fd(), (page + PAGE) as u64)
+        {
+            wake_through(&Map::new(map), page, self.role.words());
+        }
+    }
+}
+
+/// Holds both roles of a file, so that nobody else does: to remove it.
+pub(crate) fn lock_both(fd: BorrowedFd<'_>, geometry: &Geometry) -> io::Result<Option<Role>> {
+    for role in [Role::Producer, Role::Consumer] {
+        if !try_lock(fd, geometry.parts.page(role))? {
+            return Ok(Some(role));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,276 @@
+//! Files: create them whole or not at all, open them with suspicion, map them.
+
+use crate::error::{CreateError, OpenError};
+use crate::geometry::{Geometry, Options};
+use crate::layout::{Header, PAGE};
+use crate::memory::Map;
+use memmap2::{Advice, MmapOptions, MmapRaw};
+use rustix::fs::{self, AtFlags, FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Where a bare name lives.
+pub const SHM_DIR: &str = "/dev/shm";
+const TMPFS: i64 = 0x0102_1994;
+const RAMFS: i64 = 0x8584_58f6;
+const HUGETLBFS: i64 = 0x9584_58f6;
+
+/// Seals of an anonymous queue: its size is final, and so is that.
+const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
+
+/// A bare name means a file in /dev/shm; anything with a slash is a path. `None`: neither.
+pub fn path_of(name: &OsStr) -> Option<PathBuf> {
+    let bytes = name.as_bytes();
+    if bytes.contains(&b'/') {
+        let usable = !bytes.contains(&0) && !bytes.ends_with(b"/");
+        return usable.then(|| PathBuf::from(name));
+    }
+    let usable = !bytes.is_empty() && bytes.len() <= 255 && !bytes.contains(&0) && bytes[0] != b'.';
+    usable.then(|| Path::new(SHM_DIR).join(name))
+}
+
+fn io_error(errno: Errno) -> io::Error {
+    io::Error::from_raw_os_error(errno.raw_os_error())
+}
+
+/// The kernel's boot id, zero if it cannot be read.
+pub fn boot_id() -> [u8; 16] {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let mut digits = text.bytes().filter_map(|b| char::from(b).to_digit(16));
+    std::array::from_fn(|_| {
+        let high = digits.next().unwrap_or(0);
+        (high << 4 | digits.next().unwrap_or(0)) as u8
+    })
+}
+
+/// Nanoseconds since 1970.
+pub fn now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)
+}
+
+/// Makes the file complete under no name, then gives it its name, never replacing another.
+pub fn create(path: &Path, geometry: Geometry, options: &Options) -> Result<(File, Geometry), CreateError> {
+    let mode = Mode::from_raw_mode(options.mode);
+    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |errno: Errno, doing| match errno {
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => CreateError::Denied { path: path.into() },
+        Errno::EXIST => CreateError::AlreadyExists { path: path.into() },
+        Errno::NOSPC | Errno::DQUOT => CreateError::NoSpace { path: path.into(), bytes: geometry.length },
+        other => CreateError::Io { doing, source: io_error(other) },
+    };
+    if fs::lstat(path).is_ok() {
+        return Err(CreateError::AlreadyExists { path: path.into() });
+    }
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    match fs::open(dir, flags | OFlags::TMPFILE, mode) {
+        Ok(fd) => {
+            let file = File::from(fd);
+            let geometry = fill(&file, geometry, options, Some(path))?;
+            let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+            fs::linkat(fs::CWD, from, fs::CWD, path, AtFlags::SYMLINK_FOLLOW)
+                .map_err(|e| failed(e, "give the queue file its name"))?;
+            Ok((file, geometry))
+        }
+        // A file system without unnamed files: a temporary name beside it.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+            let temporary = dir.join(format!(".shmq-{:032x}.tmp", u128::from_le_bytes(random())));
+            let fd = fs::open(&temporary, flags | OFlags::CREATE | OFlags::EXCL, mode)
+                .map_err(|e| failed(e, "create the queue file"))?;
+            let file = File::from(fd);
+            let made = fill(&file, geometry, options, Some(path)).and_then(|geometry| {
+                // A hard link never replaces, and works where renameat2 does not.
+                fs::link(&temporary, path).map_err(|e| failed(e, "give the queue file its name"))?;
+                Ok(geometry)
+            });
+            let _ = fs::unlink(&temporary);
+            Ok((file, made?))
+        }
+        Err(errno) => Err(failed(errno, "create the queue file")),
+    }
+}
+
+/// An anonymous file that can neither shrink nor grow, for processes that pass descriptors.
+pub fn create_anonymous(geometry: Geometry, options: &Options) -> Result<(File, Geometry), CreateError> {
+    let plain = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let failed =
+        |errno: Errno| CreateError::Io { doing: "create an anonymous queue", source: io_error(errno) };
+    let mut huge = options.huge_pages;
+    loop {
+        let flags = if huge { plain | MemfdFlags::HUGETLB } else { plain };
+        let made = fs::memfd_create("shmq", flags).map_err(failed).and_then(|fd| {
+            let file = File::from(fd);
+            let geometry = fill(&file, geometry, options, None)?;
+            fs::fcntl_add_seals(&file, SEALS).map_err(failed)?;
+            Ok((file, geometry))
+        });
+        // Huge pages are a wish: without any to spare, ordinary ones do.
+        if made.is_err() && std::mem::take(&mut huge) {
+            continue;
+        }
+        return made;
+    }
+}
+
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    if rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty()) != Ok(16) {
+        bytes = u128::from(now_ns()).to_le_bytes();
+    }
+    bytes
+}
+
+/// Allocates every block, so that a full file system is an error here and not a SIGBUS later, then writes the geometry.
+fn fill(
+    file: &File,
+    mut geometry: Geometry,
+    options: &Options,
+    path: Option<&Path>,
+) -> Result<Geometry, CreateError> {
+    let stat = fs::fstatfs(file)
+        .map_err(|e| CreateError::Io { doing: "ask for the file system", source: io_error(e) })?;
+    if stat.f_type as i64 == HUGETLBFS {
+        geometry.length = geometry.length.next_multiple_of(stat.f_bsize as u64);
+    }
+    let no_space = |errno: Errno| match errno {
+        Errno::NOSPC | Errno::DQUOT | Errno::NOMEM | Errno::FBIG => {
+            CreateError::NoSpace { path: path.unwrap_or(Path::new("memory")).into(), bytes: geometry.length }
+        }
+        other => CreateError::Io { doing: "allocate the queue file", source: io_error(other) },
+    };
+    match fs::fallocate(file, FallocateFlags::empty(), 0, geometry.length) {
+        // The file system cannot allocate ahead: write the zeros.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let zeros = [0; 64 * 1024];
+            let mut at = 0;
+            while at < geometry.length {
+                let n = (geometry.length - at).min(zeros.len() as u64) as usize;
+                at += rustix::io::pwrite(file, &zeros[..n], at).map_err(no_space)? as u64;
+            }
+        }
+        done => done.map_err(no_space)?,
+    }
+    // The mode exactly as asked for, whatever the umask.
+    if path.is_some() {
+        fs::fchmod(file, Mode::from_raw_mode(options.mode))
+            .map_err(|e| CreateError::Io { doing: "set the mode of the queue file", source: io_error(e) })?;
+    }
+    (geometry.queue_id, geometry.boot_id, geometry.created_ns) = (random(), boot_id(), now_ns());
+    let map = map(file.as_fd(), geometry.length, options).map_err(|source| match source.raw_os_error() {
+        Some(libc::ENOMEM | libc::EFAULT | libc::EHWPOISON) if !options.lock => {
+            CreateError::NoSpace { path: path.unwrap_or(Path::new("memory")).into(), bytes: geometry.length }
+        }
+        Some(libc::ENOMEM | libc::EPERM | libc::EAGAIN) => CreateError::Lock { source },
+        _ => CreateError::Io { doing: "map the queue file", source },
+    })?;
+    write_header(&map, &geometry.header());
+    Ok(geometry)
+}
+
+fn write_header(map: &Map, header: &Header) {
+    use crate::memory::Memory as _;
+    // SAFETY: the header is shorter than the geometry page, and the file at least as long as that.
+    unsafe { map.copy_in(0, bytemuck::bytes_of(header)) };
+}
+
+/// Opens a file and reads its geometry.
+pub fn open(path: &Path, write: bool) -> Result<(File, Geometry), OpenError> {
+    let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
+    let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::NOENT | Errno::NOTDIR => OpenError::NotFound { path: path.into() },
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => OpenError::Denied { path: path.into() },
+        Errno::LOOP => OpenError::NotAQueue { why: "it is a symbolic link, which is never followed" },
+        Errno::ISDIR => OpenError::NotAQueue { why: "it is a directory" },
+        Errno::NXIO | Errno::NODEV => OpenError::NotAQueue { why: "it is not a regular file" },
+        other => OpenError::Io { doing: "open the queue file", source: io_error(other) },
+    })?;
+    let file = File::from(fd);
+    let geometry = geometry_of(&file)?;
+    Ok((file, geometry))
+}
+
+/// Reads and checks the geometry of an open file.
+pub fn geometry_of(file: &File) -> Result<Geometry, OpenError> {
+    let failed = |doing| move |e: Errno| OpenError::Io { doing, source: io_error(e) };
+    let stat = fs::fstat(file).map_err(failed("ask for the size of the file"))?;
+    if !fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+        return Err(OpenError::NotAQueue { why: "it is not a regular file" });
+    }
+    let mut bytes = [0; size_of::<Header>()];
+    let mut have = 0;
+    while have < bytes.len() {
+        match rustix::io::pread(file, &mut bytes[have..], have as u64).map_err(failed("read the geometry"))? {
+            0 => break,
+            n => have += n,
+        }
+    }
+    Geometry::parse(&bytes[..have], stat.st_size as u64)
+}
+
+/// Whether a memfd's size is final.
+pub fn is_sealed(fd: BorrowedFd<'_>) -> bool {
+    fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SEALS))
+}
+
+/// Whether two descriptors lead to one file.
+pub fn same_file(a: &fs::Stat, b: &fs::Stat) -> bool {
+    (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+}
+
+/// Opens the same file again, as a description of its own: locks belong to descriptions.
+pub fn reopen(file: &File, path: Option<&Path>, write: bool) -> io::Result<OwnedFd> {
+    let access = if write { OFlags::RDWR } else { OFlags::RDONLY } | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match fs::open(format!("/proc/self/fd/{}", file.as_raw_fd()), access, Mode::empty()) {
+        // Without /proc: by name, if that still leads to the same file.
+        Err(Errno::NOENT) => {
+            let path =
+                path.ok_or_else(|| io::Error::other("/proc is not mounted, and the file has no name"))?;
+            let fd = fs::open(path, access | OFlags::NOFOLLOW, Mode::empty()).map_err(io_error)?;
+            let same = same_file(&fs::fstat(&fd).map_err(io_error)?, &fs::fstat(file).map_err(io_error)?);
+            if same { Ok(fd) } else { Err(io::Error::from(io::ErrorKind::NotFound)) }
+        }
+        done => done.map_err(io_error),
+    }
+}
+
+/// Maps a file for reading and writing, as a role does. The mapping keeps the descriptor's description alive.
+pub fn map(fd: BorrowedFd<'_>, length: u64, options: &Options) -> io::Result<Map> {
+    let raw = MmapOptions::new().len(length as usize).map_raw(fd.as_raw_fd())?;
+    // A forked child must not keep the role, nor write.
+    raw.advise(Advice::DontFork)?;
+    if options.huge_pages {
+        let _ = raw.advise(Advice::HugePage);
+    }
+    if options.prefault {
+        match raw.advise(Advice::PopulateWrite) {
+            // Before Linux 5.14 the pages fault in one by one; they are allocated already.
+            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
+            done => done?,
+        }
+    }
+    if options.lock {
+        raw.lock()?;
+    }
+    Ok(Map::new(raw))
+}
+
+/// Maps a file for looking only.
+pub fn map_read_only(fd: BorrowedFd<'_>, length: u64) -> io::Result<MmapRaw> {
+    MmapOptions::new().len(length as usize).map_raw_read_only(fd.as_raw_fd())
+}
+
+/// Private memory for two threads.
+pub fn map_private(length: u64) -> io::Result<Map> {
+    Ok(Map::new(MmapOptions::new().len((length as usize).next_multiple_of(PAGE)).map_anon()?.into()))
+}
+
+/// Whether the file survives the machine going down, so that a clean leave must reach the disk in order.
+pub fn is_durable(file: &File) -> bool {
+    fs::fstatfs(file).is_ok_and(|stat| ![TMPFS, RAMFS, HUGETLBFS].contains(&(stat.f_type as i64)))
+}

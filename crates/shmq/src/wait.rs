@@ -1,0 +1,265 @@
+//! Waiting: spin, yield, sleep. One loop for every blocking call; how to sleep and be woken is [`crate::bell`]'s.
+
+use crate::role::{PeerState, Seat};
+use std::time::{Duration, Instant};
+
+/// How long a blocking call may wait.
+///
+/// A [`Duration`] or an [`Instant`] converts into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// As long as it takes, or until the peer is gone.
+    Forever,
+    /// This long. Zero: one look.
+    After(Duration),
+    /// Until then.
+    At(Instant),
+}
+
+impl From<Duration> for Until {
+    fn from(duration: Duration) -> Self {
+        Self::After(duration)
+    }
+}
+
+impl From<Instant> for Until {
+    fn from(instant: Instant) -> Self {
+        Self::At(instant)
+    }
+}
+
+impl Until {
+    fn deadline(self, now: Instant) -> Option<Instant> {
+        match self {
+            Self::Forever => None,
+            Self::After(duration) => now.checked_add(duration),
+            Self::At(instant) => Some(instant),
+        }
+    }
+}
+
+/// How an end waits: how long it spins, how long it yields, whether it sleeps.
+///
+/// The default spins 50 us, yields 50 us, then sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    spin: Duration,
+    yields: Duration,
+    sleep: bool,
+    adaptive: bool,
+    across_restarts: bool,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Waiting {
+    /// Right for most: sleeps after 100 us of finding nothing.
+    pub const fn new() -> Self {
+        Self {
+            spin: Duration::from_micros(50),
+            yields: Duration::from_micros(50),
+            sleep: true,
+            adaptive: true,
+            across_restarts: false,
+        }
+    }
+
+    /// For a thread that has a core to itself: spins for ever, never sleeps, lowest latency. Asks the kernel after
+    /// the peer's life every 10 ms of waiting.
+    pub const fn dedicated_core() -> Self {
+        Self { spin: Duration::MAX, yields: Duration::ZERO, sleep: false, ..Self::new() }
+    }
+
+    /// For cores that others need, too: hardly spins, yields a little, then sleeps.
+    pub const fn shared_core() -> Self {
+        Self { spin: Duration::from_micros(5), yields: Duration::from_micros(100), ..Self::new() }
+    }
+
+    /// For a laptop: sleeps at once.
+    pub const fn low_power() -> Self {
+        Self { spin: Duration::ZERO, yields: Duration::ZERO, ..Self::new() }
+    }
+
+    /// How long to spin.
+    pub const fn spin(mut self, duration: Duration) -> Self {
+        self.spin = duration;
+        self
+    }
+
+    /// How long to yield the processor after spinning.
+    pub const fn yields(mut self, duration: Duration) -> Self {
+        self.yields = duration;
+        self
+    }
+
+    /// Whether to sleep after that; without, the last phase before it goes on.
+    pub const fn sleep(mut self, yes: bool) -> Self {
+        self.sleep = yes;
+        self
+    }
+
+    /// Whether to pause a little after a run of messages, so that a stream arrives in runs. Default true.
+    pub const fn adaptive(mut self, yes: bool) -> Self {
+        self.adaptive = yes;
+        self
+    }
+
+    /// Whether to go on waiting for a successor when the peer has left or died. Default false: the call ends and says so.
+    pub const fn across_restarts(mut self, yes: bool) -> Self {
+        self.across_restarts = yes;
+        self
+    }
+}
+
+/// Why waiting ended without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    TimedOut,
+    Left,
+    Lost,
+    Removed,
+}
+
+/// Longest sleep before the peer's life is checked.
+const SLICE: Duration = Duration::from_millis(10);
+/// Polls between two looks at the clock.
+const POLLS_PER_LOOK: u32 = 64;
+/// Longest adaptive pause, in spin hints.
+const LONGEST_PAUSE: u32 = 64;
+
+/// What an end remembers between two blocking calls.
+#[derive(Debug, Default)]
+pub(crate) struct Rhythm {
+    /// Calls in a row that found something at once.
+    run: u32,
+    /// Spin hints to wait before polling again after a run.
+    pause: u32,
+}
+
+impl Rhythm {
+    #[inline(always)]
+    pub(crate) fn found(&mut self) {
+        self.run = self.run.saturating_add(1);
+    }
+
+    /// After a run, a poll at once would steal the line that the peer is just filling: wait a little, longer while
+    /// runs stay short. If there is still nothing after the wait, the stream is sparse: poll tightly.
+    fn pause_after_run<T>(&mut self, poll: &mut impl FnMut() -> Option<T>) -> Option<T> {
+        let run = std::mem::take(&mut self.run);
+        if run == 0 {
+            return None;
+        }
+        if run < 8 {
+            self.pause = (self.pause * 2 + 1).min(LONGEST_PAUSE);
+        } else if run > 64 {
+            self.pause /= 2;
+        }
+        for _ in 0..self.pause {
+            std::hint::spin_loop();
+        }
+        let found = poll();
+        if found.is_none() {
+            self.pause = 0;
+        }
+        found
+    }
+}
+
+/// Waits until `poll` finds something. `poll` has found nothing just before.
+#[cold]
+pub(crate) fn block<T>(
+    waiting: &Waiting,
+    rhythm: &mut Rhythm,
+    seat: &mut Seat,
+    until: Until,
+    mut poll: impl FnMut() -> Option<T>,
+) -> Result<T, Stop> {
+    if waiting.adaptive
+        && let Some(found) = rhythm.pause_after_run(&mut poll)
+    {
+        return Ok(found);
+    }
+    let begin = Instant::now();
+    let deadline = until.deadline(begin);
+    let mut checked = begin;
+    let mut polls = 0u32;
+    let mut stall = Stall { seat, noted: false };
+    loop {
+        let seat = &mut *stall.seat;
+        polls = polls.wrapping_add(1);
+        if let Some(found) = poll() {
+            return Ok(found);
+        }
+        let spinning = polls % POLLS_PER_LOOK != 0;
+        if spinning && waiting.spin != Duration::ZERO {
+            std::hint::spin_loop();
+            continue;
+        }
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            return poll().ok_or(Stop::TimedOut);
+        }
+        let waited = now - begin;
+        let sleeping = waiting.sleep && waited >= waiting.spin.saturating_add(waiting.yields);
+        if sleeping || now - checked >= SLICE {
+            checked = now;
+            if let Some(stop) = gone(waiting, seat) {
+                return poll().ok_or(stop);
+            }
+        }
+        if sleeping {
+            stall.note();
+            let seat = &mut *stall.seat;
+            let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(now));
+            if let Some(found) = seat.signals.sleep(SLICE.min(left), &mut poll) {
+                return Ok(found);
+            }
+            // Back from sleep: one poll, then the clock.
+            polls = POLLS_PER_LOOK - 1;
+        } else if waited >= waiting.spin {
+            std::thread::yield_now();
+            polls = POLLS_PER_LOOK - 1;
+        }
+    }
+}
+
+/// Notes for people, on the slow path only, since when this end has been waiting.
+struct Stall<'a> {
+    seat: &'a mut Seat,
+    noted: bool,
+}
+
+impl Stall<'_> {
+    fn note(&mut self) {
+        if !std::mem::replace(&mut self.noted, true) {
+            self.seat.stall_begins();
+        }
+    }
+}
+
+impl Drop for Stall<'_> {
+    fn drop(&mut self) {
+        if self.noted {
+            self.seat.stall_ends();
+        }
+    }
+}
+
+/// Why nothing can come any more. Called after a poll found nothing; the caller polls once more before believing it.
+fn gone(waiting: &Waiting, seat: &Seat) -> Option<Stop> {
+    if seat.is_removed() && seat.peer() != PeerState::Attached {
+        return Some(Stop::Removed);
+    }
+    if waiting.across_restarts {
+        return None;
+    }
+    match seat.peer() {
+        PeerState::Left => Some(Stop::Left),
+        PeerState::Lost => Some(Stop::Lost),
+        PeerState::NeverAttached | PeerState::Attached => None,
+    }
+}

@@ -1,0 +1,1 @@
+//! What the tests of shmq share: test memories, models, child processes; and the bodies of the fuzz targets.
