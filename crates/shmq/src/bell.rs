@@ -12,7 +12,7 @@
 //! Source: membarrier(2), MEMBARRIER_CMD_GLOBAL_EXPEDITED.
 
 use crate::layout::{Counter, Role, RoleWords};
-use crate::memory::{Map, Memory, Window, at};
+use crate::memory::{Map, Memory, Site, Window, at};
 use rustix::thread::{MembarrierCommand, membarrier};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -93,6 +93,8 @@ pub struct Signals<M> {
     registered: bool,
     /// The peer's ticket that was last served.
     served: u64,
+    /// When it was last served, the peer had left.
+    left: bool,
 }
 
 impl<M: Park> Signals<M> {
@@ -100,7 +102,7 @@ impl<M: Park> Signals<M> {
     pub fn new(window: Window<M>, role: Role) -> Self {
         let registered = window.memory().is_registered();
         let served = window.load(role.peer().words().ticket, at::CHECK_TICKET);
-        Self { window, role, registered, served }
+        Self { window, role, registered, served, left: false }
     }
 
     /// To call after publishing: wakes the peer if it sleeps. Free of system calls and fences if it does not.
@@ -118,9 +120,30 @@ impl<M: Park> Signals<M> {
         }
     }
 
+    /// Whether the peer has called for attention since it was last served, or was leaving then. A peer that leaves
+    /// calls, so this one load tells whether it is worth while to ask.
+    #[inline(always)]
+    pub fn is_called(&self) -> bool {
+        self.left || self.window.load(self.role.peer().words().ticket, at::CHECK_TICKET) != self.served
+    }
+
+    /// Calls for the peer's attention without going to sleep.
+    pub fn call(&mut self) {
+        self.announce(at::ROLE_STORE);
+    }
+
+    fn announce(&mut self, site: Site) {
+        let ticket = self.role.words().ticket;
+        let next = self.window.load(ticket, at::COUNT_LOAD).wrapping_add(1);
+        self.window.store(ticket, next, site);
+    }
+
     #[cold]
     fn serve(&mut self, ticket: u64) {
         self.served = ticket;
+        let words = self.role.peer().words();
+        self.left =
+            self.window.load(words.left, at::ROLE_LOAD) == self.window.load(words.epoch, at::ROLE_LOAD);
         self.ring();
     }
 
@@ -145,9 +168,7 @@ impl<M: Park> Signals<M> {
     pub fn sleep<T>(&mut self, timeout: Duration, ready: impl FnOnce() -> Option<T>) -> Option<T> {
         let bell = self.role.peer().words().bell;
         let seen = self.window.load(bell, at::READ_BELL);
-        let ticket = self.role.words().ticket;
-        let next = self.window.load(ticket, at::COUNT_LOAD).wrapping_add(1);
-        self.window.store(ticket, next, at::ANNOUNCE);
+        self.announce(at::ANNOUNCE);
         self.window.fence(at::SLEEP_FENCE);
         let covered = self.window.memory().fence_everywhere();
         if let Some(found) = ready() {

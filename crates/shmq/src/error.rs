@@ -124,6 +124,11 @@ errors! {
             /// The tag in the file, as text.
             found: String,
         } => format!("the file carries the tag {found:?}, another schema; use the program that belongs to it");
+        /// The options say what the file cannot be.
+        Options {
+            /// What is wrong and what would be right.
+            why: String,
+        } => why;
         /// A descriptor whose seals do not protect its readers.
         NotSealed => "the descriptor is not sealed against shrinking and growing; only accept queues made by `Queue::anonymous`";
         /// Anything else the system said.
@@ -191,6 +196,13 @@ errors! {
             /// Most that is possible.
             max: u64,
         } => format!("{len} bytes are over the limit of {max}; create the queue with larger limits or split the message");
+        /// Not the size that all messages of this queue have.
+        WrongLength {
+            /// Bytes of the message.
+            len: u64,
+            /// Bytes of every message of this queue.
+            expected: u64,
+        } => format!("messages of this queue have {expected} bytes, this one has {len}; send exactly that many");
         /// The ring contradicts itself.
         Corrupt {
             /// What was found.
@@ -210,6 +222,13 @@ errors! {
             /// Most that is possible.
             max: u64,
         } => format!("{len} bytes are over the limit of {max}; create the queue with larger limits or split the message");
+        /// Not the size that all messages of this queue have.
+        WrongLength {
+            /// Bytes of the message.
+            len: u64,
+            /// Bytes of every message of this queue.
+            expected: u64,
+        } => format!("messages of this queue have {expected} bytes, this one has {len}; send exactly that many");
         /// Full, and the consumer closed its end.
         ConsumerLeft => "the queue is full and its consumer has left; start another, nothing is lost";
         /// Full, and the consumer died.

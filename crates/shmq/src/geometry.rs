@@ -4,6 +4,7 @@ use crate::error::{CreateError, OpenError};
 use crate::layout::{
     CHECKSUM_AT, Header, Kind, MAGIC, MAX_CAPACITY, MAX_MESSAGE, MIN_CAPACITY, PAGE, Parts, TAG, VERSION,
 };
+use crate::ring::shape::{Shape, best_group};
 use crate::ring::word;
 use bytemuck::Zeroable;
 use std::mem::size_of;
@@ -181,6 +182,10 @@ pub struct Geometry {
     pub created_ns: u64,
     /// The user's own bytes.
     pub tag: [u8; TAG],
+    /// Slots only, else 0: alignment of a message in bytes.
+    pub slot_align: u32,
+    /// Slots only, else 0: messages that share one commit word.
+    pub slot_group: u32,
 }
 
 impl Geometry {
@@ -196,7 +201,41 @@ impl Geometry {
             boot_id: [0; 16],
             created_ns: 0,
             tag,
+            slot_align: 0,
+            slot_group: 0,
         }
+    }
+
+    /// The geometry of a new file of slots.
+    ///
+    /// # Errors
+    /// [`CreateError::Options`] for a size, depth or alignment that cannot be, or for limits that only records have.
+    pub fn slots(size: u64, align: u32, depth: u64, options: &Options) -> Result<Self, CreateError> {
+        let wrong = |why: String| Err(CreateError::Options { why });
+        if options.capacity.is_some() || options.max_message.is_some() || options.max_messages.is_some() {
+            return wrong("a queue of fixed-size messages takes its limits from their size and the depth; leave the others out".into());
+        }
+        if !align.is_power_of_two() || align > 8 {
+            return wrong(format!(
+                "messages can have an alignment of up to 8, not {align}; use a type with less"
+            ));
+        }
+        let group = best_group(size.max(1));
+        let Some(shape) = Shape::new(size, depth, group) else {
+            return wrong(format!(
+                "{depth} messages of {size} bytes cannot be; both must be at least 1 and the ring at most {MAX_CAPACITY} bytes"
+            ));
+        };
+        let capacity = shape.capacity();
+        let limits = Limits { max_message: size, max_messages: Some(depth), capacity };
+        let records = Self::records(limits, options.tag);
+        Ok(Self { kind: Kind::Slots, slot_align: align, slot_group: group as u32, ..records })
+    }
+
+    /// The sizes of a ring of slots; `None` if it is no such ring.
+    pub fn shape(&self) -> Option<Shape> {
+        let depth = self.limits.max_messages.filter(|_| self.kind == Kind::Slots)?;
+        Shape::new(self.limits.max_message, depth, self.slot_group.into())
     }
 
     /// As it stands in the file.
@@ -216,6 +255,8 @@ impl Geometry {
             boot_id: self.boot_id,
             created_ns: self.created_ns,
             tag: self.tag,
+            slot_align: self.slot_align,
+            slot_group: self.slot_group,
             ..Header::zeroed()
         };
         header.checksum = header.sum();
@@ -262,29 +303,18 @@ impl Geometry {
         if length > h.length {
             return not("it is longer than its geometry says");
         }
-        let least = if kind == Kind::Records { MIN_CAPACITY } else { 1 };
-        if kind == Kind::Records && !h.capacity.is_power_of_two()
-            || !(least..=MAX_CAPACITY).contains(&h.capacity)
-        {
-            return not("its capacity is impossible");
-        }
-        if kind == Kind::Records
-            && (h.max_message > word::largest_message(h.capacity) || h.reserved != [0; 6])
-        {
-            return not("its limits contradict its capacity");
-        }
-        if kind == Kind::Records && (h.slot_align, h.slot_group) != (0, 0) {
-            return not("it is both of fixed and of variable message size");
+        if h.reserved != [0; 6] || h.slot_align > 8 {
+            return not("it has fields that this version does not know");
         }
         let page = PAGE as u64;
         let ring_end = h.ring_at.checked_add(h.capacity).filter(|&end| end <= h.length);
         let order = h.producer_at >= page
             && h.producer_at.checked_add(page).is_some_and(|end| end <= h.consumer_at)
             && h.consumer_at.checked_add(page).is_some_and(|end| end <= h.ring_at);
-        if ring_end.is_none() || !order || (h.producer_at | h.consumer_at | h.ring_at) % page != 0 {
+        if ring_end.is_none() || !order || !(h.producer_at | h.consumer_at | h.ring_at).is_multiple_of(page) {
             return not("its parts overlap or lie outside");
         }
-        Ok(Self {
+        let geometry = Self {
             kind,
             limits: Limits {
                 max_message: h.max_message,
@@ -302,7 +332,41 @@ impl Geometry {
             boot_id: h.boot_id,
             created_ns: h.created_ns,
             tag: h.tag,
-        })
+            slot_align: h.slot_align,
+            slot_group: h.slot_group,
+        };
+        geometry.check_limits()?;
+        Ok(geometry)
+    }
+
+    /// Derives every limit again.
+    fn check_limits(&self) -> Result<(), OpenError> {
+        let not = |why| Err(OpenError::NotAQueue { why });
+        let Limits { capacity, max_message, .. } = self.limits;
+        match self.kind {
+            Kind::Records => {
+                if !capacity.is_power_of_two() || !(MIN_CAPACITY..=MAX_CAPACITY).contains(&capacity) {
+                    return not("its capacity is impossible");
+                }
+                if max_message > word::largest_message(capacity) {
+                    return not("its limits contradict its capacity");
+                }
+                if (self.slot_align, self.slot_group) != (0, 0) {
+                    return not("it is both of fixed and of variable message size");
+                }
+            }
+            Kind::Slots => {
+                if self.shape().is_none_or(|shape| shape.capacity() != capacity) {
+                    return not("its message size and depth contradict its capacity");
+                }
+                if !self.slot_align.is_power_of_two() {
+                    return not("its message alignment is impossible");
+                }
+            }
+            // Shapes of later versions; nothing here opens them.
+            Kind::Raw | Kind::Pool => {}
+        }
+        Ok(())
     }
 
     /// The tag as text, up to its first zero byte.

@@ -4,6 +4,7 @@ use crate::error::OpenError;
 use crate::geometry::{Geometry, Limits};
 use crate::layout::{Control, Counter, FREE, Kind, READ, RECEIVED, Role, SEQUENCE, TAG, TAIL};
 use crate::memory::{Map, Window, at};
+use crate::ring::shape::{Shape, find_sequence};
 use crate::ring::{distance, word};
 use crate::role::{PeerState, Probe, state_of};
 use crate::segment;
@@ -67,7 +68,7 @@ pub struct Snapshot {
     pub pending_bytes: u64,
     /// Ring bytes not yet given back: pending ones, and those taken but not erased.
     pub used_bytes: u64,
-    /// The producer's position.
+    /// The producer's position in bytes; with fixed-size messages, its count of them.
     pub tail: u64,
     /// The consumer's position.
     pub read: u64,
@@ -175,6 +176,9 @@ impl Inspector {
 
     /// One look.
     pub fn snapshot(&self) -> Snapshot {
+        if let Some(shape) = self.geometry.shape() {
+            return self.snapshot_slots(&shape);
+        }
         // In this order each later one can only be further on; a lagging tail after a crash saturates to nothing.
         let free = self.word(FREE);
         let (received, read) = (self.word(RECEIVED), self.word(READ));
@@ -191,6 +195,25 @@ impl Inspector {
             read,
             free,
             finished: word::kind(self.window.load_word(tail, at::OBSERVE)) == word::RecordKind::End,
+            producer: self.end(Role::Producer),
+            consumer: self.end(Role::Consumer),
+        }
+    }
+
+    fn snapshot_slots(&self, shape: &Shape) -> Snapshot {
+        let read = self.word(READ);
+        let (sent, finished) = find_sequence(&self.window, shape, at::OBSERVE).unwrap_or((read, false));
+        let pending = sent.saturating_sub(read).min(shape.depth);
+        Snapshot {
+            sent,
+            received: read,
+            pending_messages: pending,
+            pending_bytes: pending * shape.size,
+            used_bytes: pending * shape.size,
+            tail: sent,
+            read,
+            free: read,
+            finished,
             producer: self.end(Role::Producer),
             consumer: self.end(Role::Consumer),
         }

@@ -15,6 +15,8 @@ pub const PAGE: usize = 4096;
 /// Hot words of different writers, or of different rates, sit on lines of their own of this many bytes. Fixed,
 /// because it decides the file format: 128 covers 64-byte lines fetched in pairs and 128-byte lines.
 pub const LINE: usize = 128;
+/// The line that processors here transfer: what shares one arrives together.
+pub const LINE64: u64 = 64;
 /// Every position, commit word and payload starts at a multiple of this.
 pub const WORD: u64 = 8;
 /// Smallest ring in a file. The ring code itself takes any power of two from 16 on, for tests.

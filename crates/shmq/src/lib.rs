@@ -75,6 +75,7 @@ compile_error!(
 mod bell;
 mod consumer;
 mod error;
+mod file;
 mod geometry;
 mod inspect;
 mod layout;
@@ -84,6 +85,7 @@ mod queue;
 mod ring;
 mod role;
 mod segment;
+pub mod slots;
 mod wait;
 
 pub use consumer::{Consumer, DrainLimit, Message, Messages, Received, View};
@@ -96,6 +98,7 @@ pub use layout::{Kind, Role};
 pub use producer::{Batch, Claim, Producer};
 pub use queue::{Queue, pair};
 pub use role::PeerState;
+pub use slots::channel;
 pub use wait::{Until, Waiting};
 
 /// Type-state of an end whose peer is not vouched for: whatever it writes, nothing here breaks.

@@ -305,6 +305,7 @@ impl<T> Producer<T> {
             Ok(Err(refused)) => Err(match self.refused(refused, len) {
                 TrySendError::TooLarge { len, max } => SendError::TooLarge { len, max },
                 TrySendError::Corrupt { what } => SendError::Corrupt { what },
+                TrySendError::WrongLength { len, expected } => SendError::WrongLength { len, expected },
                 TrySendError::Full => SendError::TimedOut,
             }),
             Err(Stop::TimedOut) => Err(SendError::TimedOut),

@@ -3,19 +3,19 @@
 use crate::Trusted;
 use crate::consumer::Consumer;
 use crate::error::{AttachError, CreateError, Error, OpenError};
+use crate::file::QueueFile;
 use crate::geometry::{Geometry, Limits, Options};
 use crate::inspect::Inspector;
 use crate::layout::{Kind, Role, TAG};
-use crate::memory::{Map, Window};
+use crate::memory::Window;
 use crate::producer::Producer;
 use crate::ring::{Corruption, Halt, RecordRx, RecordTx};
-use crate::role::{Seat, Source, lock_both};
+use crate::role::Seat;
 use crate::segment;
 use crate::wait::{Rhythm, Stop, Until, Waiting, block};
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A queue file that is open, with neither role taken.
 ///
@@ -35,12 +35,7 @@ use std::path::{Path, PathBuf};
 /// # Ok::<(), shmq::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Queue {
-    file: File,
-    path: Option<PathBuf>,
-    geometry: Geometry,
-    options: Options,
-}
+pub struct Queue(QueueFile);
 
 impl Queue {
     /// Makes a new queue. It appears under its name complete or not at all.
@@ -49,12 +44,8 @@ impl Queue {
     /// [`CreateError::AlreadyExists`] if the name is taken, [`CreateError::NoSpace`] if the file system is full,
     /// [`CreateError::Options`] for impossible limits.
     pub fn create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, CreateError> {
-        let name = name.as_ref();
-        let path = segment::path_of(name)
-            .ok_or_else(|| CreateError::Name { name: name.to_string_lossy().into() })?;
         let geometry = Geometry::records(options.limits()?, options.tag);
-        let (file, geometry) = segment::create(&path, geometry, options)?;
-        Ok(Self { file, path: Some(path), geometry, options: options.clone() })
+        QueueFile::create(name.as_ref(), geometry, options).map(Self)
     }
 
     /// Opens a queue that exists.
@@ -72,26 +63,7 @@ impl Queue {
     /// # Errors
     /// As [`Queue::open`], and [`OpenError::Tag`].
     pub fn open_with(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, OpenError> {
-        let name = name.as_ref();
-        let path =
-            segment::path_of(name).ok_or_else(|| OpenError::Name { name: name.to_string_lossy().into() })?;
-        let (file, geometry) = segment::open(&path, true)?;
-        Self::checked(file, Some(path), geometry, options)
-    }
-
-    fn checked(
-        file: File,
-        path: Option<PathBuf>,
-        geometry: Geometry,
-        options: &Options,
-    ) -> Result<Self, OpenError> {
-        if options.tag != [0; TAG] && options.tag != geometry.tag {
-            return Err(OpenError::Tag { found: geometry.tag_text() });
-        }
-        if geometry.kind != Kind::Records {
-            return Err(OpenError::WrongKind { expected: Kind::Records, found: geometry.kind });
-        }
-        Ok(Self { file, path, geometry, options: options.clone() })
+        QueueFile::open(name.as_ref(), Kind::Records, options).map(Self)
     }
 
     /// Opens the queue, or makes it if there is none; whoever comes first makes it, the other opens it.
@@ -100,18 +72,7 @@ impl Queue {
     /// As [`Queue::open_with`] and [`Queue::create`].
     pub fn open_or_create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, Error> {
         let name = name.as_ref();
-        // Each failure means that someone else removed or made it in between; nobody does that for ever.
-        for _ in 0..100 {
-            match Self::open_with(name, options) {
-                Err(OpenError::NotFound { .. }) => {}
-                done => return Ok(done?),
-            }
-            match Self::create(name, options) {
-                Err(CreateError::AlreadyExists { .. }) => {}
-                done => return Ok(done?),
-            }
-        }
-        Ok(Self::open_with(name, options)?)
+        QueueFile::open_or_create(|| Self::open_with(name, options), || Self::create(name, options))
     }
 
     /// A queue without a name, in memory that can neither shrink nor grow: no peer can cause a SIGBUS. Pass its
@@ -120,9 +81,7 @@ impl Queue {
     /// # Errors
     /// As [`Queue::create`].
     pub fn anonymous(options: &Options) -> Result<Self, CreateError> {
-        let geometry = Geometry::records(options.limits()?, options.tag);
-        let (file, geometry) = segment::create_anonymous(geometry, options)?;
-        Ok(Self { file, path: None, geometry, options: options.clone() })
+        QueueFile::anonymous(Geometry::records(options.limits()?, options.tag), options).map(Self)
     }
 
     /// The queue behind a descriptor that another process passed, made by [`Queue::anonymous`].
@@ -130,12 +89,7 @@ impl Queue {
     /// # Errors
     /// [`OpenError::NotSealed`] if its size could still change; otherwise as [`Queue::open_with`].
     pub fn from_fd(fd: OwnedFd, options: &Options) -> Result<Self, OpenError> {
-        if !segment::is_sealed(fd.as_fd()) {
-            return Err(OpenError::NotSealed);
-        }
-        let file = File::from(fd);
-        let geometry = segment::geometry_of(&file)?;
-        Self::checked(file, None, geometry, options)
+        QueueFile::from_fd(fd, Kind::Records, options).map(Self)
     }
 
     /// Takes the sending end.
@@ -144,15 +98,15 @@ impl Queue {
     /// [`AttachError::Busy`] while a living process has it, [`AttachError::Finished`] after end of data,
     /// [`AttachError::Removed`], [`AttachError::OtherBoot`], [`AttachError::Corrupt`].
     pub fn producer(&self) -> Result<Producer, AttachError> {
-        let (window, mut seat) = self.seat(Role::Producer)?;
-        let ring =
-            RecordTx::attach(window, self.geometry.limits.max_message, self.geometry.limits.max_messages)
-                .map_err(|what| AttachError::Corrupt { what })?;
+        let mut seat = self.0.seat(Role::Producer)?;
+        let limits = self.limits();
+        let ring = RecordTx::attach(seat.window(), limits.max_message, limits.max_messages)
+            .map_err(|what| AttachError::Corrupt { what })?;
         if ring.halt() == Halt::Finished {
             return Err(AttachError::Finished);
         }
         seat.enter();
-        Ok(Producer::new(End::new(ring, seat, self.geometry.limits)))
+        Ok(Producer::new(End::new(ring, seat, limits)))
     }
 
     /// Takes the receiving end.
@@ -160,17 +114,12 @@ impl Queue {
     /// # Errors
     /// As [`Queue::producer`], but a finished queue can be drained.
     pub fn consumer(&self) -> Result<Consumer, AttachError> {
-        let (window, mut seat) = self.seat(Role::Consumer)?;
-        let ring = RecordRx::attach(window, self.geometry.limits.max_message)
+        let mut seat = self.0.seat(Role::Consumer)?;
+        let limits = self.limits();
+        let ring = RecordRx::attach(seat.window(), limits.max_message, limits.max_messages)
             .map_err(|what| AttachError::Corrupt { what })?;
         seat.enter();
-        Ok(Consumer::new(End::new(ring, seat, self.geometry.limits)))
-    }
-
-    fn seat(&self, role: Role) -> Result<(Window<Map>, Seat), AttachError> {
-        let Self { file, path, geometry, options } = self;
-        let seat = Seat::take(&Source { file, path: path.as_deref(), geometry, options }, role)?;
-        Ok((seat.window(), seat))
+        Ok(Consumer::new(End::new(ring, seat, limits)))
     }
 
     /// Looks at the queue without taking a role.
@@ -178,22 +127,22 @@ impl Queue {
     /// # Errors
     /// [`OpenError::Io`] if it cannot be mapped.
     pub fn inspect(&self) -> Result<Inspector, OpenError> {
-        Inspector::of(&self.file, self.path.as_deref(), self.geometry)
+        self.0.inspect()
     }
 
     /// The limits.
     pub fn limits(&self) -> Limits {
-        self.geometry.limits
+        self.0.geometry.limits
     }
 
     /// The user's own bytes.
     pub fn tag(&self) -> [u8; TAG] {
-        self.geometry.tag
+        self.0.geometry.tag
     }
 
     /// Where it is; `None` for an anonymous one.
     pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        self.0.path()
     }
 
     /// Removes the file, after taking both roles so that nobody is cut off.
@@ -201,25 +150,13 @@ impl Queue {
     /// # Errors
     /// [`AttachError::Busy`] while a living process has a role.
     pub fn remove(self) -> Result<(), AttachError> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let failed = |doing| move |source| AttachError::Io { doing, source };
-        let own =
-            segment::reopen(&self.file, Some(path), true).map_err(failed("open the queue file again"))?;
-        if let Some(role) = lock_both(own.as_fd(), &self.geometry).map_err(failed("lock both roles"))? {
-            let pid = self.inspect().map_or(0, |i| i.snapshot().end(role).pid);
-            return Err(AttachError::Busy { role, pid });
-        }
-        let here = rustix::fs::fstat(&own).map_err(|e| failed("look at the queue file")(e.into()))?;
-        if !rustix::fs::lstat(path).is_ok_and(|there| segment::same_file(&here, &there)) {
-            return Err(AttachError::Removed);
-        }
-        std::fs::remove_file(path).map_err(failed("remove the queue file"))
+        self.0.remove()
     }
 }
 
 impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+        self.0.file.as_fd()
     }
 }
 
@@ -249,7 +186,7 @@ pub fn pair(options: &Options) -> Result<(Producer<Trusted>, Consumer<Trusted>),
     };
     let wrong = |what: Corruption| CreateError::Options { why: what.to_string() };
     let tx = RecordTx::attach(fresh()?, limits.max_message, limits.max_messages).map_err(wrong)?;
-    let rx = RecordRx::attach(fresh()?, limits.max_message).map_err(wrong)?;
+    let rx = RecordRx::attach(fresh()?, limits.max_message, limits.max_messages).map_err(wrong)?;
     let (mut a, mut b) = (Seat::private(Role::Producer, fresh()?), Seat::private(Role::Consumer, fresh()?));
     a.enter();
     b.enter();

@@ -134,7 +134,7 @@ fn fill(
 ) -> Result<Geometry, CreateError> {
     let stat = fs::fstatfs(file)
         .map_err(|e| CreateError::Io { doing: "ask for the file system", source: io_error(e) })?;
-    if stat.f_type as i64 == HUGETLBFS {
+    if stat.f_type == HUGETLBFS {
         geometry.length = geometry.length.next_multiple_of(stat.f_bsize as u64);
     }
     let no_space = |errno: Errno| match errno {
@@ -272,5 +272,5 @@ pub fn map_private(length: u64) -> io::Result<Map> {
 
 /// Whether the file survives the machine going down, so that a clean leave must reach the disk in order.
 pub fn is_durable(file: &File) -> bool {
-    fs::fstatfs(file).is_ok_and(|stat| ![TMPFS, RAMFS, HUGETLBFS].contains(&(stat.f_type as i64)))
+    fs::fstatfs(file).is_ok_and(|stat| ![TMPFS, RAMFS, HUGETLBFS].contains(&stat.f_type))
 }

@@ -194,7 +194,7 @@ pub(crate) fn block<T>(
         if let Some(found) = poll() {
             return Ok(found);
         }
-        let spinning = polls % POLLS_PER_LOOK != 0;
+        let spinning = !polls.is_multiple_of(POLLS_PER_LOOK);
         if spinning && waiting.spin != Duration::ZERO {
             std::hint::spin_loop();
             continue;

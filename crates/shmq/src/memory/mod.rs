@@ -33,6 +33,7 @@ pub use window::Window;
 ///
 /// An implementation must keep `len()` constant and must do what the calls say for every argument that meets their
 /// contract, whatever the other party does to the bytes meanwhile.
+#[allow(clippy::len_without_is_empty, reason = "no memory here is empty")]
 pub unsafe trait Memory {
     /// Bytes.
     fn len(&self) -> usize;

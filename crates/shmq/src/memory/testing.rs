@@ -235,12 +235,15 @@ pub enum Fault {
     PublishFirst,
 }
 
+/// A block held back.
+type Late = (usize, Vec<u8>);
+
 /// Any memory with a planted bug, for null controls: the test that cannot fail without it proves nothing.
 #[derive(Clone, Debug)]
 pub struct Faulty<M> {
     memory: M,
     fault: Fault,
-    late: Rc<RefCell<Vec<(usize, Vec<u8>)>>>,
+    late: Rc<RefCell<Vec<Late>>>,
 }
 
 impl<M: Memory> Faulty<M> {

@@ -6,7 +6,9 @@ use crate::layout::{Control, PAGE, Parts, Role, WORD};
 /// The pages and the ring of one queue, by name instead of by address.
 ///
 /// Invariant W: `parts` was checked by `new`, so each page and the ring lie inside the memory; a [`Control`] lies
-/// inside its page; a masked position lies inside the ring and is a multiple of 8.
+/// inside its page; a position lies inside the ring once masked, an offset once cut to the last word, and both are
+/// multiples of 8 then. Records name *positions*, which only grow and need a capacity that is a power of two; slots
+/// name *offsets*, which do not.
 #[derive(Clone, Debug)]
 pub struct Window<M> {
     memory: M,
@@ -19,7 +21,7 @@ impl<M: Memory> Window<M> {
     pub fn new(memory: M, parts: Parts) -> Option<Self> {
         let len = memory.len();
         let capacity = usize::try_from(parts.capacity).ok()?;
-        if !capacity.is_power_of_two() || capacity < 16 {
+        if !capacity.is_multiple_of(8) || capacity < 16 {
             return None;
         }
         let mut ranges = [(parts.producer, PAGE), (parts.consumer, PAGE), (parts.ring, capacity)];
@@ -106,6 +108,44 @@ impl<M: Memory> Window<M> {
         unsafe { self.memory.store(self.address(position), value, site) }
     }
 
+    #[inline(always)]
+    fn inside(&self, offset: u64) -> usize {
+        debug_assert!(offset.is_multiple_of(8) && offset < self.parts.capacity);
+        self.parts.ring + (offset & !7).min(self.parts.capacity - 8) as usize
+    }
+
+    /// Loads the ring's word at an offset.
+    #[inline(always)]
+    pub fn load_at(&self, offset: u64, site: Site) -> u64 {
+        // SAFETY: invariant W.
+        unsafe { self.memory.load(self.inside(offset), site) }
+    }
+
+    /// Stores the ring's word at an offset.
+    #[inline(always)]
+    pub fn store_at(&self, offset: u64, value: u64, site: Site) {
+        // SAFETY: invariant W.
+        unsafe { self.memory.store(self.inside(offset), value, site) }
+    }
+
+    /// Copies whole bytes to an offset and zeroes the rest of the last word; bytes beyond the ring are cut off.
+    #[inline(always)]
+    pub fn copy_in_at(&self, offset: u64, from: &[u8]) {
+        let at = self.inside(offset);
+        let from = &from[..from.len().min(self.parts.ring + self.parts.capacity as usize - at)];
+        // SAFETY: invariant W, and `from` was cut to end inside the ring.
+        unsafe { self.memory.copy_in(at, from) }
+    }
+
+    /// Copies whole bytes from an offset; the counterpart of `copy_in_at`.
+    #[inline(always)]
+    pub fn copy_out_at(&self, offset: u64, into: &mut [u8]) {
+        let at = self.inside(offset);
+        let cut = into.len().min(self.parts.ring + self.parts.capacity as usize - at);
+        // SAFETY: invariant W, and `into` was cut to end inside the ring.
+        unsafe { self.memory.copy_out(at, &mut into[..cut]) }
+    }
+
     /// A fence.
     #[inline(always)]
     pub fn fence(&self, site: Site) {
@@ -185,5 +225,12 @@ impl Window<super::Map> {
     pub(crate) fn pointer(&self, position: u64) -> *mut u8 {
         // SAFETY: invariant W: the address lies inside the mapping.
         unsafe { self.memory.base().add(self.address(position)) }
+    }
+
+    /// Address of the byte at an offset.
+    #[inline(always)]
+    pub(crate) fn pointer_at(&self, offset: u64) -> *mut u8 {
+        // SAFETY: invariant W: the address lies inside the mapping.
+        unsafe { self.memory.base().add(self.inside(offset)) }
     }
 }

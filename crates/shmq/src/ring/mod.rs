@@ -5,15 +5,23 @@
 //! | [`word`] | the commit word and record arithmetic |
 //! | [`records_tx`] | reserve, fill, publish, undo, finish; what a successor producer does |
 //! | [`records_rx`] | poll, take, give back; what a successor consumer does |
+//! | [`shape`] | how fixed-size messages lie in groups that share a commit word |
+//! | [`slots_tx`], [`slots_rx`] | the same two ends for fixed-size messages |
 //!
 //! **What happens on a crash?** Each end's file answers at its `attach`, which is the only recovery code there is.
 
 pub mod records_rx;
 pub mod records_tx;
+pub mod shape;
+pub mod slots_rx;
+pub mod slots_tx;
 pub mod word;
 
 pub use records_rx::{Poll, Record, RecordRx};
 pub use records_tx::{Draft, Place, Plan, RecordTx, Refused};
+pub use shape::Shape;
+pub use slots_rx::{SlotPoll, SlotRx};
+pub use slots_tx::{SlotDraft, SlotTx};
 
 /// Why a ring cannot be trusted any more. Sticky in the handle that saw it; nothing else is affected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

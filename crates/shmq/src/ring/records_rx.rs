@@ -45,6 +45,8 @@ pub struct RecordRx<M> {
     max_message: u64,
     /// Largest backlog of unerased bytes.
     lazy: u64,
+    /// With a limit on messages, what is taken no longer counts at once; space still comes back in runs.
+    counted: bool,
     /// Where the next commit word is expected. Exact: the stored one is for others.
     read: u64,
     /// Sequence number of the next message.
@@ -59,7 +61,7 @@ pub struct RecordRx<M> {
 
 impl<M: Memory> RecordRx<M> {
     /// Takes over from whoever held the end before, dead or left; the caller holds the role.
-    pub fn attach(ring: Window<M>, max_message: u64) -> Result<Self, Corruption> {
+    pub fn attach(ring: Window<M>, max_message: u64, max_messages: Option<u64>) -> Result<Self, Corruption> {
         let capacity = ring.capacity();
         let read = ring.load(READ, at::RECOVER);
         let mut received = ring.load(RECEIVED, at::RECOVER);
@@ -80,6 +82,7 @@ impl<M: Memory> RecordRx<M> {
             ring,
             max_message,
             lazy: ERASE_AT_MOST.min(capacity / 4),
+            counted: max_messages.is_some(),
             read,
             received,
             free,
@@ -214,8 +217,11 @@ impl<M: Memory> RecordRx<M> {
         let now = !more || waiting + word::size(word::len(self.next)) > self.lazy;
         if now {
             self.give_back();
+        } else if self.counted {
+            self.ring.fence(at::ERASE_FENCE);
+            self.ring.store(FREED, self.received, at::FREED);
         }
-        now
+        now || self.counted
     }
 
     /// Erases `[free, read)` and gives it back.

@@ -63,6 +63,7 @@ impl Place {
     }
 
     /// Bytes reserved.
+    #[allow(clippy::len_without_is_empty, reason = "room for an empty message is room all the same")]
     #[inline(always)]
     pub fn len(&self) -> u64 {
         self.len

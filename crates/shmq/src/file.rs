@@ -1,0 +1,116 @@
+//! A queue file that is open, whatever its shape, and the way to its two seats.
+
+use crate::error::{AttachError, CreateError, Error, OpenError};
+use crate::geometry::{Geometry, Options};
+use crate::inspect::Inspector;
+use crate::layout::{Kind, Role, TAG};
+use crate::role::{Seat, Source, lock_both};
+use crate::segment;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// The part of a queue that all shapes share.
+#[derive(Debug)]
+pub(crate) struct QueueFile {
+    pub(crate) file: File,
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) geometry: Geometry,
+    options: Options,
+}
+
+impl QueueFile {
+    pub(crate) fn create(name: &OsStr, geometry: Geometry, options: &Options) -> Result<Self, CreateError> {
+        let path = segment::path_of(name)
+            .ok_or_else(|| CreateError::Name { name: name.to_string_lossy().into() })?;
+        let (file, geometry) = segment::create(&path, geometry, options)?;
+        Ok(Self { file, path: Some(path), geometry, options: options.clone() })
+    }
+
+    pub(crate) fn open(name: &OsStr, kind: Kind, options: &Options) -> Result<Self, OpenError> {
+        let path =
+            segment::path_of(name).ok_or_else(|| OpenError::Name { name: name.to_string_lossy().into() })?;
+        let (file, geometry) = segment::open(&path, true)?;
+        Self::checked(file, Some(path), geometry, kind, options)
+    }
+
+    pub(crate) fn anonymous(geometry: Geometry, options: &Options) -> Result<Self, CreateError> {
+        let (file, geometry) = segment::create_anonymous(geometry, options)?;
+        Ok(Self { file, path: None, geometry, options: options.clone() })
+    }
+
+    pub(crate) fn from_fd(fd: OwnedFd, kind: Kind, options: &Options) -> Result<Self, OpenError> {
+        if !segment::is_sealed(fd.as_fd()) {
+            return Err(OpenError::NotSealed);
+        }
+        let file = File::from(fd);
+        let geometry = segment::geometry_of(&file)?;
+        Self::checked(file, None, geometry, kind, options)
+    }
+
+    fn checked(
+        file: File,
+        path: Option<PathBuf>,
+        geometry: Geometry,
+        kind: Kind,
+        options: &Options,
+    ) -> Result<Self, OpenError> {
+        if options.tag != [0; TAG] && options.tag != geometry.tag {
+            return Err(OpenError::Tag { found: geometry.tag_text() });
+        }
+        if geometry.kind != kind {
+            return Err(OpenError::WrongKind { expected: kind, found: geometry.kind });
+        }
+        Ok(Self { file, path, geometry, options: options.clone() })
+    }
+
+    /// Opens the file, or makes it if there is none; whoever comes first makes it, the other opens it.
+    pub(crate) fn open_or_create<Q>(
+        open: impl Fn() -> Result<Q, OpenError>,
+        create: impl Fn() -> Result<Q, CreateError>,
+    ) -> Result<Q, Error> {
+        // Each failure means that someone else removed or made it in between; nobody does that for ever.
+        for _ in 0..100 {
+            match open() {
+                Err(OpenError::NotFound { .. }) => {}
+                done => return Ok(done?),
+            }
+            match create() {
+                Err(CreateError::AlreadyExists { .. }) => {}
+                done => return Ok(done?),
+            }
+        }
+        Ok(open()?)
+    }
+
+    pub(crate) fn seat(&self, role: Role) -> Result<Seat, AttachError> {
+        let Self { file, path, geometry, options } = self;
+        Seat::take(&Source { file, path: path.as_deref(), geometry, options }, role)
+    }
+
+    pub(crate) fn inspect(&self) -> Result<Inspector, OpenError> {
+        Inspector::of(&self.file, self.path.as_deref(), self.geometry)
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Removes the file, after taking both roles so that nobody is cut off.
+    pub(crate) fn remove(self) -> Result<(), AttachError> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let failed = |doing| move |source| AttachError::Io { doing, source };
+        let own =
+            segment::reopen(&self.file, Some(path), true).map_err(failed("open the queue file again"))?;
+        if let Some(role) = lock_both(own.as_fd(), &self.geometry).map_err(failed("lock both roles"))? {
+            let pid = self.inspect().map_or(0, |i| i.snapshot().end(role).pid);
+            return Err(AttachError::Busy { role, pid });
+        }
+        let here = rustix::fs::fstat(&own).map_err(|e| failed("look at the queue file")(e.into()))?;
+        if !rustix::fs::lstat(path).is_ok_and(|there| segment::same_file(&here, &there)) {
+            return Err(AttachError::Removed);
+        }
+        std::fs::remove_file(path).map_err(failed("remove the queue file"))
+    }
+}

@@ -1,0 +1,162 @@
+//! How fixed-size messages lie in a ring: in groups, each with one commit word.
+//!
+//! ```text
+//!  a group of messages of 8 bytes: one 64-byte line
+//! +----------+-----------+-----------+-----+-----------+
+//! | word     | message 0 | message 1 | ... | message 6 |
+//! +----------+-----------+-----------+-----+-----------+
+//! ```
+//!
+//! The word is the *number of messages ever published up to the last one in this group*, so it is lap and count in one:
+//! message `i` is there once the word of its group is larger than `i`. A word from an earlier lap is smaller than every
+//! `i` of this one; a word of the next lap is larger than every `i` of this one, which is right, too, because a lap is
+//! begun only after the one before is complete. So nothing has to be erased, and a full queue may be
+//! overwritten up to the message that is being read. Bit 63 declares the end of data.
+
+use super::Corruption;
+use crate::layout::{LINE64, SEQUENCE};
+use crate::memory::{Memory, Site, Window, at};
+
+/// The end of data, beside the count it ends with.
+pub const END: u64 = 1 << 63;
+/// Counts stay below this: at one message a nanosecond, a hundred years.
+pub const COUNT_LIMIT: u64 = 1 << 62;
+
+/// Sizes of a ring of slots, derived from message size, depth and group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Bytes of a message.
+    pub size: u64,
+    /// The same, rounded up to 8.
+    pub stride: u64,
+    /// Messages that share a word.
+    pub group: u64,
+    /// Bytes of a group.
+    pub group_bytes: u64,
+    /// Groups in the ring.
+    pub groups: u64,
+    /// Messages that fit, exactly.
+    pub depth: u64,
+}
+
+/// How many messages of a size share one commit word. Chosen by measurement, see `docs/BENCHMARKS.md`, and recorded
+/// in each file, so that it may change without a new format.
+pub const fn best_group(size: u64) -> u64 {
+    let stride = (size + 7) & !7;
+    let fit = (LINE64 - 8) / stride;
+    if fit == 0 { 1 } else { fit }
+}
+
+impl Shape {
+    /// `None` if it cannot be: no size, no depth, or too large to count.
+    pub const fn new(size: u64, depth: u64, group: u64) -> Option<Self> {
+        if size == 0 || size > 1 << 32 || depth == 0 || depth > 1 << 40 || group == 0 || group > 1 << 16 {
+            return None;
+        }
+        let stride = (size + 7) & !7;
+        let Some(bytes) = stride.checked_mul(group) else { return None };
+        // A group begins on a line of its own, so that its word shares a line with its first message and with no other
+        // group's.
+        let group_bytes = (bytes + 8).next_multiple_of(LINE64);
+        let groups = depth.div_ceil(group);
+        match group_bytes.checked_mul(groups) {
+            Some(total) if total <= crate::layout::MAX_CAPACITY => {
+                Some(Self { size, stride, group, group_bytes, groups, depth })
+            }
+            _ => None,
+        }
+    }
+
+    /// Bytes of the ring.
+    pub const fn capacity(&self) -> u64 {
+        self.group_bytes * self.groups
+    }
+
+    /// Where a message lies.
+    pub const fn cursor(&self, sequence: u64) -> Cursor {
+        let (lap_group, slot) = (sequence / self.group, sequence % self.group);
+        let word = lap_group % self.groups * self.group_bytes;
+        Cursor { word, slot: word + 8 + slot * self.stride, end: (lap_group + 1) * self.group }
+    }
+}
+
+/// A message's place: moved on by addition, because a division costs more than the rest of a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Offset of the group's word.
+    pub word: u64,
+    /// Offset of the message.
+    pub slot: u64,
+    /// Sequence number behind the last message of the group.
+    pub end: u64,
+}
+
+impl Cursor {
+    /// To the next message in the same group.
+    #[inline(always)]
+    pub fn step(&mut self, shape: &Shape) {
+        self.slot += shape.stride;
+    }
+
+    /// To the first message of the next group.
+    #[inline(always)]
+    pub fn turn(&mut self, shape: &Shape) {
+        self.word += shape.group_bytes;
+        if self.word == shape.capacity() {
+            self.word = 0;
+        }
+        self.slot = self.word + 8;
+        self.end += shape.group;
+    }
+}
+
+/// The producer's position as the words tell it, from the stored one on: sequence number of the next message, and whether
+/// the end was declared. The stored one lags by at most a group or a batch.
+pub fn find_sequence<M: Memory>(
+    window: &Window<M>,
+    shape: &Shape,
+    site: Site,
+) -> Result<(u64, bool), Corruption> {
+    let start = window.load(SEQUENCE, at::RECOVER);
+    if start > COUNT_LIMIT {
+        return Err(Corruption::Position);
+    }
+    let mut sequence = start;
+    // A group later at every turn, so at most one lap.
+    for _ in 0..=shape.groups {
+        let cursor = shape.cursor(sequence);
+        let word = window.load_at(cursor.word, site);
+        let count = word & !END;
+        if count.saturating_sub(start) > shape.depth + shape.group {
+            return Err(Corruption::Word);
+        }
+        if word & END != 0 && count >= sequence && count <= cursor.end {
+            return Ok((count, true));
+        }
+        if count < cursor.end {
+            return Ok((sequence.max(count), false));
+        }
+        sequence = cursor.end;
+    }
+    Err(Corruption::Word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_moved_on_is_the_cursor_of_the_next_message() {
+        for size in [1, 8, 12, 16, 24, 56, 57, 64, 200] {
+            for depth in [1, 2, 3, 7, 8, 20] {
+                let shape = Shape::new(size, depth, best_group(size)).unwrap();
+                let mut cursor = shape.cursor(0);
+                for sequence in 0..100 {
+                    assert_eq!(cursor, shape.cursor(sequence));
+                    assert!(cursor.slot + shape.stride <= shape.capacity());
+                    if sequence + 1 == cursor.end { cursor.turn(&shape) } else { cursor.step(&shape) }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The receiving end of a ring of fixed-size messages.
+
+use super::shape::{COUNT_LIMIT, Cursor, END, Shape};
+use super::{Corruption, Halt};
+use crate::layout::{READ, SEQUENCE};
+use crate::memory::{Memory, Window, at};
+
+/// What the consumer finds at its read position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotPoll {
+    /// This many messages, at least 1, one behind the other.
+    Messages(u64),
+    /// Nothing yet.
+    Empty,
+    /// End of data.
+    Finished,
+    /// Nonsense.
+    Corrupt(Corruption),
+}
+
+/// The receiving end.
+#[derive(Debug)]
+pub struct SlotRx<M> {
+    ring: Window<M>,
+    shape: Shape,
+    /// Where the next message is.
+    cursor: Cursor,
+    /// Its sequence number.
+    read: u64,
+    /// Messages below this are known to be there; at most the end of the group.
+    known: u64,
+    halt: Halt,
+}
+
+impl<M: Memory> SlotRx<M> {
+    /// Takes over from whoever held the end before, dead or left; the caller holds the role. There is nothing to repair:
+    /// the one word that a consumer stores says it all.
+    pub fn attach(ring: Window<M>, shape: Shape) -> Result<Self, Corruption> {
+        let read = ring.load(READ, at::RECOVER);
+        let sent = ring.load(SEQUENCE, at::RECOVER);
+        let far = read.abs_diff(sent) > shape.depth + shape.group;
+        if shape.capacity() > ring.capacity() || read > COUNT_LIMIT || far {
+            return Err(Corruption::Position);
+        }
+        Ok(Self { ring, shape, cursor: shape.cursor(read), read, known: read, halt: Halt::No })
+    }
+
+    /// Looks at the next messages without taking them.
+    #[inline(always)]
+    pub fn poll(&mut self) -> SlotPoll {
+        if self.known > self.read { SlotPoll::Messages(self.known - self.read) } else { self.look() }
+    }
+
+    #[inline(always)]
+    fn look(&mut self) -> SlotPoll {
+        if self.halt != Halt::No {
+            return self.halted();
+        }
+        let word = self.ring.load_at(self.cursor.word, at::POLL);
+        let count = word & !END;
+        if count > self.read {
+            if count - self.read > self.shape.depth {
+                self.halt = Halt::Corrupt(Corruption::Word);
+                return self.halted();
+            }
+            self.known = count.min(self.cursor.end);
+            return SlotPoll::Messages(self.known - self.read);
+        }
+        if word & END != 0 && count == self.read {
+            self.halt = Halt::Finished;
+            return self.halted();
+        }
+        SlotPoll::Empty
+    }
+
+    #[cold]
+    fn halted(&self) -> SlotPoll {
+        match self.halt {
+            Halt::No => SlotPoll::Empty,
+            Halt::Finished => SlotPoll::Finished,
+            Halt::Corrupt(what) => SlotPoll::Corrupt(what),
+        }
+    }
+
+    /// Where the next message is.
+    #[inline(always)]
+    pub fn place(&self) -> u64 {
+        self.cursor.slot
+    }
+
+    /// Copies the next message.
+    #[inline(always)]
+    pub fn copy_out(&self, into: &mut [u8]) {
+        debug_assert_eq!(into.len() as u64, self.shape.size);
+        self.ring.copy_out_at(self.cursor.slot, into);
+    }
+
+    /// Moves on to the next message, in private; `settle` makes it final.
+    #[inline(always)]
+    pub fn skip(&mut self) {
+        self.read += 1;
+        if self.read == self.cursor.end {
+            self.cursor.turn(&self.shape)
+        } else {
+            self.cursor.step(&self.shape)
+        }
+    }
+
+    /// Stores what was taken; says whether this is a good moment to look for a sleeping producer: when no more is known to
+    /// be there.
+    #[inline(always)]
+    pub fn settle(&mut self) -> bool {
+        self.ring.store(READ, self.read, at::GIVE_BACK);
+        self.read >= self.known
+    }
+
+    /// Sequence number of the next message.
+    pub fn sequence(&self) -> u64 {
+        self.read
+    }
+
+    /// Messages published and not taken, as the producer last said, at least what is known to be there.
+    pub fn pending(&self) -> u64 {
+        match super::shape::find_sequence(&self.ring, &self.shape, at::OBSERVE) {
+            Ok((sent, _)) => sent.saturating_sub(self.read).min(self.shape.depth),
+            Err(_) => self.known - self.read,
+        }
+    }
+
+    /// Sizes.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Whether it still works.
+    pub fn halt(&self) -> Halt {
+        self.halt
+    }
+
+    /// The memory view.
+    pub fn window(&self) -> &Window<M> {
+        &self.ring
+    }
+}

@@ -1,0 +1,248 @@
+//! The sending end of a ring of fixed-size messages.
+//!
+//! A message is published by its group's word, stored after its bytes. A batch stores the words of its later groups first
+//! and that of its first group last: receivers take messages in order, so they see all of it or none. Before that, a crash
+//! leaves only words that run ahead; `DIRTY` bounds them and a successor sets them back. Message bytes that were
+//! never published need no care: nothing points to them.
+
+use super::shape::{COUNT_LIMIT, Cursor, END, Shape, find_sequence};
+use super::{Corruption, Halt, Refused};
+use crate::layout::{DIRTY, READ, SEQUENCE};
+use crate::memory::{Memory, Window, at};
+
+/// What is filled but not yet published.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotDraft {
+    cursor: Cursor,
+    sequence: u64,
+}
+
+/// The sending end.
+#[derive(Debug)]
+pub struct SlotTx<M> {
+    ring: Window<M>,
+    shape: Shape,
+    /// Where the next message goes.
+    cursor: Cursor,
+    /// Its sequence number.
+    sequence: u64,
+    /// Messages may be sent while `sequence` is below this: the consumer's `READ` when last looked at, plus the depth.
+    /// Stale only in that more may be allowed by now. Zero once the ring is finished or corrupt.
+    limit: u64,
+    /// Words may run ahead up to here; `sequence` or less when none does.
+    soiled: u64,
+    halt: Halt,
+}
+
+impl<M: Memory> SlotTx<M> {
+    /// Takes over from whoever held the end before, dead or left; the caller holds the role.
+    pub fn attach(ring: Window<M>, shape: Shape) -> Result<Self, Corruption> {
+        if shape.capacity() > ring.capacity() {
+            return Err(Corruption::Position);
+        }
+        let (sequence, finished) = find_sequence(&ring, &shape, at::WALK)?;
+        let read = ring.load(READ, at::WALK_READ);
+        let dirty = ring.load(DIRTY, at::RECOVER);
+        if read > sequence || sequence - read > shape.depth || dirty.saturating_sub(sequence) > shape.depth {
+            return Err(Corruption::Position);
+        }
+        let halt = if finished { Halt::Finished } else { Halt::No };
+        let limit = if finished { 0 } else { read + shape.depth };
+        let mut tx =
+            Self { ring, shape, cursor: shape.cursor(sequence), sequence, limit, soiled: dirty, halt };
+        tx.ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
+        if !finished {
+            tx.undo();
+        }
+        tx.ring.fence(at::RECOVER_LOG);
+        Ok(tx)
+    }
+
+    /// Sets back the words that run ahead: of every group that begins behind this one's first message.
+    #[cold]
+    pub fn undo(&mut self) {
+        let mut cursor = self.cursor;
+        // With the next message the first of its group, that group's own word may run ahead as well.
+        let mut begin = cursor.end - self.shape.group;
+        while begin < self.soiled {
+            if begin >= self.sequence {
+                self.ring.store_at(cursor.word, begin, at::LATER_WORD);
+            }
+            begin = cursor.end;
+            cursor.turn(&self.shape);
+        }
+        self.soiled = self.sequence;
+        self.ring.fence(at::UNDO_LOG);
+    }
+
+    /// Starts a draft; sets back what a forgotten one left.
+    #[inline(always)]
+    pub fn begin(&mut self) -> SlotDraft {
+        if self.soiled > self.sequence {
+            self.undo();
+        }
+        SlotDraft { cursor: self.cursor, sequence: self.sequence }
+    }
+
+    /// Whether `messages` more than the draft has can be published now.
+    #[inline(always)]
+    pub fn reserve(&mut self, draft: &SlotDraft, messages: u64) -> Result<(), Refused> {
+        let end = draft.sequence.saturating_add(messages);
+        if end > self.limit { self.look_for_room(end, draft) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn look_for_room(&mut self, end: u64, draft: &SlotDraft) -> Result<(), Refused> {
+        match self.halt {
+            Halt::No => {}
+            Halt::Finished => return Err(Refused::Finished),
+            Halt::Corrupt(what) => return Err(Refused::Corrupt(what)),
+        }
+        if end - self.sequence > self.shape.depth {
+            return Err(Refused::TooLarge);
+        }
+        self.refresh()?;
+        debug_assert!(draft.sequence >= self.sequence);
+        if end > self.limit { Err(Refused::Full) } else { Ok(()) }
+    }
+
+    /// Looks at what the consumer has taken.
+    pub fn refresh(&mut self) -> Result<(), Refused> {
+        if self.halt != Halt::No {
+            return Ok(());
+        }
+        let read = self.ring.load(READ, at::FREE_LOAD);
+        let limit = read.wrapping_add(self.shape.depth);
+        // It only grows, and not beyond what was sent.
+        if read > self.sequence || limit < self.limit || self.sequence > COUNT_LIMIT {
+            self.halt = Halt::Corrupt(Corruption::Position);
+            self.limit = 0;
+            return Err(Refused::Corrupt(Corruption::Position));
+        }
+        self.limit = limit;
+        Ok(())
+    }
+
+    /// Where the next message of the draft goes.
+    #[inline(always)]
+    pub fn place(&self, draft: &SlotDraft) -> u64 {
+        draft.cursor.slot
+    }
+
+    /// Writes the next message of the draft: `size` bytes.
+    #[inline(always)]
+    pub fn fill(&mut self, draft: &SlotDraft, bytes: &[u8]) {
+        debug_assert_eq!(bytes.len() as u64, self.shape.size);
+        self.ring.copy_in_at(draft.cursor.slot, bytes);
+    }
+
+    /// Ends one message of a batch. The word of a group behind the first is stored when the group is full or the batch
+    /// is published; the first group's word is stored by `publish`.
+    #[inline(always)]
+    pub fn seal(&mut self, draft: &mut SlotDraft) {
+        draft.sequence += 1;
+        if draft.sequence != draft.cursor.end {
+            draft.cursor.step(&self.shape);
+            return;
+        }
+        if draft.cursor.word != self.cursor.word || draft.cursor.end != self.cursor.end {
+            self.run_ahead(&draft.cursor, draft.sequence);
+        }
+        draft.cursor.turn(&self.shape);
+    }
+
+    /// Ends one message that need not be visible together with others; says whether its group is full and has to be
+    /// published.
+    #[inline(always)]
+    pub fn seal_in_order(&mut self, draft: &mut SlotDraft) -> bool {
+        self.seal(draft);
+        draft.cursor.end != self.cursor.end
+    }
+
+    /// Stores a word of a group behind the first, for which nothing is published yet.
+    fn run_ahead(&mut self, group: &Cursor, count: u64) {
+        if count > self.soiled {
+            self.soiled = count;
+            self.ring.store(DIRTY, count, at::DIRTY);
+            self.ring.fence(at::DIRTY_LOG);
+        }
+        self.ring.store_at(group.word, count, at::LATER_WORD);
+    }
+
+    /// Makes the whole draft visible at once; returns the sequence number of its first message.
+    #[inline(always)]
+    pub fn publish(&mut self, draft: SlotDraft) -> u64 {
+        let first = self.sequence;
+        if draft.sequence == first {
+            return first;
+        }
+        if draft.sequence > self.cursor.end && draft.sequence + self.shape.group != draft.cursor.end {
+            // The last group is begun but not full: its word is still to be stored.
+            self.run_ahead(&draft.cursor, draft.sequence);
+        }
+        self.ring.store_at(self.cursor.word, draft.sequence.min(self.cursor.end), at::COMMIT);
+        if draft.cursor.end != self.cursor.end {
+            self.ring.fence(at::COMMIT_LOG);
+            self.ring.store(SEQUENCE, draft.sequence, at::SEQUENCE);
+        }
+        (self.cursor, self.sequence) = (draft.cursor, draft.sequence);
+        first
+    }
+
+    /// Declares the end of data. Needs no room.
+    pub fn finish(&mut self) -> Result<(), Refused> {
+        match self.halt {
+            Halt::No => {}
+            Halt::Finished => return Err(Refused::Finished),
+            Halt::Corrupt(what) => return Err(Refused::Corrupt(what)),
+        }
+        self.begin();
+        self.ring.store_at(self.cursor.word, self.sequence | END, at::FINISH);
+        self.halt = Halt::Finished;
+        self.limit = 0;
+        Ok(())
+    }
+
+    /// One message in one call: the same steps.
+    #[inline(always)]
+    pub fn try_send(&mut self, message: &[u8]) -> Result<u64, Refused> {
+        if message.len() as u64 != self.shape.size {
+            return Err(Refused::TooLarge);
+        }
+        let mut draft = self.begin();
+        self.reserve(&draft, 1)?;
+        self.fill(&draft, message);
+        self.seal(&mut draft);
+        Ok(self.publish(draft))
+    }
+
+    /// Sequence number of the next message.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Messages sent and not yet taken.
+    pub fn pending(&self) -> u64 {
+        self.sequence.saturating_sub(self.ring.load(READ, at::OBSERVE)).min(self.shape.depth)
+    }
+
+    /// Messages that can be sent now, as far as this end knows.
+    pub fn room(&self) -> u64 {
+        self.limit.saturating_sub(self.sequence)
+    }
+
+    /// Sizes.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Whether it still works.
+    pub fn halt(&self) -> Halt {
+        self.halt
+    }
+
+    /// The memory view.
+    pub fn window(&self) -> &Window<M> {
+        &self.ring
+    }
+}

@@ -1,0 +1,185 @@
+//! The in-process pair: `std::sync::mpsc::sync_channel` for one sender and plain values, only faster.
+
+use super::{Consumer, Producer};
+use crate::Trusted;
+use crate::error::{CreateError, RecvError as Recv, TryRecvError as TryRecv, TrySendError as TrySend};
+use crate::geometry::{Geometry, Options};
+use crate::layout::Role;
+use crate::memory::Window;
+use crate::queue::End;
+use crate::ring::{Corruption, SlotRx, SlotTx};
+use crate::role::Seat;
+use crate::segment;
+use crate::wait::{Until, Waiting};
+use bytemuck::Pod;
+use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
+use std::time::Duration;
+
+/// A channel for `depth` messages between two threads of this process, over private memory.
+///
+/// Names, errors and disconnection are those of [`std::sync::mpsc::sync_channel`]: a send fails once the receiver is gone, a
+/// receive fails once the sender is gone and everything was received. The differences: messages are
+/// [`Pod`], there is no `Clone`, a depth of 0 (rendezvous) is refused, and the ends are borrowed mutably.
+///
+/// ```
+/// let (mut tx, mut rx) = shmq::channel::<u64>(100)?;
+/// std::thread::spawn(move || (0..1000).try_for_each(|i| tx.send(i)));
+/// assert!(rx.iter().eq(0..1000));
+/// # Ok::<(), shmq::CreateError>(())
+/// ```
+///
+/// # Errors
+/// [`CreateError::Options`] for a depth of 0 or a type that is too large or aligned to more than 8 bytes.
+pub fn channel<P: Pod>(depth: u64) -> Result<(Sender<P>, Receiver<P>), CreateError> {
+    let geometry = Geometry::slots(size_of::<P>() as u64, align_of::<P>() as u32, depth, &Options::new())?;
+    let failed = |source| CreateError::Io { doing: "get private memory", source };
+    let map = segment::map_private(geometry.length).map_err(failed)?;
+    let fresh = || {
+        Window::new(map.clone(), geometry.parts).ok_or_else(|| failed(std::io::ErrorKind::OutOfMemory.into()))
+    };
+    let wrong = |what: Corruption| CreateError::Options { why: what.to_string() };
+    let shape = geometry.shape().ok_or_else(|| wrong(Corruption::Position))?;
+    let tx = SlotTx::attach(fresh()?, shape).map_err(wrong)?;
+    let rx = SlotRx::attach(fresh()?, shape).map_err(wrong)?;
+    let (mut a, mut b) = (Seat::private(Role::Producer, fresh()?), Seat::private(Role::Consumer, fresh()?));
+    a.enter();
+    b.enter();
+    let (tx, rx) = (End::new(tx, a, geometry.limits), End::new(rx, b, geometry.limits));
+    Ok((Sender { producer: Producer::new(tx) }, Receiver { consumer: Consumer::new(rx) }))
+}
+
+/// The sending end of a [`channel`].
+#[derive(Debug)]
+pub struct Sender<P: Pod> {
+    producer: Producer<P, Trusted>,
+}
+
+impl<P: Pod> Sender<P> {
+    /// Sends a message, waiting for room.
+    ///
+    /// # Errors
+    /// The message back, if the receiver is gone.
+    #[inline]
+    pub fn send(&mut self, message: P) -> Result<(), SendError<P>> {
+        if self.is_disconnected() {
+            return Err(SendError(message));
+        }
+        self.producer.send(&message, Until::Forever).map(drop).map_err(|_| SendError(message))
+    }
+
+    /// Sends a message if there is room.
+    ///
+    /// # Errors
+    /// The message back, if the channel is full or the receiver is gone.
+    #[inline]
+    pub fn try_send(&mut self, message: P) -> Result<(), TrySendError<P>> {
+        if self.is_disconnected() {
+            return Err(TrySendError::Disconnected(message));
+        }
+        match self.producer.try_send(&message) {
+            Ok(_) => Ok(()),
+            Err(TrySend::Full) => Err(TrySendError::Full(message)),
+            Err(_) => Err(TrySendError::Disconnected(message)),
+        }
+    }
+
+    /// Sends as many of the messages as there is room for; returns how many.
+    pub fn try_send_slice(&mut self, messages: &[P]) -> usize {
+        if self.is_disconnected() { 0 } else { self.producer.try_send_slice(messages).unwrap_or(0) }
+    }
+
+    /// Sets how `send` waits.
+    pub fn set_waiting(&mut self, waiting: Waiting) {
+        self.producer.set_waiting(waiting);
+    }
+
+    /// A receiver that goes calls for attention as a sleeper does, so that one load tells on the fast path.
+    #[inline(always)]
+    fn is_disconnected(&self) -> bool {
+        self.producer.end.seat.signals.is_called() && self.producer.peer() == crate::PeerState::Left
+    }
+}
+
+/// The receiving end of a [`channel`].
+#[derive(Debug)]
+pub struct Receiver<P: Pod> {
+    consumer: Consumer<P, Trusted>,
+}
+
+impl<P: Pod> Receiver<P> {
+    /// Receives a message, waiting for one.
+    ///
+    /// # Errors
+    /// If the sender is gone and everything was received.
+    #[inline]
+    pub fn recv(&mut self) -> Result<P, RecvError> {
+        self.consumer.recv(Until::Forever).map_err(|_| RecvError)
+    }
+
+    /// Receives a message if there is one.
+    ///
+    /// # Errors
+    /// If there is none, or the sender is gone as well.
+    #[inline]
+    pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
+        match self.consumer.try_recv() {
+            Ok(message) => Ok(message),
+            Err(TryRecv::Empty) => self.empty(),
+            Err(_) => Err(TryRecvError::Disconnected),
+        }
+    }
+
+    /// Whether the sender is gone; then what it sent last is there by now.
+    #[inline(always)]
+    fn empty(&mut self) -> Result<P, TryRecvError> {
+        if !self.consumer.end.seat.signals.is_called() || self.consumer.peer() != crate::PeerState::Left {
+            return Err(TryRecvError::Empty);
+        }
+        self.consumer.try_recv().map_err(|_| TryRecvError::Disconnected)
+    }
+
+    /// Receives a message, waiting for one no longer than `timeout`.
+    ///
+    /// # Errors
+    /// If the time was up, or the sender is gone and everything was received.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<P, RecvTimeoutError> {
+        self.consumer.recv(timeout).map_err(|error| match error {
+            Recv::TimedOut => RecvTimeoutError::Timeout,
+            _ => RecvTimeoutError::Disconnected,
+        })
+    }
+
+    /// Receives as many messages as there are and the slice takes; returns how many.
+    pub fn try_recv_slice(&mut self, messages: &mut [P]) -> usize {
+        self.consumer.try_recv_slice(messages).unwrap_or(0)
+    }
+
+    /// The messages one by one, waiting for each, until the sender is gone.
+    pub fn iter(&mut self) -> impl Iterator<Item = P> + '_ {
+        std::iter::from_fn(|| self.recv().ok())
+    }
+
+    /// The messages that are there, without waiting.
+    pub fn try_iter(&mut self) -> TryIter<'_, P> {
+        TryIter { receiver: self }
+    }
+
+    /// Sets how `recv` waits.
+    pub fn set_waiting(&mut self, waiting: Waiting) {
+        self.consumer.set_waiting(waiting);
+    }
+}
+
+/// Iterator over the messages that are there; see [`Receiver::try_iter`].
+#[derive(Debug)]
+pub struct TryIter<'a, P: Pod> {
+    receiver: &'a mut Receiver<P>,
+}
+
+impl<P: Pod> Iterator for TryIter<'_, P> {
+    type Item = P;
+
+    fn next(&mut self) -> Option<P> {
+        self.receiver.try_recv().ok()
+    }
+}

@@ -1,0 +1,215 @@
+//! Queues of fixed-size messages: the classic message queue, size and depth set at creation.
+//!
+//! Small messages share cache lines with their commit word, so a `u64` costs less than a line transfer. Choose this
+//! shape when all messages are of one [`Pod`](bytemuck::Pod) type; choose [`crate::Queue`] when their lengths vary, or when they are large and
+//! mostly not full. Waiting, roles, sequence numbers, end of data, takeover and inspection are the same for both.
+//!
+//! ```
+//! # let name = format!("shmq-doc-slots-{}", std::process::id());
+//! use shmq::{Options, slots};
+//! let queue = slots::Queue::<u64>::create(&name, 1000, &Options::new().tag("ticks/1"))?;
+//! let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+//! tx.try_send(&42)?;
+//! assert_eq!(rx.try_recv()?, 42);
+//! # drop((tx, rx)); queue.remove()?;
+//! # Ok::<(), shmq::Error>(())
+//! ```
+
+mod channel;
+mod consumer;
+mod producer;
+
+pub use channel::{Receiver, Sender, TryIter, channel};
+pub use consumer::{Consumer, Message};
+pub use producer::{Claim, Producer};
+
+use crate::error::{AttachError, CreateError, Error, OpenError};
+use crate::file::QueueFile;
+use crate::geometry::{Geometry, Options};
+use crate::inspect::Inspector;
+use crate::layout::{Kind, Role, TAG};
+use crate::queue::End;
+use crate::ring::{Corruption, Halt, Shape, SlotRx, SlotTx};
+use bytemuck::Pod;
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// Send but not Sync; the type-state; the type of the messages.
+type Marker<P, T> = PhantomData<(Cell<()>, T, fn(&P))>;
+
+/// A file of fixed-size messages that is open, with neither role taken. `Queue<P>` holds values of a plain type with
+/// an alignment of up to 8; `Queue<[u8]>` holds blocks of bytes whose size is known only when the program runs.
+#[derive(Debug)]
+pub struct Queue<P: ?Sized> {
+    file: QueueFile,
+    messages: PhantomData<fn(&P)>,
+}
+
+impl<P: Pod> Queue<P> {
+    fn geometry(depth: u64, options: &Options) -> Result<Geometry, CreateError> {
+        Geometry::slots(size_of::<P>() as u64, align_of::<P>() as u32, depth, options)
+    }
+
+    /// Makes a new queue for exactly `depth` messages. It appears under its name complete or not at all.
+    ///
+    /// # Errors
+    /// As [`crate::Queue::create`]; [`CreateError::Options`] for a depth of 0, a type without bytes or with an alignment
+    /// over 8, and for options that only the other shape has.
+    pub fn create(name: impl AsRef<OsStr>, depth: u64, options: &Options) -> Result<Self, CreateError> {
+        QueueFile::create(name.as_ref(), Self::geometry(depth, options)?, options).map(Self::of)
+    }
+
+    /// Opens a queue that exists, of this message type.
+    ///
+    /// # Errors
+    /// As [`crate::Queue::open`]; [`OpenError::WrongMessage`] if size or alignment differ.
+    pub fn open(name: impl AsRef<OsStr>) -> Result<Self, OpenError> {
+        Self::open_with(name, &Options::new())
+    }
+
+    /// As [`Queue::open`]; a tag in the options must be the file's.
+    ///
+    /// # Errors
+    /// As [`Queue::open`], and [`OpenError::Tag`].
+    pub fn open_with(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, OpenError> {
+        Self::typed(QueueFile::open(name.as_ref(), Kind::Slots, options)?)
+    }
+
+    /// Opens the queue, or makes it if there is none. The depth is the file's if there is one.
+    ///
+    /// # Errors
+    /// As [`Queue::open_with`] and [`Queue::create`].
+    pub fn open_or_create(name: impl AsRef<OsStr>, depth: u64, options: &Options) -> Result<Self, Error> {
+        let name = name.as_ref();
+        QueueFile::open_or_create(|| Self::open_with(name, options), || Self::create(name, depth, options))
+    }
+
+    /// A queue without a name; see [`crate::Queue::anonymous`].
+    ///
+    /// # Errors
+    /// As [`Queue::create`].
+    pub fn anonymous(depth: u64, options: &Options) -> Result<Self, CreateError> {
+        QueueFile::anonymous(Self::geometry(depth, options)?, options).map(Self::of)
+    }
+
+    /// The queue behind a descriptor; see [`crate::Queue::from_fd`].
+    ///
+    /// # Errors
+    /// As [`crate::Queue::from_fd`], and [`OpenError::WrongMessage`].
+    pub fn from_fd(fd: OwnedFd, options: &Options) -> Result<Self, OpenError> {
+        Self::typed(QueueFile::from_fd(fd, Kind::Slots, options)?)
+    }
+
+    fn typed(file: QueueFile) -> Result<Self, OpenError> {
+        let (found, expected) = (file.geometry.limits.max_message, size_of::<P>() as u64);
+        if found != expected || file.geometry.slot_align as usize != align_of::<P>() {
+            return Err(OpenError::WrongMessage { expected, found });
+        }
+        Ok(Self::of(file))
+    }
+}
+
+impl Queue<[u8]> {
+    /// Makes a new queue for exactly `depth` messages of exactly `size` bytes.
+    ///
+    /// # Errors
+    /// As [`Queue::create`].
+    pub fn create_bytes(
+        name: impl AsRef<OsStr>,
+        size: u64,
+        depth: u64,
+        options: &Options,
+    ) -> Result<Self, CreateError> {
+        QueueFile::create(name.as_ref(), Geometry::slots(size, 1, depth, options)?, options).map(Self::of)
+    }
+
+    /// Opens a queue of fixed-size messages of whatever size and type.
+    ///
+    /// # Errors
+    /// As [`crate::Queue::open`].
+    pub fn open_bytes(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, OpenError> {
+        QueueFile::open(name.as_ref(), Kind::Slots, options).map(Self::of)
+    }
+}
+
+impl<P: ?Sized> Queue<P> {
+    fn of(file: QueueFile) -> Self {
+        Self { file, messages: PhantomData }
+    }
+
+    fn shape(&self) -> Result<Shape, AttachError> {
+        self.file.geometry.shape().ok_or(AttachError::Corrupt { what: Corruption::Position })
+    }
+
+    /// Takes the sending end.
+    ///
+    /// # Errors
+    /// As [`crate::Queue::producer`].
+    pub fn producer(&self) -> Result<Producer<P>, AttachError> {
+        let mut seat = self.file.seat(Role::Producer)?;
+        let ring =
+            SlotTx::attach(seat.window(), self.shape()?).map_err(|what| AttachError::Corrupt { what })?;
+        if ring.halt() == Halt::Finished {
+            return Err(AttachError::Finished);
+        }
+        seat.enter();
+        Ok(Producer::new(End::new(ring, seat, self.file.geometry.limits)))
+    }
+
+    /// Takes the receiving end.
+    ///
+    /// # Errors
+    /// As [`crate::Queue::consumer`].
+    pub fn consumer(&self) -> Result<Consumer<P>, AttachError> {
+        let mut seat = self.file.seat(Role::Consumer)?;
+        let ring =
+            SlotRx::attach(seat.window(), self.shape()?).map_err(|what| AttachError::Corrupt { what })?;
+        seat.enter();
+        Ok(Consumer::new(End::new(ring, seat, self.file.geometry.limits)))
+    }
+
+    /// Looks at the queue without taking a role.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`] if it cannot be mapped.
+    pub fn inspect(&self) -> Result<Inspector, OpenError> {
+        self.file.inspect()
+    }
+
+    /// Bytes of a message.
+    pub fn message_size(&self) -> u64 {
+        self.file.geometry.limits.max_message
+    }
+
+    /// Messages that fit, exactly.
+    pub fn depth(&self) -> u64 {
+        self.file.geometry.limits.max_messages.unwrap_or(0)
+    }
+
+    /// The user's own bytes.
+    pub fn tag(&self) -> [u8; TAG] {
+        self.file.geometry.tag
+    }
+
+    /// Where it is; `None` for an anonymous one.
+    pub fn path(&self) -> Option<&Path> {
+        self.file.path()
+    }
+
+    /// Removes the file, after taking both roles so that nobody is cut off.
+    ///
+    /// # Errors
+    /// [`AttachError::Busy`] while a living process has a role.
+    pub fn remove(self) -> Result<(), AttachError> {
+        self.file.remove()
+    }
+}
+
+impl<P: ?Sized> AsFd for Queue<P> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.file.as_fd()
+    }
+}

@@ -1,0 +1,335 @@
+//! The sending end of a queue of fixed-size messages.
+
+use super::Marker;
+use crate::error::{Corruption, SendError, TrySendError};
+use crate::layout::Counter;
+use crate::memory::Map;
+use crate::queue::End;
+use crate::ring::{Refused, SlotDraft, SlotTx};
+use crate::role::PeerState;
+use crate::wait::{Stop, Until, Waiting};
+use crate::{Checked, Trusted};
+use bytemuck::Pod;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut, Range};
+
+/// The sending end of a queue of fixed-size messages. Everything said of [`crate::Producer`] holds, with messages in
+/// place of bytes.
+///
+/// `try_` calls do not allocate, make no system call unless the consumer sleeps, and take bounded time.
+#[derive(Debug)]
+pub struct Producer<P: ?Sized, T = Checked> {
+    pub(super) end: End<SlotTx<Map>>,
+    marker: Marker<P, T>,
+}
+
+impl<P: ?Sized> Producer<P> {
+    /// Vouches for the consumer's process: claims are then possible.
+    ///
+    /// # Safety
+    /// As for [`crate::Producer::trust_peer`].
+    pub unsafe fn trust_peer(self) -> Producer<P, Trusted> {
+        Producer { end: self.end, marker: PhantomData }
+    }
+}
+
+impl<P: Pod, T> Producer<P, T> {
+    /// Sends one message if there is room; returns its sequence number.
+    ///
+    /// # Errors
+    /// [`TrySendError::Full`], [`TrySendError::Corrupt`].
+    #[inline]
+    pub fn try_send(&mut self, message: &P) -> Result<u64, TrySendError> {
+        self.try_bytes(bytemuck::bytes_of(message))
+    }
+
+    /// Sends one message, waiting for room; returns its sequence number.
+    ///
+    /// # Errors
+    /// [`SendError`]; the message was then not sent.
+    #[inline]
+    pub fn send(&mut self, message: &P, until: impl Into<Until>) -> Result<u64, SendError> {
+        self.wait_bytes(bytemuck::bytes_of(message), until.into())
+    }
+
+    /// Sends as many of the messages as there is room for, from the first on; returns how many. They become visible
+    /// group by group. Zero if the queue is full.
+    ///
+    /// # Errors
+    /// [`TrySendError::Corrupt`].
+    pub fn try_send_slice(&mut self, messages: &[P]) -> Result<usize, TrySendError> {
+        let ring = &mut self.end.ring;
+        if ring.room() < messages.len() as u64 {
+            ring.refresh().map_err(simple)?;
+        }
+        let sent = messages.len().min(ring.room() as usize);
+        let mut draft = ring.begin();
+        for message in &messages[..sent] {
+            ring.fill(&draft, bytemuck::bytes_of(message));
+            if ring.seal_in_order(&mut draft) {
+                ring.publish(draft);
+                draft = ring.begin();
+            }
+        }
+        ring.publish(draft);
+        self.end.seat.signals.published();
+        Ok(sent)
+    }
+
+    /// Sends all of the messages, visible together or not at all; returns their sequence numbers.
+    ///
+    /// # Errors
+    /// As [`Producer::try_send`]; [`TrySendError::TooLarge`] for more than the depth.
+    pub fn try_send_batch(&mut self, messages: &[P]) -> Result<Range<u64>, TrySendError> {
+        match send_batch(&mut self.end.ring, messages) {
+            Ok(range) => {
+                self.end.seat.signals.published();
+                Ok(range)
+            }
+            Err(refused) => Err(self.refused(refused, messages.len() as u64)),
+        }
+    }
+
+    /// As [`Producer::try_send_batch`], waiting for room for all of them.
+    ///
+    /// # Errors
+    /// As [`Producer::send`]; [`SendError::TooLarge`] for more than the depth.
+    pub fn send_batch(&mut self, messages: &[P], until: impl Into<Until>) -> Result<Range<u64>, SendError> {
+        self.wait(until.into(), messages.len() as u64, |ring| send_batch(ring, messages))
+    }
+}
+
+impl<P: Pod> Producer<P, Trusted> {
+    /// Room for one message, to be filled in place. It holds whatever was there before.
+    ///
+    /// # Errors
+    /// As [`Producer::try_send`].
+    pub fn try_claim(&mut self) -> Result<Claim<'_, P>, TrySendError> {
+        let draft = self.end.ring.begin();
+        match self.end.ring.reserve(&draft, 1) {
+            Ok(()) => Ok(Claim { producer: self, draft }),
+            Err(refused) => Err(self.refused(refused, 1)),
+        }
+    }
+}
+
+impl<T> Producer<[u8], T> {
+    /// Sends one message of exactly [`Producer::message_size`] bytes if there is room; returns its sequence number.
+    ///
+    /// # Errors
+    /// As for values, and [`TrySendError::WrongLength`].
+    pub fn try_send(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
+        self.check(message.len())?;
+        self.try_bytes(message)
+    }
+
+    /// As [`Producer::try_send`], waiting for room.
+    ///
+    /// # Errors
+    /// [`SendError`]; the message was then not sent.
+    pub fn send(&mut self, message: &[u8], until: impl Into<Until>) -> Result<u64, SendError> {
+        self.check(message.len()).map_err(|_| SendError::WrongLength {
+            len: message.len() as u64,
+            expected: self.message_size(),
+        })?;
+        self.wait_bytes(message, until.into())
+    }
+
+    fn check(&self, len: usize) -> Result<(), TrySendError> {
+        let (len, expected) = (len as u64, self.message_size());
+        if len == expected {
+            return Ok(());
+        }
+        self.end.seat.count(Counter::Refused);
+        Err(TrySendError::WrongLength { len, expected })
+    }
+}
+
+impl<P: ?Sized, T> Producer<P, T> {
+    pub(crate) fn new(end: End<SlotTx<Map>>) -> Self {
+        Self { end, marker: PhantomData }
+    }
+
+    #[inline(always)]
+    fn try_bytes(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
+        match self.end.ring.try_send(message) {
+            Ok(sequence) => {
+                self.end.seat.signals.published();
+                Ok(sequence)
+            }
+            Err(refused) => Err(self.refused(refused, 1)),
+        }
+    }
+
+    #[inline(always)]
+    fn wait_bytes(&mut self, message: &[u8], until: Until) -> Result<u64, SendError> {
+        self.wait(until, 1, |ring| ring.try_send(message))
+    }
+
+    #[inline(always)]
+    fn wait<R>(
+        &mut self,
+        until: Until,
+        messages: u64,
+        mut attempt: impl FnMut(&mut SlotTx<Map>) -> Result<R, Refused>,
+    ) -> Result<R, SendError> {
+        let outcome = self.end.block(until, |ring| match attempt(ring) {
+            Err(Refused::Full) => None,
+            done => Some(done),
+        });
+        match outcome {
+            Ok(Ok(done)) => {
+                self.end.seat.signals.published();
+                Ok(done)
+            }
+            Ok(Err(refused)) => Err(match self.refused(refused, messages) {
+                TrySendError::Corrupt { what } => SendError::Corrupt { what },
+                TrySendError::TooLarge { len, max } => SendError::TooLarge { len, max },
+                TrySendError::WrongLength { len, expected } => SendError::WrongLength { len, expected },
+                TrySendError::Full => SendError::TimedOut,
+            }),
+            Err(stop) => Err(stopped(stop)),
+        }
+    }
+
+    #[cold]
+    fn refused(&self, refused: Refused, messages: u64) -> TrySendError {
+        match refused {
+            Refused::TooLarge => {
+                self.end.seat.count(Counter::Refused);
+                TrySendError::TooLarge { len: messages, max: self.depth() }
+            }
+            other => simple(other),
+        }
+    }
+
+    /// Declares the end of data: the consumer drains the queue and is then told *finished*, and no producer can follow.
+    /// Needs no room. Returns how many messages there were in all.
+    ///
+    /// # Errors
+    /// [`TrySendError::Corrupt`]; the queue then ends as if this end had been dropped.
+    pub fn finish(mut self) -> Result<u64, TrySendError> {
+        self.end.ring.finish().map_err(simple)?;
+        self.end.seat.signals.published();
+        Ok(self.end.ring.sequence())
+    }
+
+    /// State of the consumer. One system call if it has the role.
+    pub fn peer(&self) -> PeerState {
+        self.end.seat.peer()
+    }
+
+    /// How often the consumer's role was taken: a change means another one.
+    pub fn peer_epoch(&self) -> u64 {
+        self.end.seat.peer_epoch()
+    }
+
+    /// How often the producer's role was taken, this time included.
+    pub fn epoch(&self) -> u64 {
+        self.end.seat.epoch()
+    }
+
+    /// Messages sent and not yet taken. May be less at once, never more without a send.
+    pub fn pending(&self) -> u64 {
+        self.end.ring.pending()
+    }
+
+    /// Messages that there is room for. May be more at once, never less without a send.
+    pub fn room(&mut self) -> u64 {
+        // A contradiction shows as no room here, and as itself at the next send.
+        let _ = self.end.ring.refresh();
+        self.end.ring.room()
+    }
+
+    /// Bytes of a message.
+    pub fn message_size(&self) -> u64 {
+        self.end.limits.max_message
+    }
+
+    /// Messages that fit, exactly.
+    pub fn depth(&self) -> u64 {
+        self.end.ring.shape().depth
+    }
+
+    /// Sequence number of the next message: where a successor resumes. Exact after any takeover.
+    pub fn next_sequence(&self) -> u64 {
+        self.end.ring.sequence()
+    }
+
+    /// Sets how the blocking calls wait.
+    pub fn set_waiting(&mut self, waiting: Waiting) {
+        self.end.waiting = waiting;
+    }
+}
+
+fn simple(refused: Refused) -> TrySendError {
+    match refused {
+        Refused::Full | Refused::TooLarge => TrySendError::Full,
+        // `finish` consumes the producer, so nobody sends after it.
+        Refused::Finished => TrySendError::Corrupt { what: Corruption::Word },
+        Refused::Corrupt(what) => TrySendError::Corrupt { what },
+    }
+}
+
+pub(super) fn stopped(stop: Stop) -> SendError {
+    match stop {
+        Stop::TimedOut => SendError::TimedOut,
+        Stop::Left => SendError::ConsumerLeft,
+        Stop::Lost => SendError::ConsumerLost,
+        Stop::Removed => SendError::Removed,
+    }
+}
+
+fn send_batch<P: Pod>(ring: &mut SlotTx<Map>, messages: &[P]) -> Result<Range<u64>, Refused> {
+    let mut draft = ring.begin();
+    ring.reserve(&draft, messages.len() as u64)?;
+    for message in messages {
+        ring.fill(&draft, bytemuck::bytes_of(message));
+        ring.seal(&mut draft);
+    }
+    let first = ring.publish(draft);
+    Ok(first..ring.sequence())
+}
+
+/// Room for one message inside the ring. Committed, it is sent; dropped or forgotten, nothing was.
+#[derive(Debug)]
+pub struct Claim<'a, P: Pod> {
+    producer: &'a mut Producer<P, Trusted>,
+    draft: SlotDraft,
+}
+
+impl<P: Pod> Claim<'_, P> {
+    /// Sends it; returns the sequence number.
+    pub fn commit(mut self) -> u64 {
+        let end = &mut self.producer.end;
+        end.ring.seal(&mut self.draft);
+        let sequence = end.ring.publish(self.draft);
+        end.seat.signals.published();
+        sequence
+    }
+
+    /// Sends nothing; the same as dropping it.
+    pub fn abort(self) {}
+
+    fn pointer(&self) -> *mut P {
+        let ring = &self.producer.end.ring;
+        ring.window().pointer_at(ring.place(&self.draft)).cast()
+    }
+}
+
+impl<P: Pod> Deref for Claim<'_, P> {
+    type Target = P;
+
+    fn deref(&self) -> &P {
+        // SAFETY: a message lies inside the ring, at a multiple of 8, and alignment and size were checked when the queue
+        // was opened; any bytes make a `P`; only this end writes it, as the peer is vouched for.
+        unsafe { &*self.pointer() }
+    }
+}
+
+impl<P: Pod> DerefMut for Claim<'_, P> {
+    fn deref_mut(&mut self) -> &mut P {
+        // SAFETY: as for `deref`, and `self` is borrowed mutably.
+        unsafe { &mut *self.pointer() }
+    }
+}
