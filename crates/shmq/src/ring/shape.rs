@@ -58,7 +58,9 @@ impl Shape {
         // A group begins on a line of its own, so that its word shares a line with its first message and with no other
         // group's.
         let group_bytes = (bytes + 8).next_multiple_of(LINE64);
-        let groups = depth.div_ceil(group);
+        // One more than the depth needs: a batch of that many, begun inside a group, must not come round to the same
+        // word, or storing its last word would publish it before its first.
+        let groups = depth.div_ceil(group) + 1;
         match group_bytes.checked_mul(groups) {
             Some(total) if total <= crate::layout::MAX_CAPACITY => {
                 Some(Self { size, stride, group, group_bytes, groups, depth })

@@ -1,0 +1,217 @@
+//! Fixed-size queues as users see them: the in-process channel beside std's, and the typed and untyped files.
+
+use shmq::{
+    AttachError, CreateError, OpenError, Options, RecvError, SendError, TryRecvError, TrySendError, Until,
+    slots,
+};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// A name in /dev/shm that goes away with the test.
+struct Name(String);
+
+impl Name {
+    fn new(what: &str) -> Self {
+        Self(format!("shmq-test-{what}-{}", std::process::id()))
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(format!("/dev/shm/{}", self.0));
+    }
+}
+
+/// The same story told to both channels; what they answered, as text.
+macro_rules! story {
+    ($tx:ident, $rx:ident, $heard:ident, $make:expr) => {{
+        let mut $heard = Vec::new();
+        {
+            #[allow(unused_mut, reason = "std's ends need no mut")]
+            let (mut $tx, mut $rx) = $make;
+            $heard.push(format!("{:?}", $rx.try_recv()));
+            for i in 0..3u64 {
+                $heard.push(format!("{:?}", $tx.try_send(i)));
+            }
+            $heard.push(format!("{:?}", $rx.recv()));
+            $heard.push(format!("{:?}", $tx.try_send(3)));
+            $heard.push(format!("{:?}", $tx.try_send(4)));
+            $heard.push(format!("{:?}", $rx.try_iter().collect::<Vec<_>>()));
+            $heard.push(format!("{:?}", $rx.recv_timeout(Duration::from_millis(1))));
+            $heard.push(format!("{:?}", $tx.send(5)));
+            drop($tx);
+            $heard.push(format!("{:?}", $rx.try_recv()));
+            $heard.push(format!("{:?}", $rx.try_recv()));
+            $heard.push(format!("{:?}", $rx.recv()));
+            $heard.push(format!("{:?}", $rx.recv_timeout(Duration::from_millis(1))));
+        }
+        {
+            #[allow(unused_mut, reason = "std's ends need no mut")]
+            let (mut $tx, $rx) = $make;
+            $heard.push(format!("{:?}", $tx.send(1)));
+            drop($rx);
+            $heard.push(format!("{:?}", $tx.send(2)));
+            $heard.push(format!("{:?}", $tx.try_send(3)));
+            $heard.push(format!("{:?}", $tx.send(4)));
+        }
+        $heard
+    }};
+}
+
+#[test]
+fn p3_a_channel_answers_as_std_does() {
+    let ours = story!(tx, rx, heard, shmq::channel::<u64>(2).unwrap());
+    let stds = story!(tx, rx, heard, mpsc::sync_channel::<u64>(2));
+    assert_eq!(ours, stds);
+}
+
+#[test]
+fn p3_a_blocked_end_of_a_channel_hears_that_the_other_is_gone() {
+    let (mut tx, rx) = shmq::channel::<u64>(1).unwrap();
+    tx.send(1).unwrap();
+    let blocked = std::thread::spawn(move || tx.send(2));
+    std::thread::sleep(Duration::from_millis(30));
+    drop(rx);
+    assert_eq!(blocked.join().unwrap(), Err(mpsc::SendError(2)));
+
+    let (tx, mut rx) = shmq::channel::<u64>(1).unwrap();
+    let blocked = std::thread::spawn(move || rx.recv());
+    std::thread::sleep(Duration::from_millis(30));
+    drop(tx);
+    assert_eq!(blocked.join().unwrap(), Err(mpsc::RecvError));
+}
+
+#[test]
+fn p2_a_channel_carries_a_stream_whole_and_in_order() {
+    for depth in [1, 2, 7, 100] {
+        let (mut tx, mut rx) = shmq::channel::<[u64; 3]>(depth).unwrap();
+        let sender = std::thread::spawn(move || {
+            for i in 0..50_000u64 {
+                tx.send([i, !i, i ^ 0x55]).unwrap();
+            }
+        });
+        let mut next = 0;
+        for message in rx.iter() {
+            assert_eq!(message, [next, !next, next ^ 0x55]);
+            next += 1;
+        }
+        assert_eq!(next, 50_000);
+        sender.join().unwrap();
+    }
+}
+
+#[test]
+fn p6_impossible_channels_say_what_would_be_possible() {
+    let why = |made: Result<_, CreateError>| match made {
+        Err(error @ CreateError::Options { .. }) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert!(why(shmq::channel::<u64>(0).map(drop)).contains("at least 1"));
+    assert!(why(shmq::channel::<()>(5).map(drop)).contains("at least 1"));
+    assert!(why(shmq::channel::<u128>(5).map(drop)).contains("alignment of up to 8"));
+    let name = Name::new("options");
+    let options = Options::new().capacity(1 << 20);
+    assert!(
+        why(slots::Queue::<u64>::create(&name.0, 5, &options).map(drop)).contains("leave the others out")
+    );
+}
+
+#[test]
+fn p6_slices_batches_and_peeking() {
+    let name = Name::new("slices");
+    let queue = slots::Queue::<u64>::create(&name.0, 20, &Options::new()).unwrap();
+    let (mut tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
+    let numbers: Vec<u64> = (0..100).collect();
+    assert_eq!((tx.depth(), tx.room(), tx.message_size()), (20, 20, 8));
+    assert_eq!(tx.try_send_slice(&numbers[..9]), Ok(9));
+    assert_eq!(tx.try_send_slice(&numbers[9..]), Ok(11));
+    assert_eq!(tx.try_send_slice(&numbers[20..]), Ok(0));
+    assert_eq!(tx.try_send(&20), Err(TrySendError::Full));
+    assert_eq!((tx.pending(), rx.pending(), tx.next_sequence()), (20, 20, 20));
+    assert_eq!((rx.try_peek(), rx.try_peek(), rx.next_sequence()), (Ok(0), Ok(0), 0));
+    let mut got = [0; 15];
+    assert_eq!(rx.try_recv_slice(&mut got), Ok(15));
+    assert_eq!(got[..], numbers[..15]);
+    assert_eq!(tx.try_send_batch(&numbers[20..35]), Ok(20..35));
+    assert_eq!(tx.try_send_batch(&[0]), Err(TrySendError::Full));
+    assert_eq!(tx.try_send_batch(&numbers[..21]), Err(TrySendError::TooLarge { len: 21, max: 20 }));
+    assert_eq!(tx.send(&0, Duration::ZERO), Err(SendError::TimedOut));
+    tx.finish().unwrap();
+    let rest: Vec<u64> = std::iter::from_fn(|| rx.recv(Until::Forever).ok()).collect();
+    assert_eq!(rest[..], numbers[15..35]);
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Finished));
+    assert_eq!(rx.recv(Until::Forever), Err(RecvError::Finished));
+    assert!(matches!(queue.producer(), Err(AttachError::Finished)));
+    let seen = queue.inspect().unwrap().snapshot();
+    assert_eq!((seen.sent, seen.received, seen.pending_messages, seen.finished), (35, 35, 0, true));
+}
+
+#[test]
+fn p1_claims_and_guards_in_place() {
+    let name = Name::new("inplace");
+    let queue = slots::Queue::<[u32; 4]>::create(&name.0, 3, &Options::new()).unwrap();
+    // SAFETY: both ends are this test's, and nobody else has the file mapped.
+    let (mut tx, mut rx) =
+        unsafe { (queue.producer().unwrap().trust_peer(), queue.consumer().unwrap().trust_peer()) };
+    let mut claim = tx.try_claim().unwrap();
+    *claim = [1, 2, 3, 4];
+    claim.abort();
+    assert!(matches!(rx.try_recv(), Err(TryRecvError::Empty)));
+    std::mem::forget(tx.try_claim().unwrap());
+    let mut claim = tx.try_claim().unwrap();
+    *claim = [5, 6, 7, 8];
+    assert_eq!(claim.commit(), 0);
+    rx.try_read().unwrap().keep();
+    assert_eq!(*rx.try_read().unwrap(), [5, 6, 7, 8]);
+    assert!(rx.try_read().is_err());
+}
+
+#[test]
+fn p8_a_file_of_another_type_is_refused() {
+    let name = Name::new("types");
+    let tagged = Options::new().tag("ticks/1");
+    let queue = slots::Queue::<[u8; 8]>::create(&name.0, 4, &tagged).unwrap();
+    assert!(matches!(
+        slots::Queue::<u32>::open(&name.0),
+        Err(OpenError::WrongMessage { expected: 4, found: 8 })
+    ));
+    assert!(
+        matches!(slots::Queue::<u64>::open(&name.0), Err(OpenError::WrongMessage { .. })),
+        "another alignment"
+    );
+    assert!(matches!(shmq::Queue::open(&name.0), Err(OpenError::WrongKind { .. })));
+    let other = Options::new().tag("ticks/2");
+    assert!(matches!(slots::Queue::<[u8; 8]>::open_with(&name.0, &other), Err(OpenError::Tag { .. })));
+    assert!(slots::Queue::<[u8; 8]>::open_with(&name.0, &tagged).is_ok());
+
+    let bytes = slots::Queue::<[u8]>::open_bytes(&name.0, &tagged).unwrap();
+    let (mut tx, mut rx) = (bytes.producer().unwrap(), bytes.consumer().unwrap());
+    assert_eq!(tx.try_send(b"short"), Err(TrySendError::WrongLength { len: 5, expected: 8 }));
+    assert_eq!(
+        tx.send(b"much too long", Duration::ZERO),
+        Err(SendError::WrongLength { len: 13, expected: 8 })
+    );
+    assert_eq!(tx.try_send(b"8 bytes!"), Ok(0));
+    let mut buffer = [0; 10];
+    assert_eq!(rx.try_recv_into(&mut buffer[..7]), Err(TryRecvError::WrongLength { len: 8, buffer: 7 }));
+    assert_eq!(rx.try_recv_into(&mut buffer), Ok(0));
+    assert_eq!(&buffer[..8], b"8 bytes!");
+    drop((tx, rx, bytes));
+    queue.remove().unwrap();
+}
+
+#[test]
+fn p4_a_successor_goes_on_in_the_middle_of_a_line() {
+    let name = Name::new("middle");
+    let queue = slots::Queue::<u64>::create(&name.0, 10, &Options::new()).unwrap();
+    for i in 0..50u64 {
+        let mut tx = queue.producer().unwrap();
+        assert!(matches!(queue.producer(), Err(AttachError::Busy { .. })));
+        assert_eq!(tx.next_sequence(), 2 * i);
+        tx.try_send_batch(&[2 * i, 2 * i + 1]).unwrap();
+        drop(tx);
+        let mut rx = queue.consumer().unwrap();
+        assert_eq!(rx.next_sequence(), 2 * i);
+        assert_eq!((rx.try_recv(), rx.try_recv()), (Ok(2 * i), Ok(2 * i + 1)));
+    }
+}

@@ -1,0 +1,362 @@
+//! P1, P2, P3, P4 and P5 for fixed-size messages: a model, every crash state of small rings, and a hostile peer.
+
+use shmq::testing::layout::Parts;
+use shmq::testing::{
+    Fault, Faulty, Halt, Hostile, Memory, Recording, Refused, Shape, SlotPoll, SlotRx, SlotTx, Store, Window,
+    Words,
+};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What message `i` holds: never zero, and different for every lap.
+fn content(i: u64) -> [u8; 8] {
+    (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()
+}
+
+fn memory(shape: &Shape) -> Words {
+    Words::new(Parts::standard(shape.capacity()).ring + shape.capacity() as usize)
+}
+
+fn window<M: Memory>(memory: M, shape: &Shape) -> Window<M> {
+    Window::new(memory, Parts::standard(shape.capacity())).expect("the parts fit")
+}
+
+fn tx<M: Memory>(memory: M, shape: &Shape) -> SlotTx<M> {
+    SlotTx::attach(window(memory, shape), *shape).expect("a sound ring")
+}
+
+fn rx<M: Memory>(memory: M, shape: &Shape) -> SlotRx<M> {
+    SlotRx::attach(window(memory, shape), *shape).expect("a sound ring")
+}
+
+fn send<M: Memory>(tx: &mut SlotTx<M>) -> Result<u64, Refused> {
+    tx.try_send(&content(tx.sequence()))
+}
+
+fn batch<M: Memory>(tx: &mut SlotTx<M>, messages: u64, commit: bool) -> Result<(), Refused> {
+    let mut draft = tx.begin();
+    tx.reserve(&draft, messages)?;
+    for i in 0..messages {
+        tx.fill(&draft, &content(tx.sequence() + i));
+        tx.seal(&mut draft);
+    }
+    if commit {
+        tx.publish(draft);
+    }
+    Ok(())
+}
+
+/// Takes one message and checks it against its number.
+fn take<M: Memory>(rx: &mut SlotRx<M>) -> Option<u64> {
+    let SlotPoll::Messages(_) = rx.poll() else { return None };
+    let mut bytes = [0; 8];
+    rx.copy_out(&mut bytes);
+    let sequence = rx.sequence();
+    assert_eq!(bytes, content(sequence), "message {sequence} is torn or another");
+    rx.skip();
+    rx.settle();
+    Some(sequence)
+}
+
+/// Small numbers from a fixed seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}
+
+#[test]
+fn p2_a_ring_of_slots_is_a_bounded_queue() {
+    let mut dice = Dice(1);
+    for depth in [1, 2, 3, 5, 7, 8, 15, 64] {
+        for group in [1, 2, 3, 7] {
+            let shape = Shape::new(8, depth, group).expect("a shape");
+            let words = memory(&shape);
+            let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
+            let mut model = VecDeque::new();
+            for _ in 0..3000 {
+                match dice.below(8) {
+                    0..=2 => {
+                        let next = tx.sequence();
+                        let expected =
+                            if model.len() as u64 == depth { Err(Refused::Full) } else { Ok(next) };
+                        assert_eq!(send(&mut tx), expected, "depth {depth} is exact");
+                        if expected.is_ok() {
+                            model.push_back(next);
+                        }
+                    }
+                    3 => {
+                        let (n, next) = (dice.below(depth + 2), tx.sequence());
+                        let sent = batch(&mut tx, n, true);
+                        if n > depth {
+                            assert_eq!(sent, Err(Refused::TooLarge));
+                        } else if model.len() as u64 + n > depth {
+                            assert_eq!(sent, Err(Refused::Full));
+                        } else {
+                            assert_eq!(sent, Ok(()));
+                            model.extend(next..next + n);
+                        }
+                    }
+                    4 => _ = batch(&mut tx, dice.below(depth) + 1, false),
+                    5 if dice.below(4) == 0 => {
+                        let next = tx.sequence();
+                        tx = self::tx(words.clone(), &shape);
+                        assert_eq!(tx.sequence(), next);
+                    }
+                    6 if dice.below(4) == 0 => rx = self::rx(words.clone(), &shape),
+                    _ => assert_eq!(take(&mut rx), model.pop_front()),
+                }
+                assert_eq!(tx.pending(), model.len() as u64);
+                assert_eq!(rx.pending(), model.len() as u64);
+            }
+        }
+    }
+}
+
+#[test]
+fn p3_the_end_needs_no_room_and_nothing_follows_it() {
+    for depth in [1, 2, 7, 8] {
+        let shape = Shape::new(8, depth, 7).expect("a shape");
+        for before in 0..20 {
+            let words = memory(&shape);
+            let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
+            for _ in 0..before {
+                send(&mut tx).expect("room");
+                take(&mut rx).expect("a message");
+            }
+            while send(&mut tx).is_ok() {}
+            tx.finish().expect("the end");
+            assert_eq!(send(&mut tx), Err(Refused::Finished));
+            assert_eq!(self::tx(words.clone(), &shape).halt(), Halt::Finished);
+            assert_eq!(std::iter::from_fn(|| take(&mut rx)).count() as u64, depth);
+            assert_eq!(rx.poll(), SlotPoll::Finished);
+            assert_eq!(self::rx(words.clone(), &shape).poll(), SlotPoll::Finished);
+        }
+    }
+}
+
+/// What is done when the process dies.
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Send,
+    Batch(u64),
+    Forgotten(u64),
+    ForgottenThenSend(u64),
+    Finish,
+    Take(u64),
+    AttachTx,
+    AttachRx,
+}
+
+fn run<M: Memory + Clone>(memory: &M, shape: &Shape, operation: Operation) {
+    let sending = |act: &dyn Fn(&mut SlotTx<M>)| act(&mut tx(memory.clone(), shape));
+    match operation {
+        Operation::Send => sending(&|tx| _ = send(tx)),
+        Operation::Batch(n) => sending(&|tx| _ = batch(tx, n, true)),
+        Operation::Forgotten(n) => sending(&|tx| _ = batch(tx, n, false)),
+        Operation::ForgottenThenSend(n) => sending(&|tx| {
+            let _ = batch(tx, n, false);
+            let _ = send(tx);
+        }),
+        Operation::Finish => sending(&|tx| _ = tx.finish()),
+        Operation::Take(n) => {
+            let mut rx = rx(memory.clone(), shape);
+            for _ in 0..n {
+                take(&mut rx);
+            }
+        }
+        Operation::AttachTx => drop(tx(memory.clone(), shape)),
+        Operation::AttachRx => drop(rx(memory.clone(), shape)),
+    }
+}
+
+/// The log of an operation on a copy of the memory.
+fn log_of(before: &[u64], shape: &Shape, operation: Operation, fault: Fault) -> Vec<Store> {
+    let recording = Recording::new(Words::from_image(before));
+    run(&Faulty::new(recording.clone(), fault), shape, operation);
+    recording.take_log()
+}
+
+/// After `Finish` returned, the end must be there; `sends` being none says nothing of it, so it is checked apart.
+fn check_end(image: &[u64], shape: &Shape) {
+    assert_eq!(tx(Words::from_image(image), shape).halt(), Halt::Finished);
+}
+
+/// Checks one crash state: `read` messages were taken for certain, `sent` were sent; the operation may have added
+/// `sends` (all of them or none), or taken up to `takes`.
+fn check(image: &[u64], shape: &Shape, read: u64, sent: u64, sends: u64, takes: u64) {
+    let words = Words::from_image(image);
+    let mut alive = rx(words.clone(), shape);
+    let seen = alive.sequence();
+    assert!((read..=read + takes).contains(&seen), "the consumer resumes at {seen}");
+    let mut tx = tx(words.clone(), shape);
+    let next = tx.sequence();
+    assert!(
+        next == sent || next == sent + sends,
+        "the producer resumes at {next}, {sent} were sent and {sends} in doubt"
+    );
+    // Everything in between is there, in order and whole; and the ring goes on for two laps.
+    for expected in seen..next {
+        assert_eq!(take(&mut alive), Some(expected));
+    }
+    assert_eq!(take(&mut alive), None, "nothing that was not sent");
+    if tx.halt() == Halt::No {
+        for i in 0..2 * shape.groups * shape.group + 1 {
+            assert_eq!(send(&mut tx), Ok(next + i));
+            assert_eq!(take(&mut alive), Some(next + i));
+            assert_eq!(take(&mut alive), None, "nothing that was not sent");
+        }
+    }
+}
+
+/// Every prefix of the operation's stores, and of the recovery's, is an allowed state. Returns how many there were.
+fn explore(before: &[u64], shape: &Shape, operation: Operation, fault: Fault) -> u64 {
+    let (read, sent) =
+        (rx(Words::from_image(before), shape).sequence(), tx(Words::from_image(before), shape).sequence());
+    let room = shape.depth - (sent - read);
+    let (sends, takes) = match operation {
+        Operation::Send | Operation::ForgottenThenSend(_) => (1.min(room), 0),
+        Operation::Batch(n) => (if n <= room { n } else { 0 }, 0),
+        Operation::Take(n) => (0, n.min(sent - read)),
+        _ => (0, 0),
+    };
+    let log = log_of(before, shape, operation, fault);
+    let mut states = 0;
+    for n in 0..=log.len() {
+        let image = Recording::prefix(before, &log, n);
+        if n == log.len() {
+            // It returned: nothing is in doubt.
+            check(&image, shape, read + takes, sent + sends, 0, 0);
+            if let Operation::Finish = operation {
+                check_end(&image, shape);
+            }
+        }
+        check(&image, shape, read, sent, sends, takes);
+        states += 1;
+        for recovery in [Operation::AttachTx, Operation::AttachRx] {
+            let again = log_of(&image, shape, recovery, Fault::None);
+            for m in 0..=again.len() {
+                check(&Recording::prefix(&image, &again, m), shape, read, sent, sends, takes);
+                states += 1;
+            }
+        }
+    }
+    states
+}
+
+fn explore_all(operations: &[Operation], fault: Fault) -> u64 {
+    let mut states = 0;
+    for (depth, group) in [(1, 1), (1, 3), (2, 2), (3, 2), (4, 3), (5, 2), (6, 3)] {
+        let shape = Shape::new(8, depth, group).expect("a shape");
+        for start in 0..=shape.groups * group {
+            for pending in 0..=depth {
+                let words = memory(&shape);
+                let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
+                for _ in 0..start {
+                    send(&mut tx).expect("room");
+                    take(&mut rx).expect("a message");
+                }
+                for _ in 0..pending {
+                    send(&mut tx).expect("room");
+                }
+                for &operation in operations {
+                    states += explore(&words.image(), &shape, operation, fault);
+                }
+            }
+        }
+    }
+    states
+}
+
+const SENDS: [Operation; 6] = [
+    Operation::Send,
+    Operation::Batch(2),
+    Operation::Batch(5),
+    Operation::Forgotten(4),
+    Operation::ForgottenThenSend(5),
+    Operation::Finish,
+];
+const TAKES: [Operation; 4] =
+    [Operation::Take(1), Operation::Take(4), Operation::AttachTx, Operation::AttachRx];
+
+#[test]
+fn p1_p4_every_crash_state_of_a_small_ring_of_slots_is_whole() {
+    let states = explore_all(&SENDS, Fault::None) + explore_all(&TAKES, Fault::None);
+    println!("{states} crash states");
+    assert!(states > 10_000);
+}
+
+#[test]
+fn p1_null_control_the_explorer_finds_planted_bugs() {
+    for fault in [Fault::PublishFirst, Fault::Drop("DIRTY"), Fault::Drop("COMMIT"), Fault::Drop("FINISH")] {
+        let found = catch_unwind(AssertUnwindSafe(|| explore_all(&SENDS, fault))).is_err();
+        assert!(found, "{fault:?} was not noticed");
+    }
+    assert!(catch_unwind(AssertUnwindSafe(|| explore_all(&TAKES, Fault::Drop("GIVE_BACK")))).is_err());
+}
+
+#[test]
+fn p5_whatever_a_hostile_peer_writes_the_calls_end_and_stay_inside() {
+    let mut dice = Dice(7);
+    for round in 0..3000 {
+        let shape = Shape::new(1 + dice.below(40), 1 + dice.below(9), 1 + dice.below(7)).expect("a shape");
+        let limit = 8 * (shape.groups + 2) + 2 * shape.capacity() / 8 + 64;
+        let script: Vec<u64> = (0..300)
+            .map(|_| match dice.below(4) {
+                0 => dice.below(20),
+                1 => u64::MAX - dice.below(20),
+                2 => 1 << dice.below(64),
+                _ => dice.below(u64::MAX),
+            })
+            .collect();
+        let hostile = Hostile::new(memory(&shape), script);
+        let work = |done: &mut u64| {
+            let spent = hostile.accesses() - *done;
+            *done += spent;
+            assert!(spent <= limit, "round {round}: one call made {spent} accesses");
+        };
+        let mut done = 0;
+        if let Ok(mut tx) = SlotTx::attach(window(hostile.clone(), &shape), shape) {
+            work(&mut done);
+            for n in 0..20 {
+                let bytes = vec![n as u8; shape.size as usize];
+                let _ = tx.try_send(&bytes);
+                work(&mut done);
+                let mut draft = tx.begin();
+                if tx.reserve(&draft, n % shape.depth).is_ok() {
+                    for _ in 0..n % shape.depth {
+                        tx.fill(&draft, &bytes);
+                        tx.seal(&mut draft);
+                    }
+                    tx.publish(draft);
+                }
+                work(&mut done);
+                if let Halt::Corrupt(_) = tx.halt() {
+                    assert!(matches!(tx.try_send(&bytes), Err(Refused::Corrupt(_))), "corruption is sticky");
+                }
+            }
+        }
+        done = hostile.accesses();
+        if let Ok(mut rx) = SlotRx::attach(window(hostile.clone(), &shape), shape) {
+            let mut bytes = vec![0; shape.size as usize];
+            for _ in 0..40 {
+                match rx.poll() {
+                    SlotPoll::Messages(n) => {
+                        assert!(n >= 1 && n <= shape.group);
+                        rx.copy_out(&mut bytes);
+                        rx.skip();
+                        rx.settle();
+                    }
+                    SlotPoll::Corrupt(_) => {
+                        assert!(matches!(rx.poll(), SlotPoll::Corrupt(_)), "corruption is sticky")
+                    }
+                    SlotPoll::Empty | SlotPoll::Finished => {}
+                }
+                work(&mut done);
+            }
+        }
+    }
+}
