@@ -14,11 +14,11 @@ fn content(i: u64) -> [u8; 8] {
 }
 
 fn memory(shape: &Shape) -> Words {
-    Words::new(Parts::standard(shape.capacity()).ring + shape.capacity() as usize)
+    Words::new(Parts::standard(shape.capacity).ring + shape.capacity as usize)
 }
 
 fn window<M: Memory>(memory: M, shape: &Shape) -> Window<M> {
-    Window::new(memory, Parts::standard(shape.capacity())).expect("the parts fit")
+    Window::new(memory, Parts::standard(shape.capacity)).expect("the parts fit")
 }
 
 fn tx<M: Memory>(memory: M, shape: &Shape) -> SlotTx<M> {
@@ -303,7 +303,7 @@ fn p5_whatever_a_hostile_peer_writes_the_calls_end_and_stay_inside() {
     let mut dice = Dice(7);
     for round in 0..3000 {
         let shape = Shape::new(1 + dice.below(40), 1 + dice.below(9), 1 + dice.below(7)).expect("a shape");
-        let limit = 8 * (shape.groups + 2) + 2 * shape.capacity() / 8 + 64;
+        let limit = 8 * (shape.groups + 2) + 2 * shape.capacity / 8 + 64;
         let script: Vec<u64> = (0..300)
             .map(|_| match dice.below(4) {
                 0 => dice.below(20),

@@ -12,7 +12,7 @@
 //! Source: membarrier(2), MEMBARRIER_CMD_GLOBAL_EXPEDITED.
 
 use crate::layout::{Counter, Role, RoleWords};
-use crate::memory::{Map, Memory, Site, Window, at};
+use crate::memory::{Map, Memory, Site, Spot, Window, at};
 use rustix::thread::{MembarrierCommand, membarrier};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -89,10 +89,15 @@ pub(crate) fn wake_through(map: &Map, page: usize, words: &RoleWords) {
 pub struct Signals<M> {
     window: Window<M>,
     role: Role,
-    /// Whether others' fences cover this process.
-    registered: bool,
+    /// The peer's ticket.
+    ticket: Spot,
+    /// The value of the peer's ticket that asks for nothing: the last one served, if this process is registered and the
+    /// peer has not left. Otherwise none that the ticket has, so that every call goes the slow way.
+    quiet: u64,
     /// The peer's ticket that was last served.
     served: u64,
+    /// Whether others' fences cover this process.
+    registered: bool,
     /// When it was last served, the peer had left.
     left: bool,
 }
@@ -101,30 +106,51 @@ impl<M: Park> Signals<M> {
     /// For the end that holds `role`.
     pub fn new(window: Window<M>, role: Role) -> Self {
         let registered = window.memory().is_registered();
-        let served = window.load(role.peer().words().ticket, at::CHECK_TICKET);
-        Self { window, role, registered, served, left: false }
+        let ticket = window.spot(role.peer().words().ticket);
+        let served = window.load_spot(ticket, at::CHECK_TICKET);
+        let mut signals = Self { window, role, ticket, quiet: 0, served, registered, left: false };
+        signals.set_quiet();
+        signals
     }
 
-    /// To call after publishing: wakes the peer if it sleeps. Free of system calls and fences if it does not.
+    fn set_quiet(&mut self) {
+        self.quiet = if self.registered && !self.left { self.served } else { !self.served };
+    }
+
+    /// To call after publishing: wakes the peer if it sleeps. Free of system calls and fences if it does not; one load.
+    /// Says whether all is quiet: if not, the peer may have left.
     #[inline(always)]
-    pub fn published(&mut self) {
-        if self.registered {
-            // The sleeper's fence reaches us; only the compiler must keep the order.
-            self.window.fence(at::COMMIT_LOG);
-        } else {
+    pub fn published(&mut self) -> bool {
+        // The sleeper's fence reaches a registered process; only the compiler must keep the order.
+        self.window.fence(at::COMMIT_LOG);
+        let quiet = self.window.load_spot(self.ticket, at::CHECK_TICKET) == self.quiet;
+        if !quiet {
+            self.serve();
+        }
+        quiet
+    }
+
+    /// Whether the peer had left when it last called. A peer that leaves calls.
+    pub fn has_left(&mut self) -> bool {
+        self.published();
+        self.left
+    }
+
+    #[cold]
+    fn serve(&mut self) {
+        if !self.registered {
             self.window.fence(at::WAKE_FENCE);
         }
-        let ticket = self.window.load(self.role.peer().words().ticket, at::CHECK_TICKET);
-        if ticket != self.served {
-            self.serve(ticket);
+        let ticket = self.window.load_spot(self.ticket, at::CHECK_TICKET);
+        if ticket == self.served {
+            return;
         }
-    }
-
-    /// Whether the peer has called for attention since it was last served, or was leaving then. A peer that leaves
-    /// calls, so this one load tells whether it is worth while to ask.
-    #[inline(always)]
-    pub fn is_called(&self) -> bool {
-        self.left || self.window.load(self.role.peer().words().ticket, at::CHECK_TICKET) != self.served
+        self.served = ticket;
+        let words = self.role.peer().words();
+        self.left =
+            self.window.load(words.left, at::ROLE_LOAD) == self.window.load(words.epoch, at::ROLE_LOAD);
+        self.set_quiet();
+        self.ring();
     }
 
     /// Calls for the peer's attention without going to sleep.
@@ -136,15 +162,6 @@ impl<M: Park> Signals<M> {
         let ticket = self.role.words().ticket;
         let next = self.window.load(ticket, at::COUNT_LOAD).wrapping_add(1);
         self.window.store(ticket, next, site);
-    }
-
-    #[cold]
-    fn serve(&mut self, ticket: u64) {
-        self.served = ticket;
-        let words = self.role.peer().words();
-        self.left =
-            self.window.load(words.left, at::ROLE_LOAD) == self.window.load(words.epoch, at::ROLE_LOAD);
-        self.ring();
     }
 
     /// Changes the bell and wakes.

@@ -226,7 +226,7 @@ impl Geometry {
                 "{depth} messages of {size} bytes cannot be; both must be at least 1 and the ring at most {MAX_CAPACITY} bytes"
             ));
         };
-        let capacity = shape.capacity();
+        let capacity = shape.capacity;
         let limits = Limits { max_message: size, max_messages: Some(depth), capacity };
         let records = Self::records(limits, options.tag);
         Ok(Self { kind: Kind::Slots, slot_align: align, slot_group: group as u32, ..records })
@@ -356,7 +356,7 @@ impl Geometry {
                 }
             }
             Kind::Slots => {
-                if self.shape().is_none_or(|shape| shape.capacity() != capacity) {
+                if self.shape().is_none_or(|shape| shape.capacity != capacity) {
                     return not("its message size and depth contradict its capacity");
                 }
                 if !self.slot_align.is_power_of_two() {

@@ -21,7 +21,7 @@ mod window;
 
 pub use map::Map;
 pub use site::{Access, Order, SITES, Site, SiteDoc, at};
-pub use window::Window;
+pub use window::{Spot, Window};
 
 /// A range of bytes that two parties may touch at once.
 ///

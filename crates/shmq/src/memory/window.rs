@@ -14,7 +14,13 @@ pub struct Window<M> {
     memory: M,
     parts: Parts,
     mask: u64,
+    /// Offset of the ring's last word.
+    last: u64,
 }
+
+/// The place of one word of a page. Belongs to the window that made it, and to its clones.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot(usize);
 
 impl<M: Memory> Window<M> {
     /// `None` unless the parts are aligned, do not overlap and lie inside the memory.
@@ -35,7 +41,8 @@ impl<M: Memory> Window<M> {
         if ranges.windows(2).any(|w| w[0].0 + w[0].1 > w[1].0) {
             return None;
         }
-        Some(Self { memory, parts, mask: (parts.capacity - 1) & !(WORD - 1) })
+        let (mask, last) = ((parts.capacity - 1) & !(WORD - 1), parts.capacity - WORD);
+        Some(Self { memory, parts, mask, last })
     }
 
     /// Ring bytes.
@@ -110,8 +117,8 @@ impl<M: Memory> Window<M> {
 
     #[inline(always)]
     fn inside(&self, offset: u64) -> usize {
-        debug_assert!(offset.is_multiple_of(8) && offset < self.parts.capacity);
-        self.parts.ring + (offset & !7).min(self.parts.capacity - 8) as usize
+        debug_assert!(offset.is_multiple_of(8) && offset <= self.last);
+        self.parts.ring + (offset & !7).min(self.last) as usize
     }
 
     /// Loads the ring's word at an offset.
@@ -128,22 +135,35 @@ impl<M: Memory> Window<M> {
         unsafe { self.memory.store(self.inside(offset), value, site) }
     }
 
-    /// Copies whole bytes to an offset and zeroes the rest of the last word; bytes beyond the ring are cut off.
+    /// Copies whole bytes to an offset and zeroes the rest of the last word. Does not cross the end of the ring.
     #[inline(always)]
     pub fn copy_in_at(&self, offset: u64, from: &[u8]) {
-        let at = self.inside(offset);
-        let from = &from[..from.len().min(self.parts.ring + self.parts.capacity as usize - at)];
-        // SAFETY: invariant W, and `from` was cut to end inside the ring.
-        unsafe { self.memory.copy_in(at, from) }
+        if let Some(at) = self.block(offset, from.len()) {
+            // SAFETY: invariant W, and the block ends inside the ring.
+            unsafe { self.memory.copy_in(at, from) }
+        }
     }
 
     /// Copies whole bytes from an offset; the counterpart of `copy_in_at`.
     #[inline(always)]
     pub fn copy_out_at(&self, offset: u64, into: &mut [u8]) {
-        let at = self.inside(offset);
-        let cut = into.len().min(self.parts.ring + self.parts.capacity as usize - at);
-        // SAFETY: invariant W, and `into` was cut to end inside the ring.
-        unsafe { self.memory.copy_out(at, &mut into[..cut]) }
+        if let Some(at) = self.block(offset, into.len()) {
+            // SAFETY: invariant W, and the block ends inside the ring.
+            unsafe { self.memory.copy_out(at, into) }
+        }
+    }
+
+    /// The place of a word of a page, found once.
+    pub fn spot(&self, control: Control) -> Spot {
+        Spot(self.control(control))
+    }
+
+    /// Loads a word of a page whose place was found before.
+    #[inline(always)]
+    pub fn load_spot(&self, spot: Spot, site: Site) -> u64 {
+        debug_assert!(spot.0 + 8 <= self.memory.len());
+        // SAFETY: invariant W: a spot is made by a window of the same queue.
+        unsafe { self.memory.load(spot.0, site) }
     }
 
     /// A fence.
@@ -152,21 +172,29 @@ impl<M: Memory> Window<M> {
         self.memory.fence(site);
     }
 
-    /// Copies whole bytes to a position and zeroes the rest of the last word. Never crosses the end of the ring:
-    /// bytes beyond it are cut off, which the protocol never asks for.
+    /// Where a block of `len` bytes at an offset starts; moved back if it would not end inside the ring, which the
+    /// protocol never asks for. (Cutting the block instead would hide a length that the compiler knows.)
+    #[inline(always)]
+    fn block(&self, offset: u64, len: usize) -> Option<usize> {
+        // Whole words beyond the first: none for a block of one, so that the common case costs one comparison.
+        let more = (len as u64).saturating_sub(1) & !7;
+        if more > self.last {
+            return None;
+        }
+        debug_assert!(offset.is_multiple_of(8) && offset <= self.last - more);
+        Some(self.parts.ring + (offset & !7).min(self.last - more) as usize)
+    }
+
+    /// Copies whole bytes to a position and zeroes the rest of the last word. Does not cross the end of the ring.
     #[inline(always)]
     pub fn copy_in(&self, position: u64, from: &[u8]) {
-        let from = &from[..from.len().min(self.to_end(position) as usize)];
-        // SAFETY: invariant W, and `from` was cut to end inside the ring.
-        unsafe { self.memory.copy_in(self.address(position), from) }
+        self.copy_in_at(self.index(position), from);
     }
 
     /// Copies whole bytes from a position; the counterpart of `copy_in`.
     #[inline(always)]
     pub fn copy_out(&self, position: u64, into: &mut [u8]) {
-        let cut = into.len().min(self.to_end(position) as usize);
-        // SAFETY: invariant W, and `into` was cut to end inside the ring.
-        unsafe { self.memory.copy_out(self.address(position), &mut into[..cut]) }
+        self.copy_out_at(self.index(position), into);
     }
 
     /// Overwrites `from.len()` bytes at any byte `offset` after a position, leaving their neighbours as they are.

@@ -35,6 +35,8 @@ pub struct Shape {
     pub group_bytes: u64,
     /// Groups in the ring.
     pub groups: u64,
+    /// Bytes of the ring.
+    pub capacity: u64,
     /// Messages that fit, exactly.
     pub depth: u64,
 }
@@ -63,15 +65,10 @@ impl Shape {
         let groups = depth.div_ceil(group) + 1;
         match group_bytes.checked_mul(groups) {
             Some(total) if total <= crate::layout::MAX_CAPACITY => {
-                Some(Self { size, stride, group, group_bytes, groups, depth })
+                Some(Self { size, stride, group, group_bytes, groups, capacity: total, depth })
             }
             _ => None,
         }
-    }
-
-    /// Bytes of the ring.
-    pub const fn capacity(&self) -> u64 {
-        self.group_bytes * self.groups
     }
 
     /// Where a message lies.
@@ -104,7 +101,7 @@ impl Cursor {
     #[inline(always)]
     pub fn turn(&mut self, shape: &Shape) {
         self.word += shape.group_bytes;
-        if self.word == shape.capacity() {
+        if self.word == shape.capacity {
             self.word = 0;
         }
         self.slot = self.word + 8;
@@ -155,7 +152,7 @@ mod tests {
                 let mut cursor = shape.cursor(0);
                 for sequence in 0..100 {
                     assert_eq!(cursor, shape.cursor(sequence));
-                    assert!(cursor.slot + shape.stride <= shape.capacity());
+                    assert!(cursor.slot + shape.stride <= shape.capacity);
                     if sequence + 1 == cursor.end { cursor.turn(&shape) } else { cursor.step(&shape) }
                 }
             }

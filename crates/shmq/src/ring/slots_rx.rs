@@ -39,7 +39,7 @@ impl<M: Memory> SlotRx<M> {
         let read = ring.load(READ, at::RECOVER);
         let sent = ring.load(SEQUENCE, at::RECOVER);
         let far = read.abs_diff(sent) > shape.depth + shape.group;
-        if shape.capacity() > ring.capacity() || read > COUNT_LIMIT || far {
+        if shape.capacity > ring.capacity() || read > COUNT_LIMIT || far {
             return Err(Corruption::Position);
         }
         Ok(Self { ring, shape, cursor: shape.cursor(read), read, known: read, halt: Halt::No })
@@ -55,6 +55,9 @@ impl<M: Memory> SlotRx<M> {
     fn look(&mut self) -> SlotPoll {
         if self.halt != Halt::No {
             return self.halted();
+        }
+        if self.read == self.cursor.end {
+            self.cursor.turn(&self.shape);
         }
         let word = self.ring.load_at(self.cursor.word, at::POLL);
         let count = word & !END;

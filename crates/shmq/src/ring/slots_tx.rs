@@ -26,6 +26,9 @@ pub struct SlotTx<M> {
     cursor: Cursor,
     /// Its sequence number.
     sequence: u64,
+    /// One message after the other goes out without a further look until `sequence` gets here: the end of the group or
+    /// the limit, whatever comes first; `sequence` itself when there is something to do before.
+    stop: u64,
     /// Messages may be sent while `sequence` is below this: the consumer's `READ` when last looked at, plus the depth.
     /// Stale only in that more may be allowed by now. Zero once the ring is finished or corrupt.
     limit: u64,
@@ -37,7 +40,7 @@ pub struct SlotTx<M> {
 impl<M: Memory> SlotTx<M> {
     /// Takes over from whoever held the end before, dead or left; the caller holds the role.
     pub fn attach(ring: Window<M>, shape: Shape) -> Result<Self, Corruption> {
-        if shape.capacity() > ring.capacity() {
+        if shape.capacity > ring.capacity() {
             return Err(Corruption::Position);
         }
         let (sequence, finished) = find_sequence(&ring, &shape, at::WALK)?;
@@ -48,8 +51,8 @@ impl<M: Memory> SlotTx<M> {
         }
         let halt = if finished { Halt::Finished } else { Halt::No };
         let limit = if finished { 0 } else { read + shape.depth };
-        let mut tx =
-            Self { ring, shape, cursor: shape.cursor(sequence), sequence, limit, soiled: dirty, halt };
+        let cursor = shape.cursor(sequence);
+        let mut tx = Self { ring, shape, cursor, sequence, stop: sequence, limit, soiled: dirty, halt };
         tx.ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
         if !finished {
             tx.undo();
@@ -78,10 +81,23 @@ impl<M: Memory> SlotTx<M> {
     /// Starts a draft; sets back what a forgotten one left.
     #[inline(always)]
     pub fn begin(&mut self) -> SlotDraft {
+        if self.sequence == self.cursor.end {
+            self.turn();
+        }
         if self.soiled > self.sequence {
             self.undo();
         }
+        // Whatever comes of the draft, the next single message looks first.
+        self.stop = self.sequence;
         SlotDraft { cursor: self.cursor, sequence: self.sequence }
+    }
+
+    /// On to the next group, which a single message leaves to the one after it.
+    #[inline(always)]
+    fn turn(&mut self) {
+        self.ring.fence(at::COMMIT_LOG);
+        self.ring.store(SEQUENCE, self.sequence, at::SEQUENCE);
+        self.cursor.turn(&self.shape);
     }
 
     /// Whether `messages` more than the draft has can be published now.
@@ -196,24 +212,37 @@ impl<M: Memory> SlotTx<M> {
             Halt::Finished => return Err(Refused::Finished),
             Halt::Corrupt(what) => return Err(Refused::Corrupt(what)),
         }
-        self.begin();
+        let _ = self.begin();
         self.ring.store_at(self.cursor.word, self.sequence | END, at::FINISH);
         self.halt = Halt::Finished;
         self.limit = 0;
         Ok(())
     }
 
-    /// One message in one call: the same steps.
+    /// One message in one call. What `begin`, `reserve`, `fill`, `seal` and `publish` come to for a draft of one: no
+    /// second group, so nothing runs ahead.
     #[inline(always)]
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, Refused> {
-        if message.len() as u64 != self.shape.size {
-            return Err(Refused::TooLarge);
+        debug_assert_eq!(message.len() as u64, self.shape.size);
+        let sequence = self.sequence;
+        if sequence >= self.stop {
+            self.make_ready()?;
         }
-        let mut draft = self.begin();
+        let slot = self.cursor.slot;
+        self.sequence = sequence + 1;
+        self.cursor.slot = slot + self.shape.stride;
+        self.ring.copy_in_at(slot, message);
+        self.ring.store_at(self.cursor.word, sequence + 1, at::COMMIT);
+        Ok(sequence)
+    }
+
+    /// Once in a group, or more often near the limit.
+    #[inline(never)]
+    fn make_ready(&mut self) -> Result<(), Refused> {
+        let draft = self.begin();
         self.reserve(&draft, 1)?;
-        self.fill(&draft, message);
-        self.seal(&mut draft);
-        Ok(self.publish(draft))
+        self.stop = self.limit.min(self.cursor.end);
+        Ok(())
     }
 
     /// Sequence number of the next message.

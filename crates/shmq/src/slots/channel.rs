@@ -2,7 +2,7 @@
 
 use super::{Consumer, Producer};
 use crate::Trusted;
-use crate::error::{CreateError, RecvError as Recv, TryRecvError as TryRecv, TrySendError as TrySend};
+use crate::error::{CreateError, RecvError as Recv, TryRecvError as TryRecv};
 use crate::geometry::{Geometry, Options};
 use crate::layout::Role;
 use crate::memory::Window;
@@ -61,10 +61,14 @@ impl<P: Pod> Sender<P> {
     /// The message back, if the receiver is gone.
     #[inline]
     pub fn send(&mut self, message: P) -> Result<(), SendError<P>> {
-        if self.is_disconnected() {
-            return Err(SendError(message));
+        match self.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(message)) => match self.producer.send(&message, Until::Forever) {
+                Ok(_) if !self.producer.end.seat.signals.has_left() => Ok(()),
+                _ => Err(SendError(message)),
+            },
+            Err(TrySendError::Disconnected(message)) => Err(SendError(message)),
         }
-        self.producer.send(&message, Until::Forever).map(drop).map_err(|_| SendError(message))
     }
 
     /// Sends a message if there is room.
@@ -73,30 +77,40 @@ impl<P: Pod> Sender<P> {
     /// The message back, if the channel is full or the receiver is gone.
     #[inline]
     pub fn try_send(&mut self, message: P) -> Result<(), TrySendError<P>> {
-        if self.is_disconnected() {
-            return Err(TrySendError::Disconnected(message));
+        match self.producer.end.ring.try_send(bytemuck::bytes_of(&message)) {
+            // A receiver that goes calls for attention as a sleeper does, so one load tells on the fast path. The message is
+            // in the ring all the same, where nobody will look.
+            Ok(_) if self.producer.end.seat.signals.published() => Ok(()),
+            Ok(_) => self.unless_gone(Ok(()), message),
+            Err(_) => self.unless_gone(Err(TrySendError::Full(message)), message),
         }
-        match self.producer.try_send(&message) {
-            Ok(_) => Ok(()),
-            Err(TrySend::Full) => Err(TrySendError::Full(message)),
-            Err(_) => Err(TrySendError::Disconnected(message)),
+    }
+
+    #[cold]
+    fn unless_gone(
+        &mut self,
+        otherwise: Result<(), TrySendError<P>>,
+        message: P,
+    ) -> Result<(), TrySendError<P>> {
+        if self.producer.end.seat.signals.has_left() {
+            Err(TrySendError::Disconnected(message))
+        } else {
+            otherwise
         }
     }
 
     /// Sends as many of the messages as there is room for; returns how many.
     pub fn try_send_slice(&mut self, messages: &[P]) -> usize {
-        if self.is_disconnected() { 0 } else { self.producer.try_send_slice(messages).unwrap_or(0) }
+        if self.producer.end.seat.signals.has_left() {
+            0
+        } else {
+            self.producer.try_send_slice(messages).unwrap_or(0)
+        }
     }
 
     /// Sets how `send` waits.
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.producer.set_waiting(waiting);
-    }
-
-    /// A receiver that goes calls for attention as a sleeper does, so that one load tells on the fast path.
-    #[inline(always)]
-    fn is_disconnected(&self) -> bool {
-        self.producer.end.seat.signals.is_called() && self.producer.peer() == crate::PeerState::Left
     }
 }
 
@@ -132,7 +146,7 @@ impl<P: Pod> Receiver<P> {
     /// Whether the sender is gone; then what it sent last is there by now.
     #[inline(always)]
     fn empty(&mut self) -> Result<P, TryRecvError> {
-        if !self.consumer.end.seat.signals.is_called() || self.consumer.peer() != crate::PeerState::Left {
+        if !self.consumer.end.seat.signals.has_left() {
             return Err(TryRecvError::Empty);
         }
         self.consumer.try_recv().map_err(|_| TryRecvError::Disconnected)
