@@ -1,5 +1,7 @@
 //! Interleaved samples, each between two raw ping-pongs, sorted by placement.
 
+#![allow(clippy::disallowed_types, reason = "the raw ping-pong is what the queues are measured against")]
+
 use std::hint::spin_loop;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};

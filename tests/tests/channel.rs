@@ -157,7 +157,7 @@ fn p1_claims_and_guards_in_place() {
     *claim = [1, 2, 3, 4];
     claim.abort();
     assert!(matches!(rx.try_recv(), Err(TryRecvError::Empty)));
-    std::mem::forget(tx.try_claim().unwrap());
+    let _ = tx.try_claim().unwrap();
     let mut claim = tx.try_claim().unwrap();
     *claim = [5, 6, 7, 8];
     assert_eq!(claim.commit(), 0);
