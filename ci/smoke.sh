@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 echo "Every benchmark, each case once; what it measures then means nothing."
-cargo bench -p shmq-benches --benches -- --test
+cargo bench -p shmq-benches -- --test
 
 echo "Every example."
 cargo build --release -p shmq --examples
