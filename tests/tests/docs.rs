@@ -191,7 +191,7 @@ fn the_constants_are_the_documented_ones() {
 
     let kinds = [layout::Kind::Records, layout::Kind::Slots, layout::Kind::Raw, layout::Kind::Pool];
     let kinds: Vec<_> = kinds.into_iter().map(|kind| (kind.to_string(), (kind as u32).to_string())).collect();
-    let rows = table(&format, "kind");
+    let rows = table(&format, "a file of");
     assert_eq!(kinds, rows.iter().map(|row| (row[0].into(), row[1].into())).collect::<Vec<_>>());
 }
 
