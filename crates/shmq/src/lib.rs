@@ -160,3 +160,14 @@ pub mod testing {
     pub use crate::memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at};
     pub use crate::ring::*;
 }
+
+/// The documents whose examples are compiled and run.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/MIGRATION.md")]
+    mod migration {}
+    #[doc = include_str!("../../../docs/WAITING.md")]
+    mod waiting {}
+}

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The API documentation, as users see it and with the testing feature; a broken link is an error.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export RUSTDOCFLAGS="-D warnings"
+echo "API documentation, default features."
+cargo doc --workspace --no-deps
+echo "API documentation, all features."
+cargo doc --workspace --no-deps --all-features

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs what tests do not: every benchmark once, every example, the demo. Each must end by itself and well.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+echo "Every benchmark, each case once; what it measures then means nothing."
+cargo bench -p shmq-benches -- --test
+
+echo "Every example."
+cargo build --release -p shmq --examples
+for source in crates/shmq/examples/*.rs; do
+    example=$(basename "$source" .rs)
+    echo "-- $example"
+    timeout 60 "${CARGO_TARGET_DIR:-target}/release/examples/$example"
+done
+
+echo "The demo."
+cargo build --release --bin shmq
+timeout 300 "${CARGO_TARGET_DIR:-target}/release/shmq" demo --json

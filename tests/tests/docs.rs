@@ -1,0 +1,281 @@
+//! The documents say what the code does: tables and drawings are read and compared with the constants.
+
+use shmq::testing::layout::{self, Control, Counter, Header, Role};
+use shmq::testing::{SITES, word};
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::{offset_of, size_of};
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// The part of a document under one heading, up to the next one.
+fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+    let start =
+        text.find(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no section {heading:?}")) + 4;
+    let end = text[start..].find("\n## ").map_or(text.len(), |end| start + end);
+    &text[start..end]
+}
+
+/// The rows of the table whose header starts with `first`, without header and rule.
+fn table<'a>(text: &'a str, first: &str) -> Vec<Vec<&'a str>> {
+    let header = format!("| {first} |");
+    let rows = text.lines().skip_while(|line| !line.starts_with(&header)).skip(2);
+    let rows: Vec<Vec<_>> = rows
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert!(!rows.is_empty(), "no table that starts with {first:?}");
+    rows
+}
+
+/// Fields of a drawing: name, and where and how long it is. Rows must follow each other without a gap.
+fn drawing(section: &str) -> BTreeMap<&str, (usize, usize)> {
+    let mut fields = BTreeMap::new();
+    let mut next = 0;
+    for row in section.lines().filter(|line| line.starts_with("0x")) {
+        let (at, names) = row.split_once('|').expect("fields follow the offset");
+        let at = number(at.trim());
+        assert_eq!(at, next, "the row before {row:?} does not end where it begins");
+        let names: Vec<&str> = names.trim().trim_end_matches('|').split('|').map(str::trim).collect();
+        for name in &names {
+            let (name, len) = match name.split_once('[') {
+                Some((name, len)) => (name, len.trim_end_matches(']').parse().expect("a length")),
+                None => (*name, 8 / names.len()),
+            };
+            if name != "unused" {
+                assert_eq!(fields.insert(name, (next, len)), None, "{name} is drawn twice");
+            }
+            next += len;
+        }
+    }
+    assert_eq!(next, layout::PAGE, "the drawing covers the page");
+    fields
+}
+
+fn number(text: &str) -> usize {
+    usize::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+macro_rules! header_fields {
+    ($($field:ident),*) => {{
+        // Complete by construction: a field that is not named here does not compile.
+        let Header { $($field: _),* } = bytemuck_zero();
+        [$((stringify!($field), offset_of!(Header, $field))),*]
+    }};
+}
+
+fn bytemuck_zero() -> Header {
+    let limits = shmq::Options::new().limits().expect("the defaults are possible");
+    shmq::testing::Geometry::records(limits, [0; 32]).header()
+}
+
+#[test]
+fn the_drawn_geometry_page_is_the_header() {
+    let format = read("docs/FORMAT.md");
+    let page = section(&format, "Geometry page");
+    let drawn = drawing(page);
+    let fields = header_fields!(
+        magic,
+        version,
+        kind,
+        compatible,
+        incompatible,
+        capacity,
+        max_message,
+        max_messages,
+        producer_at,
+        consumer_at,
+        ring_at,
+        length,
+        queue_id,
+        boot_id,
+        created_ns,
+        tag,
+        slot_align,
+        slot_group,
+        reserved,
+        checksum
+    );
+    let ends = fields.iter().skip(1).map(|&(_, at)| at).chain([size_of::<Header>()]);
+    let real: BTreeMap<_, _> =
+        fields.iter().zip(ends).map(|(&(name, at), end)| (name, (at, end - at))).collect();
+    assert_eq!(drawn, real);
+    let explained: BTreeSet<_> = table(page, "field").into_iter().map(|row| row[0]).collect();
+    assert_eq!(explained, drawn.keys().copied().collect());
+}
+
+#[test]
+fn the_drawn_role_pages_are_the_control_words() {
+    let format = read("docs/FORMAT.md");
+    let mut names = BTreeSet::new();
+    for role in [Role::Producer, Role::Consumer] {
+        let (heading, own): (_, &[(&str, Control)]) = match role {
+            Role::Producer => (
+                "Producer page",
+                &[("TAIL", layout::TAIL), ("SEQUENCE", layout::SEQUENCE), ("DIRTY", layout::DIRTY)],
+            ),
+            Role::Consumer => (
+                "Consumer page",
+                &[
+                    ("READ", layout::READ),
+                    ("RECEIVED", layout::RECEIVED),
+                    ("FREE", layout::FREE),
+                    ("FREED", layout::FREED),
+                ],
+            ),
+        };
+        // Complete by construction, as above.
+        let layout::RoleWords { bell, ticket, epoch, left, boot, pid, since, counters } = *role.words();
+        assert_eq!(boot[1].offset(), boot[0].offset() + 8);
+        let common = [
+            ("bell", bell),
+            ("ticket", ticket),
+            ("epoch", epoch),
+            ("left", left),
+            ("pid", pid),
+            ("since", since),
+        ];
+        let counter = |which: Counter| role.words().counter(which).offset();
+        assert_eq!(counters.offset(), counter(Counter::Sleeps));
+        let mut real: BTreeMap<String, (usize, usize)> =
+            common.iter().chain(own).map(|&(name, word)| (name.into(), (word.offset(), 8))).collect();
+        real.insert("boot".into(), (boot[0].offset(), 16));
+        for which in
+            [Counter::Sleeps, Counter::Wakes, Counter::Stalls, Counter::Refused, Counter::StalledSince]
+        {
+            real.insert(format!("{which:?}"), (counter(which), 8));
+        }
+        let drawn = drawing(section(&format, heading));
+        let drawn: BTreeMap<String, _> =
+            drawn.into_iter().map(|(name, place)| (name.into(), place)).collect();
+        assert_eq!(drawn, real, "{heading}");
+        names.extend(drawn.into_keys());
+    }
+    let explained = table(section(&format, "Consumer page"), "word");
+    assert_eq!(explained.iter().map(|row| row[0].to_owned()).collect::<BTreeSet<_>>(), names);
+}
+
+#[test]
+fn the_constants_are_the_documented_ones() {
+    let format = read("docs/FORMAT.md");
+    let real: BTreeMap<&str, u64> = BTreeMap::from([
+        ("VERSION", layout::VERSION.into()),
+        ("PAGE", layout::PAGE as u64),
+        ("LINE", layout::LINE as u64),
+        ("WORD", layout::WORD),
+        ("MIN_CAPACITY", layout::MIN_CAPACITY),
+        ("MAX_CAPACITY", layout::MAX_CAPACITY),
+        ("MAX_MESSAGE", layout::MAX_MESSAGE),
+        ("TAG", layout::TAG as u64),
+    ]);
+    let mut rows = table(&format, "constant");
+    let magic = rows.remove(0);
+    let bytes: Vec<u8> = magic[1].split(' ').map(|byte| number(byte) as u8).collect();
+    assert_eq!((magic[0], &bytes[..]), ("MAGIC", &layout::MAGIC[..]));
+    let documented = rows.iter().map(|row| (row[0], row[1].parse().expect("a number"))).collect();
+    assert_eq!(real, documented);
+
+    let parts = layout::Parts::standard(4096);
+    let drawn: Vec<usize> = section(&format, "Parts")
+        .lines()
+        .filter_map(|line| line.strip_prefix("0x"))
+        .map(|line| number(line.split(' ').next().expect("an offset")))
+        .collect();
+    assert_eq!(drawn, [0, parts.producer, parts.consumer, parts.ring]);
+
+    let kinds = [layout::Kind::Records, layout::Kind::Slots, layout::Kind::Raw, layout::Kind::Pool];
+    let kinds: Vec<_> = kinds.into_iter().map(|kind| (kind.to_string(), (kind as u32).to_string())).collect();
+    let rows = table(&format, "a file of");
+    assert_eq!(kinds, rows.iter().map(|row| (row[0].into(), row[1].into())).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_drawn_commit_word_is_the_one_in_use() {
+    let format = read("docs/FORMAT.md");
+    let mask = |bits: &str| {
+        let (low, high) = bits.split_once('-').expect("a range of bits");
+        let (low, high): (u32, u32) = (low.parse().unwrap(), high.parse().unwrap());
+        (u64::MAX >> (63 - high)) & (u64::MAX << low)
+    };
+    let masks: BTreeMap<_, _> = table(&format, "bits").iter().map(|row| (row[1], mask(row[0]))).collect();
+    use word::RecordKind as Kind;
+    assert_eq!(masks["kind"], word::word(Kind::End, 0, 0));
+    assert_eq!(masks["sequence"], word::word(Kind::None, 0, u64::MAX));
+    assert_eq!(masks["length"], word::word(Kind::None, u32::MAX.into(), 0));
+    assert_eq!(masks.len(), 3);
+    let kinds = [Kind::None, Kind::Message, Kind::Padding, Kind::End];
+    let kinds: Vec<_> = kinds.into_iter().map(|k| (format!("{k:?}"), (k as u64).to_string())).collect();
+    let rows = table(&format, "record");
+    assert_eq!(kinds, rows.iter().map(|row| (row[0].into(), row[1].into())).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_ordering_is_documented_as_it_is() {
+    let design = read("docs/DESIGN.md");
+    let plain = |text: &str| text.replace('`', "");
+    let documented: Vec<String> = table(&design, "site").iter().map(|row| plain(&row.join(" | "))).collect();
+    let real: Vec<String> = SITES
+        .iter()
+        .map(|row| {
+            let partner = row.partner.to_owned();
+            [
+                row.site.label,
+                &format!("{:?}", row.access),
+                &format!("{:?}", row.site.order),
+                &partner,
+                row.why,
+            ]
+            .join(" | ")
+        })
+        .map(|row| plain(&row))
+        .collect();
+    let expected: String = real.iter().map(|row| format!("| {row} |\n")).collect();
+    assert!(documented == real, "the table of docs/DESIGN.md should read\n{expected}");
+    // The table itself: a partner is another row, or none.
+    let labels: BTreeSet<_> = SITES.iter().map(|row| row.site.label).collect();
+    assert_eq!(labels.len(), SITES.len(), "labels are unique");
+    for row in SITES {
+        assert!(row.partner == "-" || labels.contains(row.partner), "{}: {}", row.site.label, row.partner);
+    }
+}
+
+#[test]
+fn every_relative_link_leads_somewhere() {
+    for name in [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/FORMAT.md",
+        "docs/DESIGN.md",
+        "docs/MIGRATION.md",
+        "docs/WAITING.md",
+    ] {
+        let text = read(name);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or(link);
+            if target.is_empty() || target.starts_with("http") {
+                continue;
+            }
+            let path = root().join(name).parent().expect("a file has a folder").join(target);
+            assert!(path.exists(), "{name} links to {link}, which is not there");
+        }
+    }
+}
+
+#[test]
+fn every_example_is_listed_in_the_readme() {
+    let readme = read("README.md");
+    let folder = root().join("crates/shmq/examples");
+    for entry in std::fs::read_dir(folder).expect("there are examples") {
+        let name = entry.expect("a file").file_name().into_string().expect("plain text");
+        assert!(
+            readme.contains(&format!("crates/shmq/examples/{name}")),
+            "README.md does not mention {name}"
+        );
+    }
+}
