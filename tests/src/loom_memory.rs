@@ -14,6 +14,11 @@
 //! ordering keeps from landing on new payload or on a new commit word is one, also where loom, which takes stores of
 //! one word in the order of execution, would not show the damage.
 //!
+//! **Looks.** Loom decides which accesses to try in another order by remembering the last access to an atomic, of
+//! whatever kind; a thread that looks at a word before it stores it thereby hides from loom that the other looked
+//! before, and half of the interleavings are never tried. So each look also stores to a marker of its thread's, as
+//! does each store by the other thread; nobody reads the markers, so they order nothing. Models have two threads.
+//!
 //! **Sleep.** The futex compares and falls asleep in one step, and nobody wakes without cause or by time, so a lost
 //! wake is a deadlock, which loom reports.
 //!
@@ -24,6 +29,7 @@
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
+use loom::thread::{ThreadId, current};
 use shmq::testing::layout::{
     CONSUMER, Control, Counter, DIRTY, FREE, FREED, PAGE, PRODUCER, Parts, READ, RECEIVED, SEQUENCE, TAIL,
 };
@@ -70,6 +76,8 @@ pub enum Death {
 
 struct Word {
     value: AtomicU64,
+    /// Looks by the first thread, and by any other.
+    looks: [AtomicU64; 2],
     shadow: UnsafeCell<()>,
 }
 
@@ -85,6 +93,7 @@ struct Shared {
     len: usize,
     ring_at: usize,
     faults: Faults,
+    first: ThreadId,
     /// One lock and one queue for both bells: `park` compares under it, as the kernel does.
     futex: (Mutex<()>, Condvar),
     interrupt: (Mutex<Asked>, Condvar),
@@ -111,7 +120,8 @@ impl LoomMemory {
         let parts = parts(capacity);
         let mut words = BTreeMap::new();
         let mut add = |at, value| {
-            words.insert(at, Word { value: AtomicU64::new(value), shadow: UnsafeCell::new(()) });
+            let looks = [AtomicU64::new(0), AtomicU64::new(0)];
+            words.insert(at, Word { value: AtomicU64::new(value), looks, shadow: UnsafeCell::new(()) });
         };
         for control in RING_WORDS {
             let counts = [SEQUENCE, RECEIVED, FREED].contains(&control);
@@ -133,6 +143,7 @@ impl LoomMemory {
             len: parts.ring + capacity as usize,
             ring_at: parts.ring,
             faults,
+            first: current().id(),
             futex: (Mutex::new(()), Condvar::new()),
             interrupt: (Mutex::new(Asked::default()), Condvar::new()),
         };
@@ -204,11 +215,28 @@ impl LoomMemory {
         if self.shared.faults.weak.contains(&site.label) { Order::Relaxed } else { site.order }
     }
 
+    fn look(&self, at: usize, order: Ordering) -> u64 {
+        let word = self.word(at);
+        word.looks[self.thread()].store(0, Ordering::Relaxed);
+        word.value.load(order)
+    }
+
+    fn put(&self, at: usize, value: u64, order: Ordering) {
+        let word = self.word(at);
+        word.looks[1 - self.thread()].store(0, Ordering::Relaxed);
+        if at >= self.shared.ring_at {
+            word.shadow.with_mut(|_| ());
+        }
+        word.value.store(value, order);
+    }
+
+    fn thread(&self) -> usize {
+        usize::from(current().id() != self.shared.first)
+    }
+
     fn overwrite(&self, at: usize, value: u64) {
         if self.survives("-") {
-            let word = self.word(at);
-            word.shadow.with_mut(|_| ());
-            word.value.store(value, Ordering::Relaxed);
+            self.put(at, value, Ordering::Relaxed);
         }
     }
 }
@@ -225,7 +253,7 @@ unsafe impl Memory for LoomMemory {
             Order::Relaxed => Ordering::Relaxed,
             _ => Ordering::Acquire,
         };
-        self.word(at).value.load(order)
+        self.look(at, order)
     }
 
     unsafe fn store(&self, at: usize, value: u64, site: Site) {
@@ -237,11 +265,7 @@ unsafe impl Memory for LoomMemory {
             Order::Relaxed => Ordering::Relaxed,
             _ => Ordering::Release,
         };
-        let word = self.word(at);
-        if at >= self.shared.ring_at {
-            word.shadow.with_mut(|_| ());
-        }
-        word.value.store(value, order);
+        self.put(at, value, order);
     }
 
     fn fence(&self, site: Site) {
@@ -266,9 +290,9 @@ unsafe impl Memory for LoomMemory {
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
         self.instruction();
         for (i, chunk) in into.chunks_mut(8).enumerate() {
-            let word = self.word(at + 8 * i);
-            word.shadow.with(|_| ());
-            chunk.copy_from_slice(&word.value.load(Ordering::Relaxed).to_le_bytes()[..chunk.len()]);
+            self.word(at + 8 * i).shadow.with(|_| ());
+            let word = self.look(at + 8 * i, Ordering::Relaxed);
+            chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
         }
     }
 
@@ -286,7 +310,7 @@ impl Park for LoomMemory {
         let guard = self.shared.futex.0.lock().unwrap();
         // Relaxed is enough for the kernel's promise: whoever woke before has the lock's ordering, and whoever has
         // not woken yet will.
-        if self.word(at).value.load(Ordering::Relaxed) as u32 == seen {
+        if self.look(at, Ordering::Relaxed) as u32 == seen {
             drop(self.shared.futex.1.wait(guard).unwrap());
         }
     }
