@@ -58,6 +58,8 @@ pub enum Barrier {
 pub struct Faults {
     /// Sites without their ordering.
     pub weak: &'static [&'static str],
+    /// Full fences that only acquire and release.
+    pub acq_rel: &'static [&'static str],
     /// How the two ends of a sleep line up.
     pub barrier: Barrier,
 }
@@ -274,6 +276,7 @@ unsafe impl Memory for LoomMemory {
             Order::Relaxed | Order::Compiler => {}
             Order::Acquire => fence(Ordering::Acquire),
             Order::Release => fence(Ordering::Release),
+            Order::SeqCst if self.shared.faults.acq_rel.contains(&site.label) => fence(Ordering::AcqRel),
             Order::SeqCst => fence(Ordering::SeqCst),
         }
     }

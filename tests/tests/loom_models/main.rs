@@ -3,5 +3,6 @@
 
 mod orderings;
 mod ring;
+mod roles;
 mod signals;
 mod takeover;

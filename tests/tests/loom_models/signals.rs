@@ -3,11 +3,12 @@
 
 use crate::ring::{FIRST, receiver, recv, send, sender, try_recv};
 use loom::thread::spawn;
-use shmq::testing::layout::{CONSUMER, Control, PRODUCER, Role};
-use shmq::testing::{Memory, Park, Poll, RecordRx, RecordTx, Refused, Signals, Window, at};
+use shmq::testing::layout::{Control, PRODUCER, Role};
+use shmq::testing::{Park, Poll, RecordRx, RecordTx, Refused, Signals, Window, at};
 use shmq_tests::loom_memory::{Barrier, Faults, LoomMemory, explore};
 use std::time::Duration;
 
+const INTERRUPT: Faults = Faults { weak: &[], acq_rel: &[], barrier: Barrier::Interrupt };
 const FOR_EVER: Duration = Duration::MAX;
 
 /// As a blocking call does: poll; else sleep, unless a last poll finds something.
@@ -16,9 +17,11 @@ fn block<T>(signals: &mut Signals<LoomMemory>, mut poll: impl FnMut() -> Option<
         if let Some(found) = poll() {
             return found;
         }
-        if let Some(found) = signals.sleep(FOR_EVER, &mut poll) {
+        let announced = signals.announce();
+        if let Some(found) = poll() {
             return found;
         }
+        signals.rest(announced, FOR_EVER);
     }
 }
 
@@ -154,10 +157,9 @@ fn merged(_: Faults) {
     producer.join().unwrap();
 }
 
-const INTERRUPT: Faults = Faults { weak: &[], barrier: Barrier::Interrupt };
-
-/// The end that leaves, in the order that dropping a seat has: mark, fence, bell, lock, wake.
-pub fn leave(faults: Faults) {
+/// One end leaves, in the order that dropping a seat has: mark, fence, bell, lock, wake. The other goes to sleep as the
+/// waiting loop does: announces, polls, asks after the peer, sleeps. `EARLY`, a planted bug: asks before it announces.
+pub fn leave<const EARLY: bool>(faults: Faults) {
     let memory = LoomMemory::new(32, 0, 0, faults);
     let (ours, theirs) = (memory.window(), memory.window());
     let (mut rx, mut asleep) = (receiver(memory.window()), Signals::new(memory.window(), Role::Consumer));
@@ -167,65 +169,78 @@ pub fn leave(faults: Faults) {
         theirs.fence(at::LEAVE_FENCE);
         Signals::new(theirs, Role::Producer).ring();
     });
-    // As the waiting loop does: poll, ask after the peer, sleep.
-    while ours.load(PRODUCER.left, at::ROLE_LOAD) != 1 {
-        let found = asleep.sleep(FOR_EVER, || (rx.poll() != Poll::Empty).then_some(()));
-        assert_eq!(found, None);
+    let left = || ours.load(PRODUCER.left, at::ROLE_LOAD) == 1;
+    loop {
+        assert_eq!(rx.poll(), Poll::Empty);
+        // Asked only before it, the mark could be set and the bell rung between the two.
+        if EARLY && left() {
+            break;
+        }
+        let announced = asleep.announce();
+        assert_eq!(rx.poll(), Poll::Empty);
+        if !EARLY && left() {
+            break;
+        }
+        asleep.rest(announced, FOR_EVER);
     }
-    let _ = CONSUMER;
     producer.join().unwrap();
 }
 
 #[test]
 fn an_empty_ring_loses_no_wake() {
-    println!("{}", explore(3, || empty(Faults::default())).unwrap());
+    explore(3, || empty(Faults::default())).unwrap();
 }
 
 #[test]
 fn an_empty_ring_loses_no_wake_where_the_sleeper_interrupts() {
-    println!("{}", explore(2, || empty(INTERRUPT)).unwrap());
+    explore(2, || empty(INTERRUPT)).unwrap();
 }
 
 #[test]
 fn a_full_ring_loses_no_wake() {
-    println!("{}", explore(3, || full(Faults::default())).unwrap());
+    explore(3, || full(Faults::default())).unwrap();
 }
 
 #[test]
 fn a_full_ring_loses_no_wake_where_the_sleeper_interrupts() {
-    println!("{}", explore(2, || full(INTERRUPT)).unwrap());
+    explore(2, || full(INTERRUPT)).unwrap();
 }
 
 #[test]
 fn two_sleepers_lose_no_wake() {
-    println!("{}", explore(2, || both(Faults::default())).unwrap());
+    explore(2, || both(Faults::default())).unwrap();
 }
 
 #[test]
 fn p3_end_of_data_wakes_a_sleeper() {
-    println!("{}", explore(3, || finish(Faults::default())).unwrap());
-    println!("{}", explore(2, || finish(INTERRUPT)).unwrap());
+    explore(3, || finish(Faults::default())).unwrap();
+    explore(2, || finish(INTERRUPT)).unwrap();
 }
 
 #[test]
 fn p3_a_clean_leave_wakes_a_sleeper() {
-    println!("{}", explore(3, || leave(Faults::default())).unwrap());
+    explore(3, || leave::<false>(Faults::default())).unwrap();
+}
+
+#[test]
+fn null_control_asking_after_the_peer_too_early_misses_a_clean_leave() {
+    explore(3, || leave::<true>(Faults::default())).unwrap_err();
 }
 
 #[test]
 fn p4_a_successor_wakes_whom_the_dead_one_left_asleep() {
-    println!("{}", explore(3, || successor(Faults::default())).unwrap());
+    explore(3, || successor(Faults::default())).unwrap();
 }
 
 #[test]
 fn null_control_bell_and_ticket_in_one_word_lose_a_wake() {
-    println!("{}", explore(3, || merged(Faults::default())).unwrap_err());
+    explore(3, || merged(Faults::default())).unwrap_err();
 }
 
 #[test]
 fn null_control_without_the_interrupt_a_wake_is_lost() {
     for model in [empty, full, finish] {
         let faults = Faults { barrier: Barrier::Broken, ..INTERRUPT };
-        println!("{}", explore(3, move || model(faults)).unwrap_err());
+        explore(3, move || model(faults)).unwrap_err();
     }
 }

@@ -3,7 +3,7 @@
 //! What the dead one stored is made before the threads start, or in the successor's own thread: the kernel's lock
 //! orders the two. How it was made and what the recovered ring must hold is computed from how far it came.
 
-use crate::ring::{BEFORE_THE_WRAP, FIRST, observe, receiver, recv, send, send_batch, sender, try_recv};
+use crate::ring::{BEFORE_THE_WRAP, FIRST, observe, receiver, recv, send, send_batch, send_empty, sender, try_recv};
 use loom::thread::{spawn, yield_now};
 use shmq::testing::{Poll, RecordRx, RecordTx, at};
 use shmq_tests::loom_memory::{Death, Faults, LoomMemory, explore};
@@ -53,6 +53,23 @@ pub fn producer_of_a_full_ring(faults: Faults) {
         send(&mut tx);
     });
     recv(&mut rx, 3);
+    producer.join().unwrap();
+}
+
+/// As above; the successor finds space given back when it comes, and fills it without another look.
+pub fn producer_of_space_given_back(faults: Faults) {
+    let memory = LoomMemory::new(32, 0, FIRST, faults);
+    let (mut rx, mut dead) = (receiver(memory.window()), sender(memory.window()));
+    send(&mut dead);
+    send_empty(&mut dead);
+    let window = memory.window();
+    let producer = spawn(move || {
+        let mut tx = sender(window);
+        // The second goes where the consumer erases.
+        send_empty(&mut tx);
+        send_empty(&mut tx);
+    });
+    recv(&mut rx, 4);
     producer.join().unwrap();
 }
 
@@ -109,6 +126,18 @@ pub fn both(faults: Faults) {
     assert_eq!(rx.poll(), Poll::Empty);
 }
 
+/// As above, but the consumer's successor only takes its role while the producer's walks.
+pub fn both_in_taking_their_roles(faults: Faults) {
+    let memory = LoomMemory::new(64, 0, FIRST, faults);
+    let mut rx = receiver_that_dies(&memory, TAKE_READS_AT);
+    send(&mut sender(memory.dying(Death::AfterSite("COMMIT"))));
+    let window = memory.window();
+    let producer = spawn(move || assert_eq!(sender(window).sequence(), FIRST.wrapping_add(1), "where to resume"));
+    recv(&mut rx, 1);
+    receiver(memory.window());
+    producer.join().unwrap();
+}
+
 /// An observer, while a producer dies after its commit and a successor stores the tail it finds.
 pub fn observer(faults: Faults) {
     let memory = LoomMemory::new(64, 0, 0, faults);
@@ -146,33 +175,39 @@ pub fn finished(faults: Faults) {
 #[test]
 fn p4_a_producer_dead_after_any_store_is_succeeded_while_the_consumer_works() {
     for stores in 0..=BATCH_STORES {
-        println!("{stores} {}", explore(2, move || producer_after(stores, Faults::default())).unwrap());
+        explore(2, move || producer_after(stores, Faults::default())).unwrap();
     }
 }
 
 #[test]
 fn p4_a_successor_producer_writes_only_where_the_consumer_has_erased() {
-    println!("{}", explore(2, || producer_of_a_full_ring(Faults::default())).unwrap());
+    explore(2, || producer_of_a_full_ring(Faults::default())).unwrap();
+}
+
+#[test]
+fn p4_a_successor_producer_uses_space_given_back_as_it_comes() {
+    explore(2, || producer_of_space_given_back(Faults::default())).unwrap();
 }
 
 #[test]
 fn p4_a_consumer_dead_after_any_store_is_succeeded_while_the_producer_works() {
     for stores in 0..=TAKE_STORES {
-        println!("{stores} {}", explore(2, move || consumer_after(stores, Faults::default())).unwrap());
+        explore(2, move || consumer_after(stores, Faults::default())).unwrap();
     }
 }
 
 #[test]
 fn p4_both_ends_die_and_are_succeeded() {
-    println!("{}", explore(2, || both(Faults::default())).unwrap());
+    explore(2, || both(Faults::default())).unwrap();
+    explore(3, || both_in_taking_their_roles(Faults::default())).unwrap();
 }
 
 #[test]
 fn p4_an_observer_never_sees_a_successors_tail_lead() {
-    println!("{}", explore(3, || observer(Faults::default())).unwrap());
+    explore(3, || observer(Faults::default())).unwrap();
 }
 
 #[test]
 fn p3_a_successor_of_a_finished_producer_is_finished() {
-    println!("{}", explore(3, || finished(Faults::default())).unwrap());
+    explore(3, || finished(Faults::default())).unwrap();
 }
