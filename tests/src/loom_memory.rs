@@ -127,7 +127,8 @@ impl LoomMemory {
         };
         for control in RING_WORDS {
             let counts = [SEQUENCE, RECEIVED, FREED].contains(&control);
-            let page = if [TAIL, SEQUENCE, DIRTY].contains(&control) { parts.producer } else { parts.consumer };
+            let page =
+                if [TAIL, SEQUENCE, DIRTY].contains(&control) { parts.producer } else { parts.consumer };
             add(page + control.offset(), if counts { sequence } else { position });
         }
         for (page, words) in [(parts.producer, PRODUCER), (parts.consumer, CONSUMER)] {
@@ -350,13 +351,15 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Explores a model, printing nothing. The number of executions, or what went wrong in the last one.
+/// Explores a model, keeping panics quiet. The number of executions, or what went wrong in the last one.
+///
+/// `SHMQ_LOOM_EXTRA=1` in the environment allows one preemption more, and as many executions as that takes.
 ///
 /// # Errors
 /// The panic's message: of an assertion of the model, or loom's own (data race, deadlock, no end in sight).
 pub fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) -> Result<usize, String> {
     /// Beyond this a model is too large for a test that runs every time.
-    const MOST: usize = 400_000;
+    const MOST: usize = 200_000;
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();
@@ -369,10 +372,12 @@ pub fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) -> 
     let executions = Arc::new(std::sync::Mutex::new(0usize));
     let counter = executions.clone();
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
+    let extra = std::env::var("SHMQ_LOOM_EXTRA").ok().and_then(|extra| extra.parse().ok()).unwrap_or(0usize);
+    let most = if extra == 0 { MOST } else { usize::MAX };
+    builder.preemption_bound = Some(preemptions + extra);
     builder.max_branches = 5_000;
     builder.checkpoint_interval = 1_000;
-    builder.max_permutations = Some(MOST);
+    builder.max_permutations = Some(most);
     QUIET.set(true);
     let result = catch_unwind(AssertUnwindSafe(|| {
         builder.check(move || {
@@ -383,7 +388,10 @@ pub fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) -> 
     QUIET.set(false);
     let executions = *executions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     match result {
-        Ok(()) if executions < MOST - 1 => Ok(executions),
+        Ok(()) if executions < most - 1 => {
+            println!("{executions} executions");
+            Ok(executions)
+        }
         Ok(()) => Err(format!("not explored to the end in {executions} executions")),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();

@@ -1,7 +1,7 @@
 //! Each ordering earns its place: without it, a model fails. The table covers every site there is.
 
 use crate::{ring, roles, signals, takeover};
-use Verdict::{CrashOnly, Either, NothingToWeaken, Needed};
+use Verdict::{CrashOnly, Either, Needed, NothingToWeaken};
 use shmq::testing::{Order, SITES};
 use shmq_tests::loom_memory::{Faults, explore};
 
@@ -59,9 +59,9 @@ const TABLE: &[(&str, Verdict)] = &[
     ("SLEEP_FENCE", Needed(&[signals::empty, signals::full, signals::both, signals::finish])),
     ("CHECK_TICKET", NothingToWeaken),
     ("WAKE_FENCE", Needed(&[signals::empty, signals::full, signals::both, signals::finish])),
-    ("RING_BELL", Needed(&[signals::successor])),
+    ("RING_BELL", Needed(&[signals::successor::<false>])),
     // Its only user goes on to a full fence, which acquires for it.
-    ("READ_BELL", Either("SLEEP_FENCE", signals::successor)),
+    ("READ_BELL", Either("SLEEP_FENCE", signals::successor::<false>)),
 ];
 
 fn run(model: Model, weak: &'static [&'static str]) -> Result<usize, String> {

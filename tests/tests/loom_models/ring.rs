@@ -45,7 +45,10 @@ pub fn try_recv<M: Memory>(rx: &mut RecordRx<M>) -> Option<u64> {
             let mut bytes = [0xee; 8];
             let bytes = &mut bytes[..record.len as usize];
             rx.copy_out(&record, bytes);
-            assert!(bytes.is_empty() || bytes == content(expected), "content of message {expected}: {bytes:?}");
+            assert!(
+                bytes.is_empty() || bytes == content(expected),
+                "content of message {expected}: {bytes:?}"
+            );
             rx.take(&record);
             Some(expected)
         }

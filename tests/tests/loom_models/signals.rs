@@ -107,18 +107,27 @@ pub fn finish(faults: Faults) {
 }
 
 /// A producer commits and dies before it looks for a sleeper; its successor changes the bell and wakes, as taking a
-/// role does. It does not fence: the bell itself carries what was committed.
-pub fn successor(faults: Faults) {
+/// role does. It does not fence: the bell itself carries what was committed. Then it may send one more.
+pub fn successor<const GOES_ON: bool>(faults: Faults) {
     let memory = LoomMemory::new(32, 0, FIRST, faults);
     let (mut rx, mut asleep) = (receiver(memory.window()), Signals::new(memory.window(), Role::Consumer));
-    let (dying, window) = (memory.window(), memory.window());
+    let (dying, window) = (memory.interruptible(), memory.interruptible());
     let producer = spawn(move || {
         send(&mut sender(dying));
-        let tx = sender(window.clone());
-        assert_eq!(tx.sequence(), FIRST.wrapping_add(1));
-        Signals::new(window, Role::Producer).ring();
+        // The bell is read when the role is taken, and rung when the ring is in order.
+        let mut awake = Signals::new(window.clone(), Role::Producer);
+        let mut tx = sender(window);
+        awake.ring();
+        if GOES_ON {
+            send(&mut tx);
+            awake.published();
+        }
+        tx.window().memory().retire();
     });
     recv_asleep(&mut rx, &mut asleep);
+    if GOES_ON {
+        recv_asleep(&mut rx, &mut asleep);
+    }
     producer.join().unwrap();
 }
 
@@ -161,13 +170,14 @@ fn merged(_: Faults) {
 /// waiting loop does: announces, polls, asks after the peer, sleeps. `EARLY`, a planted bug: asks before it announces.
 pub fn leave<const EARLY: bool>(faults: Faults) {
     let memory = LoomMemory::new(32, 0, 0, faults);
-    let (ours, theirs) = (memory.window(), memory.window());
+    let (ours, theirs) = (memory.window(), memory.interruptible());
     let (mut rx, mut asleep) = (receiver(memory.window()), Signals::new(memory.window(), Role::Consumer));
     ours.store(PRODUCER.epoch, 1, at::ROLE_STORE);
     let producer = spawn(move || {
         theirs.store(PRODUCER.left, 1, at::ROLE_STORE);
         theirs.fence(at::LEAVE_FENCE);
-        Signals::new(theirs, Role::Producer).ring();
+        Signals::new(theirs.clone(), Role::Producer).ring();
+        theirs.memory().retire();
     });
     let left = || ours.load(PRODUCER.left, at::ROLE_LOAD) == 1;
     loop {
@@ -220,6 +230,7 @@ fn p3_end_of_data_wakes_a_sleeper() {
 #[test]
 fn p3_a_clean_leave_wakes_a_sleeper() {
     explore(3, || leave::<false>(Faults::default())).unwrap();
+    explore(3, || leave::<false>(INTERRUPT)).unwrap();
 }
 
 #[test]
@@ -229,7 +240,10 @@ fn null_control_asking_after_the_peer_too_early_misses_a_clean_leave() {
 
 #[test]
 fn p4_a_successor_wakes_whom_the_dead_one_left_asleep() {
-    explore(3, || successor(Faults::default())).unwrap();
+    for faults in [Faults::default(), INTERRUPT] {
+        explore(2, move || successor::<false>(faults)).unwrap();
+        explore(2, move || successor::<true>(faults)).unwrap();
+    }
 }
 
 #[test]

@@ -1,25 +1,32 @@
 //! One end dies between two of its stores, and a successor takes over while the other end works.
 //!
-//! What the dead one stored is made before the threads start, or in the successor's own thread: the kernel's lock
-//! orders the two. How it was made and what the recovered ring must hold is computed from how far it came.
+//! What the dead one stored is made before the threads start, or in the successor's own thread: the role's lock
+//! orders the two. How far it came decides what the recovered ring must hold.
 
-use crate::ring::{BEFORE_THE_WRAP, FIRST, observe, receiver, recv, send, send_batch, send_empty, sender, try_recv};
+use crate::ring::{
+    BEFORE_THE_WRAP, FIRST, observe, receiver, recv, send, send_batch, send_empty, sender, try_recv,
+};
 use loom::thread::{spawn, yield_now};
+use shmq::testing::layout::{FREE, READ, TAIL};
 use shmq::testing::{Poll, RecordRx, RecordTx, at};
 use shmq_tests::loom_memory::{Death, Faults, LoomMemory, explore};
 
-/// What a batch of two messages of 8 bytes stores: DIRTY, payload, DIRTY, payload, second word, COMMIT, SEQUENCE, TAIL.
-const BATCH_STORES: usize = 8;
-const BATCH_COMMITS_AT: usize = 6;
+/// Where a batch of two messages of 8 bytes has padding in its middle, in a ring of 64 bytes.
+const PADDED: u64 = BEFORE_THE_WRAP.wrapping_sub(16);
+/// What that batch stores: DIRTY, payload, DIRTY, padding word, payload, second word, COMMIT, SEQUENCE, TAIL.
+const BATCH_STORES: usize = 9;
+const BATCH_COMMITS_AT: usize = 7;
 
 /// A producer died having made `stores` stores of a batch of two; a successor walks, and sends one more message,
 /// while the consumer takes and erases.
 pub fn producer_after(stores: usize, faults: Faults) {
-    let memory = LoomMemory::new(64, BEFORE_THE_WRAP.wrapping_sub(24), FIRST, faults);
+    let memory = LoomMemory::new(64, PADDED, FIRST, faults);
     let mut rx = receiver(memory.window());
     send_batch(&mut sender_that_dies(&memory, stores));
     let messages = if stores >= BATCH_COMMITS_AT { 2 } else { 0 };
     let window = memory.window();
+    assert_eq!(window.load_word(PADDED, at::RECOVER) != 0, messages != 0, "how far the dead one came");
+    assert_eq!(window.load(TAIL, at::RECOVER) != PADDED, stores == BATCH_STORES, "how far the dead one came");
     let producer = spawn(move || {
         let mut tx = sender(window);
         assert_eq!(tx.sequence(), FIRST.wrapping_add(messages as u64), "where to resume");
@@ -73,8 +80,8 @@ pub fn producer_of_space_given_back(faults: Faults) {
     producer.join().unwrap();
 }
 
-/// What a taken message of 8 bytes stores: RECEIVED, READ, two words erased, FREED, FREE.
-const TAKE_STORES: usize = 6;
+/// What taking a message of 8 bytes behind padding stores: RECEIVED, READ, three words erased, FREED, FREE.
+const TAKE_STORES: usize = 7;
 const TAKE_READS_AT: usize = 2;
 
 /// A consumer died having made `stores` stores of taking the first of two messages; a successor goes on, while the
@@ -85,13 +92,20 @@ pub fn consumer_after(stores: usize, faults: Faults) {
     send(&mut tx);
     send(&mut tx);
     assert_eq!(try_recv(&mut receiver_that_dies(&memory, stores)), Some(FIRST));
+    let window = memory.window();
+    let moved = [READ, FREE].map(|word| window.load(word, at::RECOVER) != BEFORE_THE_WRAP);
+    assert_eq!(moved, [stores >= TAKE_READS_AT, stores == TAKE_STORES], "how far the dead one came");
     let producer = spawn(move || {
         send(&mut tx);
         send(&mut tx);
     });
-    let mut rx = receiver(memory.window());
+    let mut rx = receiver(window);
     let again = stores < TAKE_READS_AT;
-    assert_eq!(rx.sequence(), FIRST.wrapping_add(u64::from(!again)), "taken is not seen again, and nothing is lost");
+    assert_eq!(
+        rx.sequence(),
+        FIRST.wrapping_add(u64::from(!again)),
+        "taken is not seen again, and nothing is lost"
+    );
     recv(&mut rx, 3 + usize::from(again));
     producer.join().unwrap();
     assert_eq!(rx.poll(), Poll::Empty);
@@ -110,7 +124,7 @@ pub fn consumer(faults: Faults) {
 /// Both: the producer died after its commit, and while its successor walks, the consumer dies after taking and its
 /// successor erases.
 pub fn both(faults: Faults) {
-    let memory = LoomMemory::new(64, BEFORE_THE_WRAP.wrapping_sub(24), FIRST, faults);
+    let memory = LoomMemory::new(64, PADDED, FIRST, faults);
     let mut rx = receiver_that_dies(&memory, TAKE_READS_AT);
     send_batch(&mut sender(memory.dying(Death::AfterSite("COMMIT"))));
     let window = memory.window();
@@ -132,7 +146,8 @@ pub fn both_in_taking_their_roles(faults: Faults) {
     let mut rx = receiver_that_dies(&memory, TAKE_READS_AT);
     send(&mut sender(memory.dying(Death::AfterSite("COMMIT"))));
     let window = memory.window();
-    let producer = spawn(move || assert_eq!(sender(window).sequence(), FIRST.wrapping_add(1), "where to resume"));
+    let producer =
+        spawn(move || assert_eq!(sender(window).sequence(), FIRST.wrapping_add(1), "where to resume"));
     recv(&mut rx, 1);
     receiver(memory.window());
     producer.join().unwrap();
