@@ -84,6 +84,15 @@ pub(crate) fn wake_through(map: &Map, page: usize, words: &RoleWords) {
     }
 }
 
+/// That this end is going to sleep, and what it knew then.
+#[derive(Clone, Copy, Debug)]
+pub struct Announced {
+    /// The peer's bell.
+    seen: u32,
+    /// Whether the peer's stores were fenced.
+    covered: bool,
+}
+
 /// The bell and ticket words, seen from one end.
 #[derive(Debug)]
 pub struct Signals<M> {
@@ -181,22 +190,24 @@ impl<M: Park> Signals<M> {
         self.window.store(bell, next, at::RING_BELL);
     }
 
-    /// Sleeps once, unless `ready` says there is something to do after all.
-    pub fn sleep<T>(&mut self, timeout: Duration, ready: impl FnOnce() -> Option<T>) -> Option<T> {
+    /// Announces that this end is going to sleep. Whatever the peer does from here on ends the sleep; what it did
+    /// before is there to be seen, so look at everything that could make sleeping wrong *between* this and `rest`.
+    pub fn announce(&mut self) -> Announced {
         let bell = self.role.peer().words().bell;
         let seen = self.window.load(bell, at::READ_BELL);
         self.announce(at::ANNOUNCE);
         self.window.fence(at::SLEEP_FENCE);
         let covered = self.window.memory().fence_everywhere();
-        if let Some(found) = ready() {
-            return Some(found);
-        }
+        Announced { seen: seen as u32, covered }
+    }
+
+    /// Sleeps, unless the peer has rung its bell since the announcement.
+    pub fn rest(&mut self, announced: Announced, timeout: Duration) {
         self.count(Counter::Sleeps);
-        let timeout = if covered { timeout } else { timeout.min(SHORT_SLICE) };
-        let at = self.window.parts().page(self.role.peer()) + bell.offset();
+        let timeout = if announced.covered { timeout } else { timeout.min(SHORT_SLICE) };
+        let at = self.window.parts().page(self.role.peer()) + self.role.peer().words().bell.offset();
         // SAFETY: a word of a page of the window.
-        unsafe { self.window.memory().park(at, seen as u32, timeout) };
-        None
+        unsafe { self.window.memory().park(at, announced.seen, timeout) };
     }
 
     fn count(&self, which: Counter) {

@@ -150,7 +150,7 @@ static_assertions::assert_not_impl_any!(Consumer: Sync, Clone);
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing {
-    pub use crate::bell::{Park, Signals};
+    pub use crate::bell::{Announced, Park, Signals};
     pub use crate::geometry::Geometry;
     /// Offsets and the header.
     pub mod layout {

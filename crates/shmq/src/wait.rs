@@ -205,7 +205,7 @@ pub(crate) fn block<T>(
         }
         let waited = now - begin;
         let sleeping = waiting.sleep && waited >= waiting.spin.saturating_add(waiting.yields);
-        if sleeping || now - checked >= SLICE {
+        if !sleeping && now - checked >= SLICE {
             checked = now;
             if let Some(stop) = gone(waiting, seat) {
                 return poll().ok_or(stop);
@@ -214,10 +214,16 @@ pub(crate) fn block<T>(
         if sleeping {
             stall.note();
             let seat = &mut *stall.seat;
-            let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(now));
-            if let Some(found) = seat.signals.sleep(SLICE.min(left), &mut poll) {
+            let announced = seat.signals.announce();
+            if let Some(found) = poll() {
                 return Ok(found);
             }
+            // After the announcement: a peer that left before it has rung for nobody.
+            if let Some(stop) = gone(waiting, seat) {
+                return poll().ok_or(stop);
+            }
+            let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(now));
+            seat.signals.rest(announced, SLICE.min(left));
             // Back from sleep: one poll, then the clock.
             polls = POLLS_PER_LOOK - 1;
         } else if waited >= waiting.spin {

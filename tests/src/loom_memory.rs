@@ -1,0 +1,402 @@
+//! Memory whose every access loom sees, with a model of the futex and of `membarrier`.
+//!
+//! **Words.** Each 8-byte word is a loom atomic, so a load may return any value that the memory model allows, not just
+//! the latest. Beside each word of the ring lies a shadow cell without content, through which loom sees data races:
+//!
+//! | access | atomic | shadow |
+//! |---|---|---|
+//! | a commit word is looked at (`load`) | load | - |
+//! | a commit word is stored (`store`) | store | write |
+//! | payload goes in, space is erased (`copy_in`, `zero`) | relaxed store | write |
+//! | payload comes out (`copy_out`) | relaxed load | read |
+//!
+//! So looking at a word that is being erased is no alarm: a successor producer lawfully does. But an erase that no
+//! ordering keeps from landing on new payload or on a new commit word is one, also where loom, which takes stores of
+//! one word in the order of execution, would not show the damage.
+//!
+//! **Looks.** Loom decides which accesses to try in another order by remembering the last access to an atomic, of
+//! whatever kind; a thread that looks at a word before it stores it thereby hides from loom that the other looked
+//! before, and half of the interleavings are never tried. So each look also stores to a marker of its thread's, as
+//! does each store by the other thread; nobody reads the markers, so they order nothing. Models have two threads.
+//!
+//! **Sleep.** The futex compares and falls asleep in one step, and nobody wakes without cause or by time, so a lost
+//! wake is a deadlock, which loom reports.
+//!
+//! **`membarrier`.** Either it is not there, then both ends fence ([`Barrier::None`]). Or it interrupts the other end:
+//! before each of its accesses a registered end looks whether a barrier was asked for, and if so fences and says so;
+//! the asker waits for that. The kernel's inter-processor interrupt does the same between two instructions.
+
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicU64, Ordering, fence};
+use loom::sync::{Condvar, Mutex};
+use loom::thread::{ThreadId, current};
+use shmq::testing::layout::{
+    CONSUMER, Control, Counter, DIRTY, FREE, FREED, PAGE, PRODUCER, Parts, READ, RECEIVED, SEQUENCE, TAIL,
+};
+use shmq::testing::{Memory, Order, Park, Site, Window};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+/// How a sleeper makes the other end's stores and loads line up with its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Barrier {
+    /// There is no `membarrier`: the waker fences.
+    #[default]
+    None,
+    /// The waker is registered and does not fence; the sleeper interrupts it.
+    Interrupt,
+    /// A planted bug: as `Interrupt`, but nobody is interrupted.
+    Broken,
+}
+
+/// What is planted in a model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// Sites without their ordering.
+    pub weak: &'static [&'static str],
+    /// Full fences that only acquire and release.
+    pub acq_rel: &'static [&'static str],
+    /// How the two ends of a sleep line up.
+    pub barrier: Barrier,
+}
+
+/// When a process dies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Death {
+    /// It does not.
+    #[default]
+    Never,
+    /// After so many stores more.
+    After(usize),
+    /// After its first store at the site of this label.
+    AfterSite(&'static str),
+}
+
+struct Word {
+    value: AtomicU64,
+    /// Looks by the first thread, and by any other.
+    looks: [AtomicU64; 2],
+    shadow: UnsafeCell<()>,
+}
+
+#[derive(Default)]
+struct Asked {
+    asked: u64,
+    served: u64,
+    gone: bool,
+}
+
+struct Shared {
+    words: BTreeMap<usize, Word>,
+    len: usize,
+    ring_at: usize,
+    faults: Faults,
+    first: ThreadId,
+    /// One lock and one queue for both bells: `park` compares under it, as the kernel does.
+    futex: (Mutex<()>, Condvar),
+    interrupt: (Mutex<Asked>, Condvar),
+}
+
+/// One process's handle to the memory.
+#[derive(Clone)]
+pub struct LoomMemory {
+    shared: Rc<Shared>,
+    death: Rc<Cell<Death>>,
+    interruptible: bool,
+}
+
+/// Control words that the ring uses.
+const RING_WORDS: [Control; 7] = [TAIL, SEQUENCE, DIRTY, READ, RECEIVED, FREE, FREED];
+
+fn parts(capacity: u64) -> Parts {
+    Parts { producer: 0, consumer: PAGE, ring: 2 * PAGE, capacity }
+}
+
+impl LoomMemory {
+    /// An empty queue whose positions and sequence numbers start somewhere. To be called inside a model.
+    pub fn new(capacity: u64, position: u64, sequence: u64, faults: Faults) -> Self {
+        let parts = parts(capacity);
+        let mut words = BTreeMap::new();
+        let mut add = |at, value| {
+            let looks = [AtomicU64::new(0), AtomicU64::new(0)];
+            words.insert(at, Word { value: AtomicU64::new(value), looks, shadow: UnsafeCell::new(()) });
+        };
+        for control in RING_WORDS {
+            let counts = [SEQUENCE, RECEIVED, FREED].contains(&control);
+            let page =
+                if [TAIL, SEQUENCE, DIRTY].contains(&control) { parts.producer } else { parts.consumer };
+            add(page + control.offset(), if counts { sequence } else { position });
+        }
+        for (page, words) in [(parts.producer, PRODUCER), (parts.consumer, CONSUMER)] {
+            let counters = [Counter::Sleeps, Counter::Wakes].map(|which| words.counter(which));
+            let common = [words.bell, words.ticket, words.epoch, words.left];
+            for control in common.into_iter().chain(counters) {
+                add(page + control.offset(), 0);
+            }
+        }
+        for at in (0..capacity as usize).step_by(8) {
+            add(parts.ring + at, 0);
+        }
+        let shared = Shared {
+            words,
+            len: parts.ring + capacity as usize,
+            ring_at: parts.ring,
+            faults,
+            first: current().id(),
+            futex: (Mutex::new(()), Condvar::new()),
+            interrupt: (Mutex::new(Asked::default()), Condvar::new()),
+        };
+        Self { shared: Rc::new(shared), death: Rc::default(), interruptible: false }
+    }
+
+    /// The queue in it, as a new process sees it.
+    pub fn window(&self) -> Window<Self> {
+        self.dying(Death::Never)
+    }
+
+    /// The queue in it, as a process sees it that is going to die.
+    pub fn dying(&self, death: Death) -> Window<Self> {
+        let memory = Self { shared: self.shared.clone(), death: Rc::new(Cell::new(death)), ..*self };
+        let capacity = (self.shared.len - self.shared.ring_at) as u64;
+        Window::new(memory, parts(capacity)).expect("the parts lie inside")
+    }
+
+    /// The queue in it, as a process sees it that others' `membarrier` interrupts; see [`LoomMemory::retire`].
+    pub fn interruptible(&self) -> Window<Self> {
+        let interruptible = self.shared.faults.barrier == Barrier::Interrupt;
+        Self { interruptible, ..self.clone() }.window()
+    }
+
+    /// An interruptible process touches memory no more; whoever wants to interrupt it need not wait.
+    pub fn retire(&self) {
+        if self.shared.faults.barrier == Barrier::Interrupt {
+            self.shared.interrupt.0.lock().unwrap().gone = true;
+            self.shared.interrupt.1.notify_all();
+        }
+    }
+
+    /// Runs the interrupt if there is one.
+    fn instruction(&self) {
+        if !self.interruptible {
+            return;
+        }
+        let mut state = self.shared.interrupt.0.lock().unwrap();
+        if state.served != state.asked {
+            fence(Ordering::SeqCst);
+            state.served = state.asked;
+            self.shared.interrupt.1.notify_all();
+        }
+    }
+
+    /// Whether the process lives to make this store.
+    fn survives(&self, label: &'static str) -> bool {
+        match self.death.get() {
+            Death::Never => true,
+            Death::After(0) => false,
+            Death::After(n) => {
+                self.death.set(Death::After(n - 1));
+                true
+            }
+            Death::AfterSite(last) => {
+                if last == label {
+                    self.death.set(Death::After(0));
+                }
+                true
+            }
+        }
+    }
+
+    fn word(&self, at: usize) -> &Word {
+        self.shared.words.get(&at).unwrap_or_else(|| panic!("the model has no word at {at:#x}"))
+    }
+
+    fn order(&self, site: Site) -> Order {
+        if self.shared.faults.weak.contains(&site.label) { Order::Relaxed } else { site.order }
+    }
+
+    fn look(&self, at: usize, order: Ordering) -> u64 {
+        let word = self.word(at);
+        word.looks[self.thread()].store(0, Ordering::Relaxed);
+        word.value.load(order)
+    }
+
+    fn put(&self, at: usize, value: u64, order: Ordering) {
+        let word = self.word(at);
+        word.looks[1 - self.thread()].store(0, Ordering::Relaxed);
+        if at >= self.shared.ring_at {
+            word.shadow.with_mut(|_| ());
+        }
+        word.value.store(value, order);
+    }
+
+    fn thread(&self) -> usize {
+        usize::from(current().id() != self.shared.first)
+    }
+
+    fn overwrite(&self, at: usize, value: u64) {
+        if self.survives("-") {
+            self.put(at, value, Ordering::Relaxed);
+        }
+    }
+}
+
+// SAFETY: everything goes through loom's own atomics, found by checked lookup.
+unsafe impl Memory for LoomMemory {
+    fn len(&self) -> usize {
+        self.shared.len
+    }
+
+    unsafe fn load(&self, at: usize, site: Site) -> u64 {
+        self.instruction();
+        let order = match self.order(site) {
+            Order::Relaxed => Ordering::Relaxed,
+            _ => Ordering::Acquire,
+        };
+        self.look(at, order)
+    }
+
+    unsafe fn store(&self, at: usize, value: u64, site: Site) {
+        self.instruction();
+        if !self.survives(site.label) {
+            return;
+        }
+        let order = match self.order(site) {
+            Order::Relaxed => Ordering::Relaxed,
+            _ => Ordering::Release,
+        };
+        self.put(at, value, order);
+    }
+
+    fn fence(&self, site: Site) {
+        match self.order(site) {
+            // What keeps one process's crash state in order does nothing between two threads.
+            Order::Relaxed | Order::Compiler => {}
+            Order::Acquire => fence(Ordering::Acquire),
+            Order::Release => fence(Ordering::Release),
+            Order::SeqCst if self.shared.faults.acq_rel.contains(&site.label) => fence(Ordering::AcqRel),
+            Order::SeqCst => fence(Ordering::SeqCst),
+        }
+    }
+
+    unsafe fn copy_in(&self, at: usize, from: &[u8]) {
+        self.instruction();
+        for (i, chunk) in from.chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.overwrite(at + 8 * i, u64::from_le_bytes(word));
+        }
+    }
+
+    unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
+        self.instruction();
+        for (i, chunk) in into.chunks_mut(8).enumerate() {
+            self.word(at + 8 * i).shadow.with(|_| ());
+            let word = self.look(at + 8 * i, Ordering::Relaxed);
+            chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+        }
+    }
+
+    unsafe fn zero(&self, at: usize, len: usize) {
+        self.instruction();
+        for i in (0..len).step_by(8) {
+            self.overwrite(at + i, 0);
+        }
+    }
+}
+
+// SAFETY (for the trait's contract): as for `Memory`.
+impl Park for LoomMemory {
+    unsafe fn park(&self, at: usize, seen: u32, _: Duration) {
+        let guard = self.shared.futex.0.lock().unwrap();
+        // Relaxed is enough for the kernel's promise: whoever woke before has the lock's ordering, and whoever has
+        // not woken yet will.
+        if self.look(at, Ordering::Relaxed) as u32 == seen {
+            drop(self.shared.futex.1.wait(guard).unwrap());
+        }
+    }
+
+    unsafe fn unpark(&self, _: usize) {
+        self.instruction();
+        // One queue for both bells: in no model do both ends sleep at once, for that would be a deadlock already.
+        drop(self.shared.futex.0.lock().unwrap());
+        self.shared.futex.1.notify_all();
+    }
+
+    fn fence_everywhere(&self) -> bool {
+        if self.shared.faults.barrier == Barrier::None {
+            return false;
+        }
+        fence(Ordering::SeqCst);
+        if self.shared.faults.barrier == Barrier::Interrupt {
+            let mut state = self.shared.interrupt.0.lock().unwrap();
+            state.asked += 1;
+            while state.served != state.asked && !state.gone {
+                state = self.shared.interrupt.1.wait(state).unwrap();
+            }
+        }
+        fence(Ordering::SeqCst);
+        true
+    }
+
+    fn is_registered(&self) -> bool {
+        self.shared.faults.barrier != Barrier::None
+    }
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Explores a model, keeping panics quiet. The number of executions, or what went wrong in the last one.
+///
+/// `SHMQ_LOOM_EXTRA=1` in the environment allows one preemption more, and as many executions as that takes.
+///
+/// # Errors
+/// The panic's message: of an assertion of the model, or loom's own (data race, deadlock, no end in sight).
+pub fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) -> Result<usize, String> {
+    /// Beyond this a model is too large for a test that runs every time.
+    const MOST: usize = 200_000;
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                usual(info);
+            }
+        }));
+    });
+    let executions = Arc::new(std::sync::Mutex::new(0usize));
+    let counter = executions.clone();
+    let mut builder = loom::model::Builder::new();
+    let extra = std::env::var("SHMQ_LOOM_EXTRA").ok().and_then(|extra| extra.parse().ok()).unwrap_or(0usize);
+    let most = if extra == 0 { MOST } else { usize::MAX };
+    builder.preemption_bound = Some(preemptions + extra);
+    builder.max_branches = 5_000;
+    builder.checkpoint_interval = 1_000;
+    builder.max_permutations = Some(most);
+    QUIET.set(true);
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        builder.check(move || {
+            *counter.lock().unwrap() += 1;
+            model();
+        });
+    }));
+    QUIET.set(false);
+    let executions = *executions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    match result {
+        Ok(()) if executions < most - 1 => {
+            println!("{executions} executions");
+            Ok(executions)
+        }
+        Ok(()) => Err(format!("not explored to the end in {executions} executions")),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()));
+            Err(format!("execution {executions}: {}", text.unwrap_or_default()))
+        }
+    }
+}

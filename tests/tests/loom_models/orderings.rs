@@ -1,0 +1,126 @@
+//! Each ordering earns its place: without it, a model fails. The table covers every site there is.
+
+use crate::{ring, roles, signals, takeover};
+use Verdict::{CrashOnly, Either, Needed, NothingToWeaken};
+use shmq::testing::{Order, SITES};
+use shmq_tests::loom_memory::{Faults, explore};
+
+type Model = fn(Faults);
+
+/// Why a site has its ordering.
+enum Verdict {
+    /// Weakened, this model fails.
+    Needed(&'static [Model]),
+    /// Another site makes up for it, everywhere: with either weak this model passes, with both it fails.
+    Either(&'static str, Model),
+    /// Relaxed as it is. What carries it is another site's ordering.
+    NothingToWeaken,
+    /// Orders one process's own stores for the compiler: between two threads it does nothing, so loom cannot miss
+    /// it. The tests that recover every prefix of an operation's stores cover what it is for.
+    CrashOnly,
+}
+
+const TABLE: &[(&str, Verdict)] = &[
+    ("DIRTY", NothingToWeaken),
+    ("DIRTY_LOG", CrashOnly),
+    ("LATER_WORD", NothingToWeaken),
+    ("COMMIT", Needed(&[ring::send_receive_full, ring::batch, ring::abort_send_finish])),
+    ("COMMIT_LOG", CrashOnly),
+    ("SEQUENCE", NothingToWeaken),
+    ("TAIL", Needed(&[ring::observer])),
+    ("FINISH", Needed(&[ring::abort_send_finish])),
+    ("FREE_LOAD", Needed(&[ring::send_receive_full, takeover::producer_of_a_full_ring])),
+    ("FREED_LOAD", NothingToWeaken),
+    ("UNDO_LOG", CrashOnly),
+    ("POLL", Needed(&[ring::send_receive_full, ring::batch, takeover::consumer])),
+    ("RECEIVED", NothingToWeaken),
+    ("READ", Needed(&[takeover::producer])),
+    ("ERASE_FENCE", Needed(&[takeover::producer, takeover::finished])),
+    ("FREED", NothingToWeaken),
+    ("GIVE_BACK", Needed(&[ring::send_receive_full, takeover::consumer])),
+    // For FREE: it says where new payload may go.
+    ("RECOVER", Needed(&[takeover::producer_of_space_given_back])),
+    ("WALK", Needed(&[takeover::producer, takeover::both])),
+    ("WALK_READ", Needed(&[takeover::producer, takeover::both])),
+    ("WALK_RECEIVED", NothingToWeaken),
+    ("RECOVER_SEQUENCE", NothingToWeaken),
+    ("RECOVER_TAIL", Needed(&[takeover::observer])),
+    ("RECOVER_LOG", CrashOnly),
+    // Taking the role gives back at once, and that has a fence of its own.
+    ("TAKEOVER_FENCE", Either("ERASE_FENCE", takeover::both_in_taking_their_roles)),
+    ("OBSERVE", Needed(&[ring::observer, takeover::observer])),
+    ("ROLE_LOAD", Needed(&[roles::clean_leave])),
+    ("ROLE_STORE", Needed(&[roles::clean_leave])),
+    ("COUNT", NothingToWeaken),
+    ("COUNT_LOAD", NothingToWeaken),
+    ("LEAVE_FENCE", Needed(&[roles::clean_leave, roles::death])),
+    ("LOST_FENCE", Needed(&[roles::clean_leave, roles::death])),
+    ("ANNOUNCE", NothingToWeaken),
+    ("SLEEP_FENCE", Needed(&[signals::empty, signals::full, signals::both, signals::finish])),
+    ("CHECK_TICKET", NothingToWeaken),
+    ("WAKE_FENCE", Needed(&[signals::empty, signals::full, signals::both, signals::finish])),
+    ("RING_BELL", Needed(&[signals::successor::<false>])),
+    // Its only user goes on to a full fence, which acquires for it.
+    ("READ_BELL", Either("SLEEP_FENCE", signals::successor::<false>)),
+];
+
+fn run(model: Model, weak: &'static [&'static str]) -> Result<usize, String> {
+    explore(2, move || model(Faults { weak, ..Faults::default() }))
+}
+
+fn leaked(labels: &[&'static str]) -> &'static [&'static str] {
+    labels.to_vec().leak()
+}
+
+#[test]
+fn the_table_covers_every_site_in_its_order() {
+    let listed: Vec<_> = TABLE.iter().map(|(label, _)| *label).collect();
+    let sites: Vec<_> = SITES.iter().map(|doc| doc.site.label).collect();
+    assert_eq!(listed, sites);
+    for ((label, verdict), doc) in TABLE.iter().zip(SITES) {
+        let agrees = match doc.site.order {
+            Order::Relaxed => matches!(verdict, NothingToWeaken),
+            Order::Compiler => matches!(verdict, CrashOnly),
+            Order::Acquire | Order::Release | Order::SeqCst => matches!(verdict, Needed(_) | Either(..)),
+        };
+        assert!(agrees, "{label} is {:?}", doc.site.order);
+    }
+}
+
+#[test]
+fn null_control_without_its_ordering_each_site_fails_a_model() {
+    for (label, verdict) in TABLE {
+        match verdict {
+            Needed(models) => {
+                for (i, model) in models.iter().enumerate() {
+                    assert!(run(*model, leaked(&[label])).is_err(), "{label} weakened passes its model {i}");
+                }
+            }
+            Either(other, model) => {
+                for one in [label, other] {
+                    run(*model, leaked(&[one])).unwrap_or_else(|e| panic!("{one} weakened: {e}"));
+                }
+                assert!(run(*model, leaked(&[label, other])).is_err(), "{label} and {other} weakened pass");
+            }
+            NothingToWeaken | CrashOnly => {}
+        }
+    }
+}
+
+#[test]
+fn null_control_acquire_and_release_are_not_enough_between_sleeper_and_waker() {
+    for label in ["SLEEP_FENCE", "WAKE_FENCE"] {
+        for model in [signals::empty, signals::full, signals::finish] {
+            let faults = Faults { acq_rel: leaked(&[label]), ..Faults::default() };
+            assert!(explore(3, move || model(faults)).is_err(), "{label}");
+        }
+    }
+}
+
+#[test]
+fn acquire_and_release_are_enough_where_a_role_is_left() {
+    let faults = Faults { acq_rel: &["LEAVE_FENCE"], ..Faults::default() };
+    for model in [roles::clean_leave, roles::death] {
+        explore(3, move || model(faults)).unwrap();
+    }
+}
