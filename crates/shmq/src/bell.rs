@@ -164,10 +164,10 @@ impl<M: Park> Signals<M> {
 
     /// Calls for the peer's attention without going to sleep.
     pub fn call(&mut self) {
-        self.announce(at::ROLE_STORE);
+        self.change_ticket(at::ROLE_STORE);
     }
 
-    fn announce(&mut self, site: Site) {
+    fn change_ticket(&mut self, site: Site) {
         let ticket = self.role.words().ticket;
         let next = self.window.load(ticket, at::COUNT_LOAD).wrapping_add(1);
         self.window.store(ticket, next, site);
@@ -195,7 +195,7 @@ impl<M: Park> Signals<M> {
     pub fn announce(&mut self) -> Announced {
         let bell = self.role.peer().words().bell;
         let seen = self.window.load(bell, at::READ_BELL);
-        self.announce(at::ANNOUNCE);
+        self.change_ticket(at::ANNOUNCE);
         self.window.fence(at::SLEEP_FENCE);
         let covered = self.window.memory().fence_everywhere();
         Announced { seen: seen as u32, covered }

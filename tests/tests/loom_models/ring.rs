@@ -21,7 +21,7 @@ pub fn sender<M: Memory>(window: Window<M>) -> RecordTx<M> {
 }
 
 pub fn receiver<M: Memory>(window: Window<M>) -> RecordRx<M> {
-    RecordRx::attach(window, 16).expect("a sound ring")
+    RecordRx::attach(window, 16, None).expect("a sound ring")
 }
 
 /// Sends the message that comes next, once there is room.
