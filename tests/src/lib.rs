@@ -1,1 +1,3 @@
 //! What the tests of shmq share: test memories, models, child processes; and the bodies of the fuzz targets.
+
+pub mod process;
