@@ -239,6 +239,22 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Takes a role again that this process has just given up. While another thread of it starts a child, a copy of the
+/// description may live in that child between its fork and its exec, and hold the lock for that long.
+pub fn patiently<R>(mut take: impl FnMut() -> Result<R, shmq::AttachError>) -> Result<R, shmq::AttachError> {
+    let begin = Instant::now();
+    loop {
+        match take() {
+            Err(shmq::AttachError::Busy { pid, .. })
+                if pid == std::process::id().into() && begin.elapsed() < Duration::from_secs(5) =>
+            {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+            done => return done,
+        }
+    }
+}
+
 fn map_file(file: &File, length: usize) -> Map {
     Map::new(MmapOptions::new().len(length).map_raw(file).expect("map a test file"))
 }

@@ -53,7 +53,10 @@ pub fn hand_over(name: &str, role: &str, messages: u64, planted: &str) -> Outcom
             std::hint::spin_loop();
         }
     };
+    // As whoever takes a role does: the other may be asleep already.
+    signals.ring();
     let mut slept = 0;
+    let hopeless = || planted != "no" && rigged.overslept() > 0;
     if role == Role::Producer {
         let mut tx =
             RecordTx::attach(window, limits.max_message, limits.max_messages).map_err(|c| c.to_string())?;
@@ -67,12 +70,13 @@ pub fn hand_over(name: &str, role: &str, messages: u64, planted: &str) -> Outcom
                 let found = attempt(i).or_else(|| signals.sleep(PATIENCE, || attempt(i)));
                 match found {
                     Some(sent) => break sent,
+                    None if hopeless() => break Ok(()),
                     None => slept += 1,
                 }
             };
             sent?;
             wake(i, &mut signals);
-            if planted != "no" && rigged.overslept() > 0 {
+            if hopeless() {
                 break;
             }
         }
@@ -86,10 +90,12 @@ pub fn hand_over(name: &str, role: &str, messages: u64, planted: &str) -> Outcom
             };
             let record = loop {
                 match attempt().or_else(|| signals.sleep(PATIENCE, &mut attempt)) {
-                    Some(record) => break record?,
+                    Some(record) => break Some(record?),
+                    None if hopeless() => break None,
                     None => slept += 1,
                 }
             };
+            let Some(record) = record else { break };
             let mut number = [0; 8];
             rx.copy_out(&record, &mut number);
             if u64::from_le_bytes(number) != i {
@@ -97,7 +103,7 @@ pub fn hand_over(name: &str, role: &str, messages: u64, planted: &str) -> Outcom
             }
             rx.take(&record);
             wake(i, &mut signals);
-            if planted != "no" && rigged.overslept() > 0 {
+            if hopeless() {
                 break;
             }
         }
