@@ -5,31 +5,37 @@ use shmq_tests::process::{Child, Scratch};
 
 const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
 
-/// Processor time in nanoseconds and voluntary context switches of a receiver that waits so long for nothing.
-fn blocked(waiting: &str, millis: u64) -> (u64, u64) {
+/// Processor time in nanoseconds and voluntary context switches of a receiver that waits so long for nothing, and the
+/// processor time of as many bare sleeps.
+fn blocked(waiting: &str, millis: u64) -> [u64; 3] {
     let scratch = Scratch::new("idle");
     Queue::create(scratch.path(), &Options::new()).unwrap();
     let child = Child::spawn(HELPER, &["blocked", scratch.name(), waiting, &millis.to_string()]);
     let line = child.line();
     child.succeed();
-    let (cpu, switches) = line.split_once(' ').unwrap_or_else(|| panic!("{line}"));
-    (cpu.parse().unwrap(), switches.parse().unwrap())
+    let numbers: Vec<u64> = line.split(' ').map(|n| n.parse().expect(&line)).collect();
+    numbers.try_into().expect(&line)
 }
 
 #[test]
 fn a_blocked_end_costs_next_to_nothing() {
     let millis = 2000;
     for waiting in ["default", "low-power"] {
-        let (cpu, switches) = blocked(waiting, millis);
-        let share = cpu as f64 / (millis * 1_000_000) as f64;
-        eprintln!("{waiting}: {:.3} % of a core, {} switches in {millis} ms", share * 100.0, switches);
-        // The aim is 0.1 %; a busy machine charges some of its own interrupts to us.
-        assert!(share < 0.005, "{waiting}: {share}");
+        let [cpu, switches, bare] = blocked(waiting, millis);
+        let share = |ns: u64| ns as f64 / (millis * 1_000_000) as f64;
+        let (cpu, bare) = (share(cpu), share(bare));
+        eprintln!(
+            "{waiting}: {:.3} % of a core, bare sleeps {:.3} %, {switches} switches in {millis} ms",
+            cpu * 100.0,
+            bare * 100.0
+        );
+        // A busy virtual machine charges much of what a timer costs to the sleeper.
+        assert!(cpu < f64::max(0.005, 4.0 * bare), "{waiting}: {cpu}, bare {bare}");
         assert!(switches <= 110 * millis / 1000, "{waiting}: {switches} switches");
     }
     // The control: one that spins is seen to.
-    let (cpu, _) = blocked("dedicated", 300);
-    assert!(cpu as f64 / 300e6 > 0.05, "the measurement shows nothing: {cpu}");
+    let [cpu, _, bare] = blocked("dedicated", 300);
+    assert!(cpu > 15_000_000 && cpu > 4 * bare, "the measurement shows nothing: {cpu}, bare {bare}");
 }
 
 /// Both ends of a queue of depth 1, sleeping on one another; for each, sleeps that nobody ended, and sleeps.

@@ -15,7 +15,7 @@ pub fn attach() -> Outcome {
         println!(
             "{}",
             match Queue::open(&line) {
-                Err(e) => variant(&e),
+                Err(e) => looked_at(&line, &e),
                 Ok(queue) => match round(&queue) {
                     Ok(()) => "harmless".into(),
                     Err(why) => why,
@@ -24,6 +24,20 @@ pub fn attach() -> Outcome {
         );
     }
     Ok(())
+}
+
+/// Who only looks must be refused for the same reason; but any shape may be looked at.
+fn looked_at(path: &str, refused: &OpenError) -> String {
+    let expected = variant(refused);
+    match shmq::Inspector::open(path) {
+        Ok(inspector) if matches!(refused, OpenError::WrongKind { .. }) => {
+            inspector.snapshot();
+            expected
+        }
+        Err(OpenError::NotAQueue { .. }) if matches!(refused, OpenError::WrongKind { .. }) => expected,
+        Err(e) if variant(&e) == expected => expected,
+        other => format!("refused as {expected}, looked at as {other:?}"),
+    }
 }
 
 /// Uses a queue to the full: every byte of the ring, the largest messages, a few laps.
