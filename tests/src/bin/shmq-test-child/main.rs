@@ -1,0 +1,73 @@
+//! The other process of the tests: runs one named script and reports by lines on stdout. Not for users.
+
+mod attach;
+mod raw;
+mod role;
+mod stream;
+mod wait;
+
+use std::process::ExitCode;
+
+/// A violated promise, or an error nobody expected: said in a line, then exit code 1.
+type Outcome = Result<(), String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments[..] {
+        ["produce", name, witness, mode, waiting] => stream::produce(name, witness, mode, waiting),
+        ["consume", name, witness, mode, waiting] => stream::consume(name, witness, mode, waiting),
+        ["raw-send", name, fault, life] => raw::send(name, fault, number(life)),
+        ["raw-recv", name, fault, life] => raw::receive(name, fault, number(life)),
+        ["commit-and-die", name, messages] => raw::commit_and_die(name, number(messages)),
+        ["hold", name, role] => role::hold(name, role),
+        ["race", name, witness, who, rounds] => role::race(name, witness, number(who), number(rounds)),
+        ["lock", name, role] => role::lock(name, role),
+        ["idle"] => role::idle(),
+        ["race-create", name, witness, who, rounds] => {
+            role::race_create(name, witness, number(who), number(rounds))
+        }
+        ["watch-open", name, witness] => attach::watch_open(name, witness),
+        ["attach"] => attach::attach(),
+        ["modes", directory] => attach::modes(directory),
+        ["full", directory] => attach::full(directory),
+        ["nobody", closed, open, readable] => attach::nobody(closed, open, readable),
+        ["descriptor", socket] => attach::descriptor(socket),
+        ["blocked", name, waiting, millis] => wait::blocked(name, waiting, number(millis)),
+        ["hand-over", name, role, messages, planted] => {
+            wait::hand_over(name, role, number(messages), planted)
+        }
+        _ => Err(format!("no such script: {arguments:?}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            println!("violation: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|e| panic!("{text:?} is no number: {e}"))
+}
+
+/// How an end is to wait, by name; across restarts, because the other end is killed all the time.
+fn waiting(name: &str) -> shmq::Waiting {
+    match name {
+        "low-power" => shmq::Waiting::low_power(),
+        "dedicated" => shmq::Waiting::dedicated_core(),
+        _ => shmq::Waiting::new(),
+    }
+}
+
+/// What an unexpected error says.
+fn said(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// The name of an error's variant.
+fn variant(error: &impl std::fmt::Debug) -> String {
+    let text = format!("{error:?}");
+    text.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,360 @@
+//! Whoever is blocked when the other end dies, leaves, finishes or is removed gets what is left and is then told which it
+//! was. The limits are there to end a test that hangs; what is measured is printed.
+
+use shmq::{Options, PeerState, Producer, Queue, RecvError, Role, SendError, Until, Waiting};
+use shmq_tests::process::{Child, Scratch, eventually, patiently};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
+/// What the issue allows a test for what takes 20 ms.
+const TOLD: Duration = Duration::from_secs(1);
+
+fn small(label: &str) -> (Scratch, Queue) {
+    let scratch = Scratch::new(label);
+    let queue = Queue::create(scratch.path(), &Options::new().capacity(4096)).unwrap();
+    (scratch, queue)
+}
+
+fn hold(scratch: &Scratch, role: &str) -> Child {
+    let child = Child::spawn(HELPER, &["hold", scratch.name(), role]);
+    child.expect("held");
+    child
+}
+
+/// How the other end goes away.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Going {
+    Killed,
+    Leaves,
+    Finishes,
+    RemovedThenLeaves,
+    RemovedThenKilled,
+}
+
+fn go(going: Going, mut child: Child, scratch: &Scratch) {
+    match going {
+        Going::Killed => drop(child.kill()),
+        Going::Leaves => {
+            child.say("drop");
+            child.expect("dropped");
+        }
+        Going::Finishes => {
+            child.say("finish");
+            assert!(child.line().starts_with("finished"));
+        }
+        Going::RemovedThenLeaves => {
+            std::fs::remove_file(scratch.path()).unwrap();
+            go(Going::Leaves, child, scratch);
+        }
+        Going::RemovedThenKilled => {
+            std::fs::remove_file(scratch.path()).unwrap();
+            drop(child.kill());
+        }
+    }
+}
+
+/// Waits until an end of the queue is asleep, or has polled for a while if it never sleeps.
+fn until_blocked(queue: &Queue, role: Role, waiting: Waiting) {
+    if waiting == Waiting::dedicated_core() {
+        return std::thread::sleep(Duration::from_millis(50));
+    }
+    let inspector = queue.inspect().unwrap();
+    eventually("the waiter sleeps", || inspector.snapshot().end(role).sleeps >= 2);
+}
+
+fn presets() -> [Waiting; 4] {
+    [Waiting::new(), Waiting::dedicated_core(), Waiting::shared_core(), Waiting::low_power()]
+}
+
+#[test]
+fn p3_a_blocked_receiver_is_told_how_its_producer_went() {
+    let table = [
+        (Going::Killed, RecvError::ProducerLost),
+        (Going::Leaves, RecvError::ProducerLeft),
+        (Going::Finishes, RecvError::Finished),
+        (Going::RemovedThenLeaves, RecvError::Removed),
+        (Going::RemovedThenKilled, RecvError::Removed),
+    ];
+    for waiting in presets() {
+        for (going, told) in table {
+            let (scratch, queue) = small("receiver");
+            let mut rx = patiently(|| queue.consumer()).unwrap();
+            rx.set_waiting(waiting);
+            let child = hold(&scratch, "producer");
+            let (error, elapsed) = std::thread::scope(|s| {
+                let receiver = s.spawn(|| {
+                    let error = rx.recv(Until::Forever).unwrap_err();
+                    (error, Instant::now())
+                });
+                until_blocked(&queue, Role::Consumer, waiting);
+                go(going, child, &scratch);
+                let begin = Instant::now();
+                let (error, end) = receiver.join().unwrap();
+                (error, end.saturating_duration_since(begin))
+            });
+            assert_eq!(error, told, "{going:?} {waiting:?}");
+            assert!(elapsed < TOLD, "{going:?}: told after {elapsed:?}");
+        }
+    }
+}
+
+#[test]
+fn p3_a_blocked_sender_is_told_how_its_consumer_went() {
+    let table = [
+        (Going::Killed, SendError::ConsumerLost),
+        (Going::Leaves, SendError::ConsumerLeft),
+        (Going::RemovedThenLeaves, SendError::Removed),
+        (Going::RemovedThenKilled, SendError::Removed),
+    ];
+    for waiting in presets() {
+        for (going, told) in table {
+            let (scratch, queue) = small("sender");
+            let mut tx = patiently(|| queue.producer()).unwrap();
+            tx.set_waiting(waiting);
+            let child = hold(&scratch, "consumer");
+            while tx.try_send(&[7; 500]).is_ok() {}
+            let (error, elapsed) = std::thread::scope(|s| {
+                let sender = s.spawn(|| {
+                    let error = tx.send(&[7; 500], Until::Forever).unwrap_err();
+                    (error, Instant::now())
+                });
+                until_blocked(&queue, Role::Producer, waiting);
+                go(going, child, &scratch);
+                let begin = Instant::now();
+                let (error, end) = sender.join().unwrap();
+                (error, end.saturating_duration_since(begin))
+            });
+            assert_eq!(error, told, "{going:?} {waiting:?}");
+            assert!(elapsed < TOLD, "{going:?}: told after {elapsed:?}");
+            // A send refused for such a reason is not sent; what was there is whole.
+            let sent = tx.next_sequence();
+            drop(tx);
+            if matches!(told, SendError::ConsumerLost | SendError::ConsumerLeft) {
+                let mut rx = patiently(|| queue.consumer()).unwrap();
+                assert_eq!(rx.messages(Until::Forever).filter(Result::is_ok).count() as u64, sent);
+            }
+        }
+    }
+}
+
+#[test]
+fn p3_what_is_left_is_drained_before_the_loss_is_told() {
+    let table = [
+        (Going::Killed, RecvError::ProducerLost),
+        (Going::Leaves, RecvError::ProducerLeft),
+        (Going::Finishes, RecvError::Finished),
+    ];
+    for (going, told) in table {
+        let (scratch, queue) = small("rest");
+        let mut child = hold(&scratch, "producer");
+        for _ in 0..3 {
+            child.say("works");
+            child.expect("works");
+        }
+        go(going, child, &scratch);
+        let mut rx = patiently(|| queue.consumer()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(rx.recv(Until::Forever).unwrap(), b"work");
+        }
+        assert_eq!(rx.recv(Until::Forever), Err(told));
+        assert_eq!(rx.recv(Until::Forever), Err(told), "and again");
+    }
+}
+
+#[test]
+fn a_sender_goes_on_after_its_consumer_died_until_the_queue_is_full() {
+    let (scratch, queue) = small("goes-on");
+    let mut tx = patiently(|| queue.producer()).unwrap();
+    drop(hold(&scratch, "consumer").kill());
+    assert_eq!(tx.peer(), PeerState::Lost);
+    let mut sent = 0;
+    let error = loop {
+        match tx.send(&[1; 100], Until::Forever) {
+            Ok(_) => sent += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((sent, error), (4096 / 112, SendError::ConsumerLost));
+}
+
+#[test]
+fn never_attached_is_only_waiting() {
+    let (scratch, queue) = small("never");
+    let mut rx = patiently(|| queue.consumer()).unwrap();
+    assert_eq!(rx.recv(Duration::from_millis(100)), Err(RecvError::TimedOut));
+    drop(rx);
+    let mut tx = patiently(|| Queue::open(scratch.path()).unwrap().producer()).unwrap();
+    // For a sender that consumer has left; on a queue that never had one it is only waiting.
+    while tx.try_send(&[1; 100]).is_ok() {}
+    assert_eq!(tx.send(&[1; 100], Until::Forever), Err(SendError::ConsumerLeft));
+    let (_fresh, queue) = small("never");
+    let mut tx = patiently(|| queue.producer()).unwrap();
+    while tx.try_send(&[1; 100]).is_ok() {}
+    assert_eq!(tx.send(&[1; 100], Duration::from_millis(100)), Err(SendError::TimedOut));
+}
+
+#[test]
+fn a_waiter_whose_file_is_removed_is_told_so() {
+    for state in [PeerState::NeverAttached, PeerState::Left, PeerState::Lost] {
+        let (scratch, queue) = small("gone");
+        let mut rx = patiently(|| queue.consumer()).unwrap();
+        match state {
+            PeerState::Left => go(Going::Leaves, hold(&scratch, "producer"), &scratch),
+            PeerState::Lost => go(Going::Killed, hold(&scratch, "producer"), &scratch),
+            _ => {}
+        }
+        assert_eq!(rx.peer(), state);
+        rx.set_waiting(Waiting::low_power().across_restarts(true));
+        std::thread::scope(|s| {
+            let receiver = s.spawn(|| rx.recv(Duration::from_secs(10)));
+            until_blocked(&queue, Role::Consumer, Waiting::low_power());
+            std::fs::remove_file(scratch.path()).unwrap();
+            assert_eq!(receiver.join().unwrap(), Err(RecvError::Removed));
+        });
+    }
+}
+
+#[test]
+fn p4_a_successor_revives_a_wait_across_restarts() {
+    for going in [Going::Killed, Going::Leaves] {
+        let (scratch, queue) = small("revived");
+        let mut rx = patiently(|| queue.consumer()).unwrap();
+        rx.set_waiting(Waiting::low_power().across_restarts(true));
+        std::thread::scope(|s| {
+            let receiver = s.spawn(|| rx.recv(Duration::from_secs(10)));
+            until_blocked(&queue, Role::Consumer, Waiting::low_power());
+            go(going, hold(&scratch, "producer"), &scratch);
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(!receiver.is_finished(), "{going:?} ended a wait across restarts");
+            let mut successor = hold(&scratch, "producer");
+            successor.say("works");
+            successor.expect("works");
+            let begin = Instant::now();
+            assert_eq!(receiver.join().unwrap().unwrap(), b"work");
+            assert!(begin.elapsed() < TOLD);
+        });
+        assert_eq!(rx.peer_epoch(), 2, "the receiver can see that the producer changed");
+    }
+}
+
+#[test]
+fn p4_a_blocked_sender_across_restarts_is_revived_by_a_consumer() {
+    let (scratch, queue) = small("revived-tx");
+    let mut tx = patiently(|| queue.producer()).unwrap();
+    tx.set_waiting(Waiting::low_power().across_restarts(true));
+    while tx.try_send(&[1; 500]).is_ok() {}
+    std::thread::scope(|s| {
+        let sender = s.spawn(|| tx.send(&[2; 500], Duration::from_secs(10)));
+        until_blocked(&queue, Role::Producer, Waiting::low_power());
+        drop(hold(&scratch, "consumer").kill());
+        let mut successor = hold(&scratch, "consumer");
+        // Space is given back in runs while more is waiting.
+        for _ in 0..4 {
+            successor.say("take");
+            assert_eq!(successor.line().len(), 500);
+        }
+        sender.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_producer_killed_between_commit_and_wake_leaves_no_receiver_asleep() {
+    // The control: killed without a commit, the receiver is told of the loss and gets nothing.
+    for messages in [3, 0] {
+        let (scratch, queue) = small("commit");
+        let mut rx = patiently(|| queue.consumer()).unwrap();
+        rx.set_waiting(Waiting::low_power());
+        let mut child = Child::spawn(HELPER, &["commit-and-die", scratch.name(), &messages.to_string()]);
+        child.expect("ready");
+        std::thread::scope(|s| {
+            let receiver = s.spawn(|| {
+                let all: Vec<_> = rx.messages(Until::Forever).collect();
+                (all, Instant::now())
+            });
+            until_blocked(&queue, Role::Consumer, Waiting::low_power());
+            child.say("");
+            assert!(!child.wait().success());
+            let begin = Instant::now();
+            let (all, end) = receiver.join().unwrap();
+            assert_eq!(all.len(), messages + 1);
+            assert_eq!(all.last().unwrap(), &Err(RecvError::ProducerLost));
+            for (i, message) in all[..messages].iter().enumerate() {
+                assert_eq!(message.as_deref(), Ok(&(i as u64).to_le_bytes()[..]));
+            }
+            assert!(end.saturating_duration_since(begin) < TOLD);
+        });
+        // Its successor knows what was committed.
+        assert_eq!(patiently(|| queue.producer()).unwrap().next_sequence(), messages as u64);
+    }
+}
+
+#[test]
+fn p3_a_fork_of_the_dead_holder_does_not_keep_the_waiter_waiting() {
+    let (scratch, queue) = small("forked");
+    let mut rx = patiently(|| queue.consumer()).unwrap();
+    rx.set_waiting(Waiting::low_power());
+    let mut child = hold(&scratch, "producer");
+    child.say("fork");
+    let fork: libc::pid_t = child.line().parse().unwrap();
+    std::thread::scope(|s| {
+        let receiver = s.spawn(|| rx.recv(Duration::from_secs(10)));
+        until_blocked(&queue, Role::Consumer, Waiting::low_power());
+        child.signal(libc::SIGKILL);
+        let begin = Instant::now();
+        assert_eq!(receiver.join().unwrap(), Err(RecvError::ProducerLost));
+        assert!(begin.elapsed() < TOLD);
+    });
+    // SAFETY: the fork of our child, which does nothing but wait.
+    assert_eq!(unsafe { libc::kill(fork, libc::SIGKILL) }, 0, "the fork was to outlive its parent");
+}
+
+/// Runs the helper in a PID namespace of its own, where numbers mean nothing to us.
+fn in_another_namespace(arguments: &[&str]) -> Option<Child> {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child=KILL"]);
+    let works = unshare.arg("true").output().is_ok_and(|o| o.status.success());
+    if !works {
+        eprintln!("SKIPPED: unshare cannot make a PID namespace here");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child=KILL", "--", HELPER])
+        .args(arguments);
+    Some(Child::start(command))
+}
+
+#[test]
+fn p3_the_states_hold_across_pid_namespaces() {
+    let (scratch, queue) = small("namespace");
+    let Some(mut child) = in_another_namespace(&["hold", scratch.name(), "producer"]) else { return };
+    child.expect("held");
+    let mut rx = patiently(|| queue.consumer()).unwrap();
+    // Its own number there is small; ours says nothing of it.
+    let seen = queue.inspect().unwrap().snapshot();
+    assert!((1..10).contains(&seen.producer.pid), "{}", seen.producer.pid);
+    assert_eq!(rx.peer(), PeerState::Attached);
+    assert!(matches!(queue.producer(), Err(shmq::AttachError::Busy { .. })));
+    child.say("peer");
+    child.expect("attached");
+    child.say("works");
+    child.expect("works");
+    assert_eq!(rx.recv(Duration::from_secs(10)).unwrap(), b"work");
+    child.kill();
+    assert_eq!(rx.recv(Duration::from_secs(10)), Err(RecvError::ProducerLost));
+    let mut tx: Producer = patiently(|| queue.producer()).unwrap();
+    assert_eq!(tx.next_sequence(), 1);
+    // The other way round: we leave, the one in there is told.
+    let other = in_another_namespace(&["hold", scratch.name(), "consumer"]);
+    drop(rx);
+    drop(other);
+    let mut child = in_another_namespace(&["hold", scratch.name(), "consumer"]).unwrap();
+    child.expect("held");
+    tx.try_send(b"over there").unwrap();
+    child.say("take");
+    child.expect("over there");
+    drop(tx);
+    child.say("peer");
+    child.expect("left");
+}
