@@ -286,6 +286,34 @@ fn p8_a_full_file_system_is_an_error_at_creation_and_leaves_nothing() {
 }
 
 #[test]
+fn named_queues_work_where_proc_is_not_mounted() {
+    let (existing, new) = (Scratch::new("proc"), Scratch::new("proc-new"));
+    Queue::create(existing.path(), &small()).unwrap();
+    let child = Child::spawn(HELPER, &["without-proc", existing.name(), new.name()]);
+    match &child.line()[..] {
+        "works" => child.succeed(),
+        skipped if skipped.starts_with("skipped") => {
+            eprintln!("SKIPPED: {skipped}; run as root or with user namespaces");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_wish_for_huge_pages_that_cannot_be_had_changes_nothing() {
+    let options = small().huge_pages(true);
+    let scratch = Scratch::new("huge");
+    for queue in [Queue::create(scratch.path(), &options).unwrap(), Queue::anonymous(&options).unwrap()] {
+        let mut tx = patiently(|| queue.producer()).unwrap();
+        let mut rx = patiently(|| queue.consumer()).unwrap();
+        for _ in 0..10 {
+            tx.try_send(&[3; 2000]).unwrap();
+            assert_eq!(rx.try_recv().unwrap(), [3; 2000]);
+        }
+    }
+}
+
+#[test]
 fn p8_a_queue_appears_whole_or_not_at_all() {
     let (scratch, notes) = (Scratch::new("whole"), Scratch::new("witness"));
     let witness = Witness::create(notes.path());
@@ -340,6 +368,9 @@ fn p8_permissions_hold_for_a_user_without_rights() {
         ("open one that can only be read", "Denied"),
         ("look at it", "never attached"),
         ("use a queue of mode 0666", "harmless"),
+        ("create one that must stay in memory", "Lock"),
+        ("take a role that must stay in memory", "Lock"),
+        ("take it without that", "taken"),
         ("create where that is not allowed", "Denied"),
     ] {
         assert_eq!(child.line(), expected, "{what}");

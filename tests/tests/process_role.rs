@@ -296,6 +296,26 @@ fn p3_a_peer_stopped_for_five_seconds_is_never_called_lost() {
 }
 
 #[test]
+fn p3_a_stopped_consumer_is_never_called_lost_by_a_blocked_sender() {
+    let (scratch, queue) = small("stopped-rx");
+    let mut tx = patiently(|| queue.producer()).unwrap();
+    let mut child = holder(&scratch, "consumer");
+    while tx.try_send(&[9; 1000]).is_ok() {}
+    child.stop();
+    assert_eq!(tx.send(&[9; 1000], Duration::from_secs(2)), Err(shmq::SendError::TimedOut));
+    assert_eq!(tx.peer(), PeerState::Attached);
+    child.signal(libc::SIGCONT);
+    for _ in 0..3 {
+        child.say("take");
+        child.line();
+    }
+    tx.send(&[9; 1000], Duration::from_secs(10)).unwrap();
+    while tx.try_send(&[9; 1000]).is_ok() {}
+    child.kill();
+    assert_eq!(tx.send(&[9; 1000], Duration::from_secs(10)), Err(shmq::SendError::ConsumerLost));
+}
+
+#[test]
 fn p4_a_queue_on_a_disk_file_system_is_taken_over_and_left_the_same_way() {
     let path = format!("{}/shmq-test-disk-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     let _ = std::fs::remove_file(&path);

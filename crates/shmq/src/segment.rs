@@ -73,26 +73,29 @@ pub fn create(path: &Path, geometry: Geometry, options: &Options) -> Result<(Fil
             let file = File::from(fd);
             let geometry = fill(&file, geometry, options, Some(path))?;
             let from = format!("/proc/self/fd/{}", file.as_raw_fd());
-            fs::linkat(fs::CWD, from, fs::CWD, path, AtFlags::SYMLINK_FOLLOW)
-                .map_err(|e| failed(e, "give the queue file its name"))?;
-            Ok((file, geometry))
+            match fs::linkat(fs::CWD, from, fs::CWD, path, AtFlags::SYMLINK_FOLLOW) {
+                // Without /proc there is no way from the descriptor to a name.
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(failed(errno, "give the queue file its name")),
+                Ok(()) => return Ok((file, geometry)),
+            }
         }
-        // A file system without unnamed files: a temporary name beside it.
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
-            let temporary = dir.join(format!(".shmq-{:032x}.tmp", u128::from_le_bytes(random())));
-            let fd = fs::open(&temporary, flags | OFlags::CREATE | OFlags::EXCL, mode)
-                .map_err(|e| failed(e, "create the queue file"))?;
-            let file = File::from(fd);
-            let made = fill(&file, geometry, options, Some(path)).and_then(|geometry| {
-                // A hard link never replaces, and works where renameat2 does not.
-                fs::link(&temporary, path).map_err(|e| failed(e, "give the queue file its name"))?;
-                Ok(geometry)
-            });
-            let _ = fs::unlink(&temporary);
-            Ok((file, made?))
-        }
-        Err(errno) => Err(failed(errno, "create the queue file")),
+        // A file system without unnamed files.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
+        Err(errno) => return Err(failed(errno, "create the queue file")),
     }
+    // A temporary name beside it.
+    let temporary = dir.join(format!(".shmq-{:032x}.tmp", u128::from_le_bytes(random())));
+    let fd = fs::open(&temporary, flags | OFlags::CREATE | OFlags::EXCL, mode)
+        .map_err(|e| failed(e, "create the queue file"))?;
+    let file = File::from(fd);
+    let made = fill(&file, geometry, options, Some(path)).and_then(|geometry| {
+        // A hard link never replaces, and works where renameat2 does not.
+        fs::link(&temporary, path).map_err(|e| failed(e, "give the queue file its name"))?;
+        Ok(geometry)
+    });
+    let _ = fs::unlink(&temporary);
+    Ok((file, made?))
 }
 
 /// An anonymous file that can neither shrink nor grow, for processes that pass descriptors.

@@ -7,6 +7,7 @@ use std::io::BufRead;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
+use std::path::Path;
 
 /// For each path on stdin: refused and why, or a full round through a queue that is in order.
 pub fn attach() -> Outcome {
@@ -134,8 +135,8 @@ pub fn modes(directory: &str) -> Outcome {
     Ok(())
 }
 
-/// Becomes a process that may mount in a namespace of its own, and mounts a tmpfs of 64 KiB.
-fn small_tmpfs(directory: &str) -> std::io::Result<()> {
+/// Becomes a process that may mount in a namespace of its own.
+fn own_mounts() -> std::io::Result<()> {
     let failed = std::io::Error::last_os_error;
     // SAFETY: plain system calls.
     let (uid, gid) = unsafe { (libc::getuid(), libc::getgid()) };
@@ -149,26 +150,45 @@ fn small_tmpfs(directory: &str) -> std::io::Result<()> {
         std::fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
         std::fs::write("/proc/self/gid_map", format!("0 {gid} 1"))?;
     }
-    let directory = std::ffi::CString::new(directory)?;
-    // SAFETY: the strings are valid and end in zero. First nothing must leak out of the namespace.
-    if unsafe {
-        libc::mount(
-            c"none".as_ptr(),
-            c"/".as_ptr(),
-            std::ptr::null(),
-            libc::MS_REC | libc::MS_PRIVATE,
-            std::ptr::null(),
-        )
-    } != 0
-    {
-        return Err(failed());
-    }
-    let size = c"size=64k".as_ptr().cast();
-    // SAFETY: as above.
-    match unsafe { libc::mount(c"none".as_ptr(), directory.as_ptr(), c"tmpfs".as_ptr(), 0, size) } {
+    let (none, root, private) = (c"none".as_ptr(), c"/".as_ptr(), libc::MS_REC | libc::MS_PRIVATE);
+    // Nothing must leak out of the namespace.
+    // SAFETY: the strings are valid and end in zero.
+    match unsafe { libc::mount(none, root, std::ptr::null(), private, std::ptr::null()) } {
         0 => Ok(()),
         _ => Err(failed()),
     }
+}
+
+/// Mounts a tmpfs of 64 KiB.
+fn small_tmpfs(directory: &str) -> std::io::Result<()> {
+    own_mounts()?;
+    let directory = std::ffi::CString::new(directory)?;
+    let size = c"size=64k".as_ptr().cast();
+    // SAFETY: the strings are valid and end in zero.
+    match unsafe { libc::mount(c"none".as_ptr(), directory.as_ptr(), c"tmpfs".as_ptr(), 0, size) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+/// Where /proc is not mounted, as in many a sandbox, named queues work all the same.
+pub fn without_proc(existing: &str, new: &str) -> Outcome {
+    if let Err(why) = own_mounts() {
+        println!("skipped: {why}");
+        return Ok(());
+    }
+    // SAFETY: a valid string.
+    if unsafe { libc::umount2(c"/proc".as_ptr(), libc::MNT_DETACH) } != 0 || Path::new("/proc/self").exists()
+    {
+        println!("skipped: /proc cannot be unmounted");
+        return Ok(());
+    }
+    round(&Queue::open(existing).map_err(said)?)?;
+    let queue = Queue::create(new, &Options::new().capacity(4096)).map_err(said)?;
+    round(&queue)?;
+    queue.remove().map_err(said)?;
+    println!("works");
+    Ok(())
 }
 
 /// Creation on a full file system is an error and leaves nothing; what fits is made.
@@ -233,6 +253,16 @@ pub fn nobody(closed: &str, open: &str, readable: &str) -> Outcome {
     println!("{}", inspected.map_or_else(|e| variant(&e), |i| i.state(shmq::Role::Producer).to_string()));
     let queue = Queue::open(open).map_err(said)?;
     println!("{}", round(&queue).map_or_else(|e| e, |()| "harmless".into()));
+    // May not keep a byte in memory: an error where it is asked for, and nothing stays behind.
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the argument is valid.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &none) };
+    let locked = Options::new().capacity(4096).lock(true);
+    let made = Queue::create(format!("{open}-locked"), &locked);
+    println!("{}", made.map_or_else(|e| variant(&e), |_| "created".into()));
+    let taken = Queue::open_with(open, &locked).map_err(said)?.consumer();
+    println!("{}", taken.map_or_else(|e| variant(&e), |_| "taken".into()));
+    println!("{}", queue.consumer().map_or_else(|e| variant(&e), |_| "taken".into()));
     let denied = Queue::create("/proc/shmq-test", &Options::new().capacity(4096));
     println!("{}", denied.map_or_else(|e| variant(&e), |_| "created".into()));
     Ok(())

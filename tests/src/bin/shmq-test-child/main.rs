@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         ["attach"] => attach::attach(),
         ["modes", directory] => attach::modes(directory),
         ["full", directory] => attach::full(directory),
+        ["without-proc", existing, new] => attach::without_proc(existing, new),
         ["nobody", closed, open, readable] => attach::nobody(closed, open, readable),
         ["descriptor", socket] => attach::descriptor(socket),
         ["blocked", name, waiting, millis] => wait::blocked(name, waiting, number(millis)),
