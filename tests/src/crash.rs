@@ -9,7 +9,7 @@
 use crate::model::{Bug, CONTROLS, Effect, Ghost, Image, Live, Rig, RxOp, Shape, TxOp, Verdict, index_of};
 use shmq::testing::Halt;
 use shmq::testing::layout::Role;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What to explore.
@@ -46,11 +46,24 @@ struct State {
     live: Live,
 }
 
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Live { tx, rx, ghost } = &self.live;
+        let (controls, ring) = self.image.split_at(CONTROLS.len());
+        writeln!(f, "{ghost:?}")?;
+        writeln!(f, "tail, sequence, dirty, read, received, free, freed: {controls:?}")?;
+        writeln!(f, "ring: {ring:x?}")?;
+        let tx = tx.as_ref().map(|tx| tx.private());
+        writeln!(f, "producer, tail, sequence, free, freed, dirty, soiled: {tx:?}")?;
+        write!(f, "consumer, read, received, free, next: {:?}", rx.as_ref().map(|rx| rx.private()))
+    }
+}
+
 struct Explorer<'a> {
     plan: &'a Plan,
     rig: Rig,
     seen: HashSet<u64>,
-    todo: Vec<State>,
+    todo: VecDeque<State>,
     tally: Tally,
 }
 
@@ -64,7 +77,7 @@ pub fn explore(plan: &Plan) -> Verdict<Tally> {
         plan,
         rig: Rig::new(plan.shape, plan.bug),
         seen: HashSet::new(),
-        todo: Vec::new(),
+        todo: VecDeque::new(),
         tally: Tally::default(),
     };
     for offset in (0..capacity).step_by(8) {
@@ -73,7 +86,7 @@ pub fn explore(plan: &Plan) -> Verdict<Tally> {
         let live = Live { tx: None, rx: None, ghost: Ghost::new(&shape) };
         explorer.visit(State { image, live });
     }
-    while let Some(state) = explorer.todo.pop() {
+    while let Some(state) = explorer.todo.pop_front() {
         if explorer.tally.states >= plan.limit {
             return Ok(explorer.tally);
         }
@@ -87,7 +100,7 @@ impl Explorer<'_> {
     fn visit(&mut self, state: State) {
         if self.seen.insert(fingerprint(&state)) {
             self.tally.states += 1;
-            self.todo.push(state);
+            self.todo.push_back(state);
         }
     }
 
@@ -125,7 +138,7 @@ impl Explorer<'_> {
         what: &dyn std::fmt::Debug,
         run: impl FnOnce(&Rig, &mut Live) -> Verdict<Effect>,
     ) -> Verdict {
-        let failed = |problem: String| format!("{what:?}: {problem}\nin {:#x?}", state.live);
+        let failed = |problem: String| format!("{what:?}: {problem}\nin {state}");
         self.rig.restore(&state.image);
         let mut live = state.live.clone();
         let effect = run(&self.rig, &mut live).map_err(failed)?;
@@ -150,7 +163,8 @@ impl Explorer<'_> {
             image[index] = value;
             self.tally.deaths += 1;
             self.rig.restore(&image);
-            let cut = |problem| failed(format!("dead after {} of {} stores: {problem}", stores + 1, log.len()));
+            let cut =
+                |problem| failed(format!("dead after {} of {} stores: {problem}", stores + 1, log.len()));
             self.rig.inspect(&dead).map_err(cut)?;
             self.visit(State { image: image.clone(), live: dead.clone() });
         }
@@ -176,7 +190,9 @@ fn without(live: &Live, role: Role, ghost: Ghost) -> Live {
 fn fingerprint(state: &State) -> u64 {
     let State { image, live } = state;
     let capacity = 8 * (image.len() - CONTROLS.len()) as u64;
-    let [tail, sequence, dirty, read, received, free, freed] = image[..CONTROLS.len()] else { unreachable!() };
+    let [tail, sequence, dirty, read, received, free, freed] = image[..CONTROLS.len()] else {
+        unreachable!()
+    };
     let origin = read & !(capacity - 1);
     let at = |position: u64| position.wrapping_sub(origin);
     let nth = |sequence: u64| sequence.wrapping_sub(live.ghost.taken);

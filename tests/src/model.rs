@@ -4,9 +4,11 @@
 //! what is in doubt after a death. Everything either end of the ring says is held against it. [`Rig`] runs one
 //! operation at a time the way the public calls do, over a memory that logs every store.
 
+mod play;
 mod ram;
 mod rig;
 
+pub use play::{Play, Step};
 pub use ram::{Bug, CONTROLS, Image, Ram, index_of};
 pub use rig::{Effect, Live, Rig};
 
@@ -197,7 +199,9 @@ impl Ghost {
         let taken = sequence.wrapping_sub(self.taken);
         if taken > self.released as u64 {
             let (from, most) = (self.taken, self.released);
-            return Err(format!("a new consumer resumes at {sequence}, at most {most} after {from} was allowed"));
+            return Err(format!(
+                "a new consumer resumes at {sequence}, at most {most} after {from} was allowed"
+            ));
         }
         self.released = 0;
         self.release(taken as usize);
@@ -232,7 +236,8 @@ impl Ghost {
 }
 
 /// The bytes of a message: words that hold its sequence number where a commit word does, a place inside the message,
-/// and a kind of *not committed*; so no word is zero and none could pass for a commit word.
+/// and a kind of *not committed*; so no word is zero and none could pass for a commit word. A search that takes
+/// states for one wants at least half a word: the explorer's lengths and cuts leave that much.
 pub fn content(sequence: u64, len: u64) -> Vec<u8> {
     let words = len.div_ceil(8);
     let mut bytes: Vec<u8> = (1..=words)
