@@ -4,12 +4,14 @@
 //! what is in doubt after a death. Everything either end of the ring says is held against it. [`Rig`] runs one
 //! operation at a time the way the public calls do, over a memory that logs every store.
 
+mod ops;
 mod play;
 mod ram;
 mod rig;
 
+pub use ops::perform;
 pub use play::{Play, Step};
-pub use ram::{Bug, CONTROLS, Image, Ram, index_of};
+pub use ram::{Bug, CONTROLS, Image, Ram, address, index_of, parts, poke};
 pub use rig::{Effect, Live, Rig};
 
 use shmq::testing::word;

@@ -1,13 +1,12 @@
 //! The real ring beside the specification: one operation at a time, everything it says checked.
 
+use super::ops::perform;
 use super::ram::{self, CONTROLS, Image, Ram, address, peek, poke};
 use super::{Bug, Doubt, Ghost, RxOp, Shape, TxOp, Verdict, content};
 use shmq::testing::distance;
 use shmq::testing::layout::{Control, DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use shmq::testing::word::{self, RecordKind};
-use shmq::testing::{
-    Draft, Halt, Poll, Record, RecordRx, RecordTx, Recording, Refused, Store, Window, Words,
-};
+use shmq::testing::{Halt, Poll, Record, RecordRx, RecordTx, Recording, Refused, Store, Window, Words};
 
 /// What an operation did, once it has returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +165,7 @@ impl Rig {
         // piece that is no whole word costs up to two.
         let forgotten = soiled.wrapping_sub(tail) / 8;
         let pieces = if let TxOp::Slices(len, cut) = op { 2 * len / cut } else { 0 };
-        let bound = pieces + 3 * words_asked(op, self.shape.max_message) + 5 + forgotten;
+        let bound = pieces + 3 * op.words(self.shape.max_message) + 5 + forgotten;
         let stores = (self.recording.stores() - before) as u64;
         ensure!(stores <= bound, "{op:?} took {stores} stores, over {bound}");
         Ok(effect)
@@ -326,103 +325,4 @@ fn compare(rx: &RecordRx<Ram>, record: &Record) -> Verdict {
         ensure!(bytes == expected, "message {} is torn from byte 3 on: {bytes:x?}", record.sequence);
     }
     Ok(())
-}
-
-/// Words of all the records that an operation may write, each with a DIRTY store of its own.
-fn words_asked(op: &TxOp, max_message: u64) -> u64 {
-    let lens = match op {
-        TxOp::Send(len)
-        | TxOp::Slices(len, _)
-        | TxOp::Part(len, _)
-        | TxOp::Abort(len)
-        | TxOp::Forget(len) => std::slice::from_ref(len),
-        TxOp::Batch(lens) | TxOp::Pushes(lens) | TxOp::ForgetBatch(lens) => lens,
-        TxOp::Finish => &[],
-    };
-    lens.iter().filter(|&&len| len <= max_message).map(|&len| word::size(len) / 8 + 1).sum()
-}
-
-/// Does it as the public calls do. Returns the lengths it was about, and the first sequence number if it sent.
-fn perform(tx: &mut RecordTx<Ram>, op: &TxOp) -> (Vec<u64>, Result<Option<u64>, Refused>) {
-    match op {
-        TxOp::Send(len) => (vec![*len], tx.try_send(&content(tx.sequence(), *len)).map(Some)),
-        TxOp::Slices(len, cut) => (vec![*len], slices(tx, *len, *cut).map(Some)),
-        TxOp::Batch(lens) => (lens.clone(), batch(tx, lens)),
-        TxOp::Pushes(lens) => pushes(tx, lens),
-        TxOp::Part(claimed, len) => match part(tx, *claimed, *len.min(claimed)) {
-            Ok(first) => (vec![*len.min(claimed)], Ok(Some(first))),
-            Err(refused) => (vec![*claimed], Err(refused)),
-        },
-        TxOp::Abort(len) => {
-            let filled = fill(tx, &[*len]).map(|_| tx.undo());
-            (vec![*len], filled.map(|()| None))
-        }
-        TxOp::Forget(len) => (vec![*len], fill(tx, &[*len]).map(|_| None)),
-        TxOp::ForgetBatch(lens) => (lens.clone(), fill(tx, lens).map(|_| None)),
-        TxOp::Finish => (Vec::new(), tx.finish().map(|()| Some(tx.sequence()))),
-    }
-}
-
-fn slices(tx: &mut RecordTx<Ram>, len: u64, cut: u64) -> Result<u64, Refused> {
-    let bytes = content(tx.sequence(), len);
-    let mut draft = tx.begin()?;
-    let place = tx.reserve(&mut draft, len)?;
-    let mut at = 0;
-    for piece in bytes.chunks(cut.max(1) as usize) {
-        tx.patch(&place, at, piece);
-        at += piece.len() as u64;
-    }
-    tx.seal(&mut draft, &place, len);
-    Ok(tx.publish(draft))
-}
-
-fn batch(tx: &mut RecordTx<Ram>, lens: &[u64]) -> Result<Option<u64>, Refused> {
-    tx.begin()?;
-    if lens.is_empty() {
-        return Ok(None);
-    }
-    let plan = tx.plan(lens.iter().copied())?;
-    tx.try_room(&plan)?;
-    let draft = fill(tx, lens)?;
-    Ok(Some(tx.publish(draft)))
-}
-
-/// A draft with all of these messages.
-fn fill(tx: &mut RecordTx<Ram>, lens: &[u64]) -> Result<Draft, Refused> {
-    let mut draft = tx.begin()?;
-    for &len in lens {
-        push(tx, &mut draft, len)?;
-    }
-    Ok(draft)
-}
-
-fn push(tx: &mut RecordTx<Ram>, draft: &mut Draft, len: u64) -> Result<(), Refused> {
-    let sequence = tx.sequence().wrapping_add(draft.messages(tx.sequence()));
-    let place = tx.reserve(draft, len)?;
-    tx.fill(&place, &content(sequence, len));
-    tx.seal(draft, &place, len);
-    Ok(())
-}
-
-fn pushes(tx: &mut RecordTx<Ram>, lens: &[u64]) -> (Vec<u64>, Result<Option<u64>, Refused>) {
-    let mut draft = match tx.begin() {
-        Ok(draft) => draft,
-        Err(refused) => return (Vec::new(), Err(refused)),
-    };
-    let fit = lens.iter().copied().filter(|&len| push(tx, &mut draft, len).is_ok()).collect::<Vec<_>>();
-    if fit.is_empty() {
-        tx.undo();
-        return (fit, Ok(None));
-    }
-    let first = tx.publish(draft);
-    (fit, Ok(Some(first)))
-}
-
-fn part(tx: &mut RecordTx<Ram>, claimed: u64, len: u64) -> Result<u64, Refused> {
-    let bytes = content(tx.sequence(), claimed);
-    let mut draft = tx.begin()?;
-    let place = tx.reserve(&mut draft, claimed)?;
-    tx.fill(&place, &bytes);
-    tx.seal(&mut draft, &place, len);
-    Ok(tx.publish(draft))
 }
