@@ -1,4 +1,7 @@
 //! What the tests of shmq share: test memories, models, child processes; and the bodies of the fuzz targets.
 
+pub mod crash;
+pub mod fuzz_bodies;
 pub mod loom_memory;
+pub mod model;
 pub mod process;

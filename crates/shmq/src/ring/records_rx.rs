@@ -40,6 +40,7 @@ pub enum Poll {
 
 /// The receiving end.
 #[derive(Debug)]
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct RecordRx<M> {
     ring: Window<M>,
     max_message: u64,
@@ -261,5 +262,11 @@ impl<M: Memory> RecordRx<M> {
     /// The memory view.
     pub fn window(&self) -> &Window<M> {
         &self.ring
+    }
+
+    /// What only this end knows, for tests that branch: read, received, free, next.
+    #[cfg(feature = "testing")]
+    pub fn private(&self) -> [u64; 4] {
+        [self.read, self.received, self.free, self.next]
     }
 }

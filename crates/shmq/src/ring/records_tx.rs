@@ -79,6 +79,7 @@ pub struct Plan {
 
 /// The sending end.
 #[derive(Debug)]
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct RecordTx<M> {
     ring: Window<M>,
     max_message: u64,
@@ -412,5 +413,11 @@ impl<M: Memory> RecordTx<M> {
     /// The memory view.
     pub fn window(&self) -> &Window<M> {
         &self.ring
+    }
+
+    /// What only this end knows, for tests that branch: tail, sequence, free, freed, dirty, soiled.
+    #[cfg(feature = "testing")]
+    pub fn private(&self) -> [u64; 6] {
+        [self.tail, self.sequence, self.free, self.freed, self.dirty, self.soiled]
     }
 }

@@ -1,0 +1,150 @@
+//! A file that claims to be a queue.
+
+use super::Bytes;
+use shmq::testing::Geometry;
+use shmq::testing::layout::{CHECKSUM_AT, Header, PAGE, TAG, fnv1a};
+use shmq::testing::word::{self, RecordKind};
+use shmq::{Inspector, Options, Queue, TryRecvError, TrySendError};
+use std::io::{IoSlice, Write};
+use std::os::fd::OwnedFd;
+
+const CAPACITY: u64 = 4096;
+const LENGTH: usize = 3 * PAGE + CAPACITY as usize;
+
+/// The bytes as a file: as they are, or as changes to a healthy queue. Opened both by name and by descriptor.
+pub fn image(data: &[u8]) {
+    let mut bytes = Bytes::new(data);
+    let how = bytes.byte();
+    let file = if how & 1 != 0 { bytes.rest().to_vec() } else { changed(&mut bytes, how & 2 != 0) };
+    if how & 4 == 0 {
+        let Some(fd) = sealed(&file) else { return };
+        if let Ok(queue) = Queue::from_fd(fd, &Options::new()) {
+            work(&queue, &mut bytes);
+        }
+    } else {
+        let named = tempfile::Builder::new().prefix("shmq-image-").tempfile_in("/dev/shm");
+        let mut named = named.expect("room in /dev/shm");
+        named.write_all(&file).expect("room in /dev/shm");
+        if let Ok(inspector) = Inspector::open(named.path()) {
+            inspector.snapshot();
+        }
+        if let Ok(queue) = Queue::open(named.path()) {
+            work(&queue, &mut bytes);
+        }
+    }
+}
+
+/// A healthy empty queue with some words changed.
+fn changed(bytes: &mut Bytes<'_>, sum: bool) -> Vec<u8> {
+    let limits = Options::new().capacity(CAPACITY).max_message(1000).limits().expect("possible limits");
+    let mut file = vec![0; LENGTH];
+    file[..size_of::<Header>()]
+        .copy_from_slice(as_bytes(&Geometry::records(limits, [0; TAG]).header()).as_ref());
+    for _ in 0..bytes.below(24) {
+        let (at, value) = change(bytes);
+        file[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    if sum {
+        let sum = fnv1a(&file[..CHECKSUM_AT]);
+        file[CHECKSUM_AT..CHECKSUM_AT + 8].copy_from_slice(&sum.to_le_bytes());
+    }
+    file
+}
+
+fn as_bytes(header: &Header) -> [u8; size_of::<Header>()] {
+    // SAFETY: `Header` is plain data without padding, as its asserted offsets and its `Pod` say.
+    unsafe { std::mem::transmute_copy(header) }
+}
+
+/// Where a word changes, and to what.
+fn change(bytes: &mut Bytes<'_>) -> (usize, u64) {
+    let small = bytes.below(2 * CAPACITY);
+    let value = match bytes.below(4) {
+        0 => bytes.word(),
+        1 => small & !7,
+        2 => u64::wrapping_sub(0, small & !7),
+        _ => {
+            let kind = [RecordKind::Message, RecordKind::Padding, RecordKind::End][(small % 3) as usize];
+            word::word(kind, bytes.below(1100), bytes.below(4))
+        }
+    };
+    let at = match bytes.below(4) {
+        0 => 8 * bytes.below(size_of::<Header>() as u64 / 8) as usize,
+        1 => PAGE + 8 * bytes.below(3) as usize,
+        2 => 2 * PAGE + [0x00, 0x08, 0x80, 0x88][bytes.below(4) as usize],
+        _ => PAGE + 8 * bytes.below((LENGTH - PAGE) as u64 / 8) as usize,
+    };
+    (at, value)
+}
+
+fn sealed(file: &[u8]) -> Option<OwnedFd> {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+    let fd = memfd_create("shmq-image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).ok()?;
+    let mut memfd = std::fs::File::from(fd);
+    memfd.write_all(file).ok()?;
+    fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL).ok()?;
+    Some(memfd.into())
+}
+
+/// Everything the two ends and an observer can do that does not wait.
+fn work(queue: &Queue, bytes: &mut Bytes<'_>) {
+    let limits = queue.limits();
+    let inspector = queue.inspect();
+    let mut tx = queue.producer().ok();
+    let mut rx = queue.consumer().ok();
+    for _ in 0..16 {
+        if let Some(tx) = &mut tx {
+            send(tx, bytes, limits.max_message);
+        }
+        if let Some(rx) = &mut rx {
+            receive(rx, bytes);
+        }
+        if let Ok(inspector) = &inspector {
+            let seen = inspector.snapshot();
+            assert!(seen.used_bytes <= limits.capacity && seen.pending_bytes <= limits.capacity);
+        }
+    }
+    if let Some(tx) = tx {
+        let _ = tx.finish();
+    }
+    if let Some(rx) = &mut rx {
+        // Each message takes room from a ring that nobody fills any more; so this ends.
+        for _ in 0..=limits.capacity / 8 {
+            if rx.try_recv().is_err() {
+                return;
+            }
+        }
+        panic!("more messages than the ring has words");
+    }
+}
+
+fn send(tx: &mut shmq::Producer, bytes: &mut Bytes<'_>, max: u64) {
+    let message = vec![0x5a; bytes.below(max + 2) as usize];
+    let sent = match bytes.below(4) {
+        0 => tx.try_send_slices(&[IoSlice::new(b"head"), IoSlice::new(&message)]).map(|_| ()),
+        1 => tx.try_send_batch(&[&message[..], b"", b"tail"]).map(|_| ()),
+        2 => tx.try_claim(message.len()).map(|mut claim| {
+            claim.write_at(0, &message).expect("as long as the claim");
+            claim.commit_part(message.len() / 2).expect("shorter than the claim");
+        }),
+        _ => tx.try_send(&message).map(|_| ()),
+    };
+    assert!(tx.room().is_none_or(|room| room <= max));
+    if let Err(TrySendError::Corrupt { what }) = sent {
+        assert!(matches!(tx.try_send(b""), Err(TrySendError::Corrupt { what: w }) if w == what), "sticky");
+    }
+}
+
+fn receive(rx: &mut shmq::Consumer, bytes: &mut Bytes<'_>) {
+    let mut buffer = [0; 64];
+    let received = match bytes.below(4) {
+        0 => rx.try_recv_into(&mut buffer).map(|_| ()),
+        1 => rx.try_drain(shmq::DrainLimit::default(), |view| drop(view.to_vec())).map(|_| ()),
+        2 => rx.try_read().map(|message| message.keep()),
+        _ => rx.try_recv().map(|_| ()),
+    };
+    rx.pending();
+    if let Err(TryRecvError::Corrupt { what }) = received {
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Corrupt { what }), "corruption is sticky");
+    }
+}

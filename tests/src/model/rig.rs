@@ -1,0 +1,328 @@
+//! The real ring beside the specification: one operation at a time, everything it says checked.
+
+use super::ops::perform;
+use super::ram::{self, CONTROLS, Image, Ram, address, peek, poke};
+use super::{Bug, Doubt, Ghost, RxOp, Shape, TxOp, Verdict, content};
+use shmq::testing::distance;
+use shmq::testing::layout::{Control, DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
+use shmq::testing::word::{self, RecordKind};
+use shmq::testing::{Halt, Poll, Record, RecordRx, RecordTx, Recording, Refused, Store, Window, Words};
+
+/// What an operation did, once it has returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing that the other end could see.
+    None,
+    /// These messages are sent.
+    Sent(Vec<u64>),
+    /// End of data is declared.
+    Finished,
+    /// So many messages are taken.
+    Took(usize),
+}
+
+/// Both ends, as far as they live, and what they ought to know.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// The producer; `None` while the role is free.
+    pub tx: Option<RecordTx<Ram>>,
+    /// The consumer.
+    pub rx: Option<RecordRx<Ram>>,
+    /// What they ought to know.
+    pub ghost: Ghost,
+}
+
+/// A memory and the two views of it.
+#[derive(Debug)]
+pub struct Rig {
+    /// The ring under test.
+    pub shape: Shape,
+    words: Words,
+    recording: Recording,
+    rams: [Ram; 2],
+    /// Also hold the shared words against the ends' private ones. Off when a planted bug must be found by its consequences.
+    pub white_box: bool,
+}
+
+macro_rules! ensure {
+    ($cond:expr, $($what:tt)*) => { if !$cond { return Err(format!($($what)*)); } };
+}
+
+impl Rig {
+    /// A ring that nobody has attached to, with a bug planted in both ends.
+    pub fn new(shape: Shape, bug: Bug) -> Self {
+        let parts = ram::parts(shape.capacity);
+        let words = Words::new(parts.ring + shape.capacity as usize);
+        let recording = Recording::new(words.clone());
+        let rams = [Role::Producer, Role::Consumer].map(|role| Ram::new(recording.clone(), bug, role));
+        let rig = Self { shape, words, recording, rams, white_box: bug == Bug::None };
+        for control in CONTROLS {
+            let count = [SEQUENCE, RECEIVED, FREED].contains(&control);
+            poke(&rig.words, address(control), if count { shape.sequence } else { shape.position });
+        }
+        rig
+    }
+
+    /// Both roles free, nothing sent.
+    pub fn vacant(&self) -> Live {
+        Live { tx: None, rx: None, ghost: Ghost::new(&self.shape) }
+    }
+
+    /// All of the memory that matters.
+    pub fn save(&self) -> Image {
+        ram::save(&self.words, self.shape.capacity)
+    }
+
+    /// Puts an image back.
+    pub fn restore(&self, image: &[u64]) {
+        ram::restore(&self.words, image);
+        self.rams.iter().for_each(Ram::reset);
+        self.recording.take_log();
+    }
+
+    /// Does stores again, behind the protocol's back.
+    pub fn replay(&self, log: &[Store]) {
+        log.iter().for_each(|&(at, value)| poke(&self.words, at, value));
+    }
+
+    /// The stores since the last call.
+    pub fn take_log(&self) -> Vec<Store> {
+        self.recording.take_log()
+    }
+
+    fn window(&self, role: Role) -> Window<Ram> {
+        let ram = self.rams[role as usize].clone();
+        Window::new(ram, ram::parts(self.shape.capacity)).expect("the rig's parts are in order")
+    }
+
+    fn word(&self, control: Control) -> u64 {
+        peek(&self.words, address(control))
+    }
+
+    /// A successor takes a free role. A finished ring takes no producer.
+    pub fn attach(&self, live: &mut Live, role: Role) -> Verdict {
+        let Shape { max_message, depth, .. } = self.shape;
+        let window = self.window(role);
+        match role {
+            Role::Producer => {
+                let tx = RecordTx::attach(window, max_message, depth)
+                    .map_err(|c| format!("a producer could not attach: {c}"))?;
+                let finished = tx.halt() == Halt::Finished;
+                live.ghost.see_producer(tx.sequence(), finished)?;
+                live.tx = (!finished).then_some(tx);
+            }
+            Role::Consumer => {
+                let rx = RecordRx::attach(window, max_message, depth)
+                    .map_err(|c| format!("a consumer could not attach: {c}"))?;
+                live.ghost.see_consumer(rx.sequence())?;
+                live.rx = Some(rx);
+            }
+        }
+        Ok(())
+    }
+
+    /// A living producer does something. The ghost is not changed: the caller applies the effect, or cuts it short.
+    pub fn send(&self, live: &mut Live, op: &TxOp) -> Verdict<Effect> {
+        let tx = live.tx.as_mut().expect("the producer lives");
+        let idle = live.rx.is_some() && live.ghost.is_idle();
+        let before = self.recording.stores();
+        let [tail, .., soiled] = tx.private();
+        let room = {
+            let _ = tx.refresh();
+            tx.room()
+        };
+        let (lens, outcome) = perform(tx, op);
+        let effect = match outcome {
+            Ok(None) => Effect::None,
+            Ok(Some(first)) if *op == TxOp::Finish => {
+                ensure!(first == live.ghost.next(), "finished at {first}");
+                ensure!(tx.begin().err() == Some(Refused::Finished), "a finished end goes on");
+                live.tx = None;
+                Effect::Finished
+            }
+            Ok(Some(first)) => {
+                ensure!(first == live.ghost.next(), "sent as {first} instead of {}", live.ghost.next());
+                Effect::Sent(lens.clone())
+            }
+            Err(Refused::TooLarge) => {
+                ensure!(!self.shape.allows(&lens), "{lens:?} is within the limits and was refused");
+                Effect::None
+            }
+            Err(Refused::Full) => {
+                ensure!(!idle, "{lens:?} found no room in an empty ring");
+                Effect::None
+            }
+            Err(refused) => return Err(format!("{refused:?}")),
+        };
+        if let ([len], TxOp::Send(_)) = (&lens[..], op)
+            && *len <= self.shape.max_message
+        {
+            let fits = room.is_some_and(|room| *len <= room);
+            ensure!(fits == (effect != Effect::None), "room {room:?}, but sending {len}: {effect:?}");
+        }
+        // Every word written once and erased once (a claim that is cut or aborted), and padding, shorter than its
+        // record, erased too; then first commit word, padding's word, dirty, count, tail. A
+        // piece that is no whole word costs up to two.
+        let forgotten = soiled.wrapping_sub(tail) / 8;
+        let pieces = if let TxOp::Slices(len, cut) = op { 2 * len / cut } else { 0 };
+        let bound = pieces + 3 * op.words(self.shape.max_message) + 5 + forgotten;
+        let stores = (self.recording.stores() - before) as u64;
+        ensure!(stores <= bound, "{op:?} took {stores} stores, over {bound}");
+        Ok(effect)
+    }
+
+    /// A living consumer does something; as for `send`.
+    pub fn receive(&self, live: &mut Live, op: RxOp) -> Verdict<Effect> {
+        let rx = live.rx.as_mut().expect("the consumer lives");
+        let before = self.recording.stores();
+        let [from, ..] = rx.private();
+        let (most, bytes) = match op {
+            RxOp::Drain(messages, bytes) => (messages.max(1), bytes),
+            RxOp::Recv | RxOp::Keep => (1, 0),
+        };
+        let (mut took, mut seen) = (0, 0);
+        loop {
+            match rx.poll() {
+                Poll::Message(record) => {
+                    live.ghost.see_message(took, record.sequence, record.len)?;
+                    compare(rx, &record)?;
+                    if op == RxOp::Keep {
+                        return Ok(Effect::None);
+                    }
+                    rx.skip(&record);
+                    (took, seen) = (took + 1, seen + record.len);
+                }
+                Poll::Empty => {
+                    live.ghost.see_empty(took)?;
+                    break;
+                }
+                Poll::Finished => {
+                    live.ghost.see_end(took)?;
+                    ensure!(rx.poll() == Poll::Finished, "a finished ring goes on");
+                    break;
+                }
+                Poll::Corrupt(what) => return Err(format!("a healthy ring is called corrupt: {what}")),
+            }
+            if took >= most || seen >= bytes || rx.run_is_long() {
+                break;
+            }
+        }
+        if took == 0 {
+            return Ok(Effect::None);
+        }
+        rx.settle();
+        let run = rx.private()[0].wrapping_sub(from);
+        let bound = (run + lazy(self.shape.capacity)) / 8 + 4;
+        let stores = (self.recording.stores() - before) as u64;
+        ensure!(stores <= bound, "{op:?} took {stores} stores, over {bound}");
+        Ok(Effect::Took(took))
+    }
+
+    /// What must hold between any two operations.
+    pub fn inspect(&self, live: &Live) -> Verdict {
+        let Shape { capacity, .. } = self.shape;
+        let [tail, dirty, read, free] = [TAIL, DIRTY, READ, FREE].map(|c| self.word(c));
+        let ghost = &live.ghost;
+        let pending = ghost.queue.len() as u64;
+        let mut end = tail;
+        let mut written = dirty;
+        if let Some(tx) = &live.tx {
+            ensure!(tx.sequence() == ghost.next(), "the next message is {}", tx.sequence());
+            ensure!(tx.halt() == Halt::No, "the producer stopped: {:?}", tx.halt());
+            let said = tx.pending();
+            let least = pending.saturating_sub(ghost.released as u64);
+            ensure!((least..=pending).contains(&said), "the producer calls {said} of {pending} pending");
+            [end, .., written] = tx.private();
+            self.agrees(tx)?;
+        }
+        if let Some(rx) = &live.rx {
+            ensure!(rx.sequence() == ghost.taken, "the consumer is at {}", rx.sequence());
+            let said = rx.pending();
+            let most = if live.tx.is_some() || ghost.finished { pending } else { 0 };
+            ensure!(said >= most && said <= pending + in_doubt(ghost), "the consumer calls {said} pending");
+            let [at, received, erased, _] = rx.private();
+            if self.white_box {
+                let stored = [READ, RECEIVED, FREE].map(|c| self.word(c));
+                ensure!(stored == [at, received, erased], "the consumer's page says {stored:?}");
+                let backlog = at.wrapping_sub(erased);
+                ensure!(backlog <= lazy(capacity), "{backlog} bytes wait to be erased");
+            }
+            ensure!(!ghost.is_idle() || read == free, "an idle consumer keeps space to itself");
+        }
+        // Without a producer the tail is not known for sure: then DIRTY must bound all it may have written.
+        if live.tx.is_none() && !self.white_box {
+            return Ok(());
+        }
+        if distance(written, end) < 0 || live.tx.is_none() && distance(read, written) > 0 {
+            written = if distance(read, end) > 0 { read } else { end };
+        }
+        self.is_zero(written, free.wrapping_add(capacity), live)
+    }
+
+    /// Invariant Z beyond what the producer may have written, with the word of an end of data excepted.
+    fn is_zero(&self, from: u64, to: u64, live: &Live) -> Verdict {
+        let Shape { capacity, .. } = self.shape;
+        let size = to.wrapping_sub(from);
+        ensure!(size <= capacity, "positions contradict each other: {size} bytes beyond what was written");
+        let ended = live.ghost.finished || live.ghost.doubt == Doubt::End;
+        for position in (0..size).step_by(8).map(|i| from.wrapping_add(i)) {
+            let index = position & (capacity - 1) & !7;
+            let found = peek(&self.words, ram::parts(capacity).ring + index as usize);
+            let end = ended && position == from && word::kind(found) == RecordKind::End;
+            ensure!(found == 0 || end, "free space at {position} holds {found:#x}");
+        }
+        Ok(())
+    }
+
+    /// The producer's page against its private words, and `room` against the plain definition.
+    fn agrees(&self, tx: &RecordTx<Ram>) -> Verdict {
+        let Shape { capacity, max_message, depth, .. } = self.shape;
+        let [tail, sequence, free, freed, dirty, soiled] = tx.private();
+        let [now, now_freed] = [FREE, FREED].map(|c| self.word(c));
+        if !self.white_box {
+            return Ok(());
+        }
+        let stored = [TAIL, SEQUENCE, DIRTY].map(|c| self.word(c));
+        ensure!(stored == [tail, sequence, dirty], "the producer's page says {stored:?}");
+        ensure!(tail.wrapping_sub(now) <= capacity - 8, "tail {tail} has outrun free {now}");
+        ensure!(distance(now, free) >= 0 && distance(now_freed, freed) >= 0, "space was taken back");
+        ensure!(soiled == tail || distance(dirty, soiled) >= 0, "dirt up to {soiled}, but dirty is {dirty}");
+        let mut tx = tx.clone();
+        let _ = tx.refresh();
+        let deep = sequence.wrapping_sub(now_freed) >= depth.unwrap_or(u64::MAX);
+        let space = capacity - tail.wrapping_sub(now) - 8;
+        let to_end = capacity - (tail & (capacity - 1));
+        let fits = |&len: &u64| {
+            let size = word::size(len);
+            size + if size > to_end { to_end } else { 0 } <= space
+        };
+        // What is said to fit does, and what is larger does not; sizes grow with lengths, so one step more is enough.
+        let larger = tx.room().map_or(0, |room| room + 1);
+        let right = tx.room().is_none_or(|room| !deep && fits(&room))
+            && (deep || larger > max_message || !fits(&larger));
+        ensure!(right, "room says {:?}", tx.room());
+        Ok(())
+    }
+}
+
+/// Most bytes a consumer may leave unerased when a call returns.
+fn lazy(capacity: u64) -> u64 {
+    (capacity / 4).min(16 << 10)
+}
+
+fn in_doubt(ghost: &Ghost) -> u64 {
+    if let Doubt::Messages(lens) = &ghost.doubt { lens.len() as u64 } else { 0 }
+}
+
+/// The payload, whole and from an odd offset.
+fn compare(rx: &RecordRx<Ram>, record: &Record) -> Verdict {
+    let expected = content(record.sequence, record.len);
+    let mut bytes = vec![0xee; record.len as usize];
+    rx.copy_out(record, &mut bytes);
+    ensure!(bytes == expected, "message {} is torn: {bytes:x?}", record.sequence);
+    if record.len > 3 {
+        rx.extract(record, 3, &mut bytes[3..]);
+        ensure!(bytes == expected, "message {} is torn from byte 3 on: {bytes:x?}", record.sequence);
+    }
+    Ok(())
+}

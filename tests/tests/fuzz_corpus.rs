@@ -1,0 +1,38 @@
+//! The fuzz targets' bodies as plain tests: every seed, and pseudo-random inputs that are always the same.
+
+use shmq_tests::fuzz_bodies::{BODIES, Body, inputs};
+use std::path::Path;
+
+fn replay(name: &str, random: usize) {
+    let body: Body = BODIES.iter().find(|b| b.0 == name).expect("a body of that name").1;
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus-seed").join(name);
+    let mut many = 0;
+    for entry in std::fs::read_dir(&seeds).expect("a folder of seeds") {
+        let path = entry.expect("a readable folder").path();
+        println!("{}", path.display());
+        body(&std::fs::read(&path).expect("a readable seed"));
+        many += 1;
+    }
+    assert!(many >= 3, "only {many} seeds in {}", seeds.display());
+    inputs(name.len() as u64 + 0xf022, random).for_each(|input| body(&input));
+}
+
+#[test]
+fn p5_image_seeds_and_random_inputs() {
+    replay("image", 3000);
+}
+
+#[test]
+fn p5_hostile_seeds_and_random_inputs() {
+    replay("hostile", 20_000);
+}
+
+#[test]
+fn p2_model_seeds_and_random_inputs() {
+    replay("model", 5000);
+}
+
+#[test]
+fn p4_recover_seeds_and_random_inputs() {
+    replay("recover", 5000);
+}
