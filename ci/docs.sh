@@ -4,6 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export RUSTDOCFLAGS="-D warnings"
 echo "API documentation, default features."
-cargo doc --workspace --no-deps
+cargo doc --workspace --lib --no-deps
 echo "API documentation, all features."
-cargo doc --workspace --no-deps --all-features
+cargo doc --workspace --lib --no-deps --all-features

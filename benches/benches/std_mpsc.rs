@@ -41,6 +41,12 @@ fn stream_shmq<M: Words, T: Send>(messages: u64, ends: (Producer<T>, Consumer<T>
 fn streams<M: Words>(c: &mut Criterion) {
     let mut group = c.benchmark_group(format!("stream/{}", size_of::<M>()));
     group.throughput(Throughput::Elements(BURST));
+    group.bench_function("shmq channel", |b| {
+        b.iter_custom(|iters| {
+            let (mut tx, mut rx) = shmq::channel::<M>(DEPTH as u64).unwrap();
+            stream(iters * BURST, move |message| tx.send(message).unwrap(), || rx.recv().unwrap())
+        });
+    });
     group.bench_function("shmq pair", |b| {
         b.iter_custom(|iters| stream_shmq::<M, _>(iters * BURST, pair(&options::<M>()).unwrap()));
     });
@@ -84,6 +90,20 @@ fn round_trip(c: &mut Criterion) {
     let mut group = c.benchmark_group("round trip");
     let id = |name| BenchmarkId::new(name, 8);
     type One = [u64; 1];
+    group.bench_function(id("shmq channel"), |b| {
+        b.iter_custom(|iters| {
+            let fresh = || shmq::channel::<One>(DEPTH as u64).unwrap();
+            let ((mut ask, mut asked), (mut answer, mut answered)) = (fresh(), fresh());
+            round_trips(
+                iters,
+                |message| {
+                    ask.send(message).unwrap();
+                    answered.recv().unwrap()
+                },
+                move || answer.send(asked.recv().unwrap()).unwrap(),
+            )
+        });
+    });
     group.bench_function(id("shmq pair"), |b| {
         b.iter_custom(|iters| {
             let fresh = || pair(&options::<One>()).unwrap();

@@ -1,7 +1,7 @@
 //! The documents say what the code does: tables and drawings are read and compared with the constants.
 
 use shmq::testing::layout::{self, Control, Counter, Header, Role};
-use shmq::testing::{SITES, word};
+use shmq::testing::{SITES, shape, word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{offset_of, size_of};
 use std::path::{Path, PathBuf};
@@ -213,6 +213,17 @@ fn the_drawn_commit_word_is_the_one_in_use() {
     let kinds: Vec<_> = kinds.into_iter().map(|k| (format!("{k:?}"), (k as u64).to_string())).collect();
     let rows = table(&format, "record");
     assert_eq!(kinds, rows.iter().map(|row| (row[0].into(), row[1].into())).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_documented_rings_of_slots_are_as_they_are_made() {
+    let format = read("docs/FORMAT.md");
+    for row in table(&format, "bytes of a message") {
+        let row: Vec<u64> = row.iter().map(|cell| cell.parse().expect("a number")).collect();
+        let made = shape::Shape::new(row[0], row[1], shape::best_group(row[0])).expect("a possible ring");
+        assert_eq!(row[2..], [made.group, made.group_bytes, made.groups, made.capacity]);
+    }
+    assert!(format.contains("bit 63 declares the end of data") && shape::END == 1 << 63);
 }
 
 #[test]
