@@ -1,11 +1,11 @@
 //! Ends that wait: how much it costs, and whether every wake arrives.
 
 use crate::{Outcome, said, waiting};
-use shmq::testing::{Park, Poll, RecordRx, RecordTx, Refused, Signals};
+use shmq::testing::{Geometry, Park, Poll, RecordRx, RecordTx, Refused, Signals};
 use shmq::{Queue, RecvError, Role, Until};
 use shmq_tests::process::{Dice, Rigged, map_queue};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn cost() -> (u64, u64) {
     // SAFETY: `rusage` is plain data, for which zero is a value.
@@ -37,85 +37,111 @@ pub fn blocked(name: &str, wait: &str, millis: u64) -> Outcome {
 
 /// Longer than any delay: whoever sleeps so long was not woken.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A slow machine hands over less often; that is no failure.
+const TIME: Duration = Duration::from_secs(12);
 
 /// One end of a queue of depth 1, with random delays, so that either end sleeps much of the time. Says how often a
-/// sleep ended by itself: with the slices of the library that would pass unnoticed. `forget-wake`, the planted bug,
-/// leaves out every hundredth wake.
+/// sleep ended by itself (with the slices of the library that would pass unnoticed), how often it slept, and how many
+/// messages there were. `forget-wake`, the planted bug, leaves out every hundredth wake.
 pub fn hand_over(name: &str, role: &str, messages: u64, planted: &str) -> Outcome {
     let (map, geometry) = map_queue(Path::new(name));
     let rigged = Rigged::new(map).patient(PATIENCE);
-    let limits = geometry.limits;
-    let mut dice = Dice(role.len() as u64);
-    let window = rigged.window(&geometry);
     let role = if role == "producer" { Role::Producer } else { Role::Consumer };
     let mut signals = Signals::new(rigged.window(&geometry), role);
-    let mut wake = |i: u64, signals: &mut Signals<Rigged>| {
-        if planted != "forget-wake" || i % 100 != 99 {
-            signals.published();
-        }
-        // Half of the time at once, else after up to some 50 us.
-        for _ in 0..if dice.below(2) == 0 { 0 } else { dice.below(5000) } {
-            std::hint::spin_loop();
-        }
-    };
     // As whoever takes a role does: the other may be asleep already.
     signals.ring();
-    let mut slept = 0;
-    let hopeless = || planted != "no" && rigged.overslept() > 0;
-    if role == Role::Producer {
-        let mut tx =
-            RecordTx::attach(window, limits.max_message, limits.max_messages).map_err(|c| c.to_string())?;
-        let mut attempt = |i: u64| match tx.try_send(&i.to_le_bytes()) {
-            Ok(_) => Some(Ok(())),
-            Err(Refused::Full) => None,
-            Err(other) => Some(Err(format!("{other:?}"))),
-        };
-        for i in 0..messages {
-            let sent = loop {
-                let found = attempt(i).or_else(|| sleep(&mut signals, || attempt(i)));
-                match found {
-                    Some(sent) => break sent,
-                    None if hopeless() => break Ok(()),
-                    None => slept += 1,
-                }
-            };
-            sent?;
-            wake(i, &mut signals);
-            if hopeless() {
-                break;
+    let end = HandOver {
+        signals,
+        dice: Dice(role as u64),
+        forgetful: planted == "forget-wake",
+        rigged: rigged.clone(),
+        slept: 0,
+    };
+    let (slept, messages) = match role {
+        Role::Producer => end.send(&geometry, messages)?,
+        Role::Consumer => end.receive(&geometry)?,
+    };
+    println!("{} {slept} {messages}", rigged.overslept());
+    Ok(())
+}
+
+struct HandOver {
+    signals: Signals<Rigged>,
+    dice: Dice,
+    forgetful: bool,
+    rigged: Rigged,
+    slept: u64,
+}
+
+impl HandOver {
+    /// Sleeps, without slices, until there is something to do; `None`: the planted bug has shown.
+    fn wait<T>(&mut self, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+        loop {
+            if let Some(found) = attempt().or_else(|| sleep(&mut self.signals, &mut attempt)) {
+                return Some(found);
             }
-        }
-    } else {
-        let mut rx =
-            RecordRx::attach(window, limits.max_message, limits.max_messages).map_err(|c| c.to_string())?;
-        for i in 0..messages {
-            let mut attempt = || match rx.poll() {
-                Poll::Message(record) => Some(Ok(record)),
-                Poll::Empty => None,
-                other => Some(Err(format!("{other:?}"))),
-            };
-            let record = loop {
-                match attempt().or_else(|| sleep(&mut signals, &mut attempt)) {
-                    Some(record) => break Some(record?),
-                    None if hopeless() => break None,
-                    None => slept += 1,
-                }
-            };
-            let Some(record) = record else { break };
-            let mut number = [0; 8];
-            rx.copy_out(&record, &mut number);
-            if u64::from_le_bytes(number) != i {
-                return Err(format!("{} came where {i} was next", u64::from_le_bytes(number)));
-            }
-            rx.take(&record);
-            wake(i, &mut signals);
-            if hopeless() {
-                break;
+            self.slept += 1;
+            if self.forgetful && self.rigged.overslept() > 0 {
+                return None;
             }
         }
     }
-    println!("{} {slept}", rigged.overslept());
-    Ok(())
+
+    /// Wakes the other end and is busy with something else for a while.
+    fn done(&mut self, i: u64) {
+        if !self.forgetful || i % 100 != 99 {
+            self.signals.published();
+        }
+        // Half of the time for nothing, else for up to some 50 us.
+        for _ in 0..if self.dice.below(2) == 0 { 0 } else { self.dice.below(3000) } {
+            std::hint::spin_loop();
+        }
+    }
+
+    fn send(mut self, geometry: &Geometry, messages: u64) -> Result<(u64, u64), String> {
+        let (window, limits) = (self.rigged.window(geometry), geometry.limits);
+        let mut tx =
+            RecordTx::attach(window, limits.max_message, limits.max_messages).map_err(|c| c.to_string())?;
+        let begin = Instant::now();
+        let mut sent = 0;
+        while sent < messages && begin.elapsed() < TIME {
+            let outcome = self.wait(|| match tx.try_send(&sent.to_le_bytes()) {
+                Ok(_) => Some(Ok(())),
+                Err(Refused::Full) => None,
+                Err(other) => Some(Err(format!("{other:?}"))),
+            });
+            let Some(outcome) = outcome else { break };
+            outcome?;
+            self.done(sent);
+            sent += 1;
+        }
+        tx.finish().map_err(|r| format!("{r:?}"))?;
+        self.signals.published();
+        Ok((self.slept, sent))
+    }
+
+    fn receive(mut self, geometry: &Geometry) -> Result<(u64, u64), String> {
+        let window = self.rigged.window(geometry);
+        let mut rx = RecordRx::attach(window, geometry.limits.max_message, geometry.limits.max_messages)
+            .map_err(|c| c.to_string())?;
+        let mut received = 0;
+        loop {
+            let poll = self.wait(|| Some(rx.poll()).filter(|poll| *poll != Poll::Empty));
+            let record = match poll {
+                Some(Poll::Message(record)) => record,
+                Some(Poll::Finished) | None => return Ok((self.slept, received)),
+                Some(other) => return Err(format!("{other:?}")),
+            };
+            let mut number = [0; 8];
+            rx.copy_out(&record, &mut number);
+            if u64::from_le_bytes(number) != received {
+                return Err(format!("{} came where {received} was next", u64::from_le_bytes(number)));
+            }
+            rx.take(&record);
+            self.done(received);
+            received += 1;
+        }
+    }
 }
 
 /// Sleeps once, unless there is something to do after all.
