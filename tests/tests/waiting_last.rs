@@ -1,7 +1,8 @@
 //! The last message before the end: *lost* and *left* are only ever said to a receiver that has everything.
 
+use shmq::testing::{Signals, Window};
 use shmq::{Consumer, Options, Queue, RecvError, TryRecvError, Until, Waiting};
-use shmq_tests::process::{Child, Dice, Scratch, Witness, content, patiently, word};
+use shmq_tests::process::{Child, Dice, Scratch, Witness, content, eventually, map_queue, patiently, word};
 use std::time::Duration;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
@@ -74,6 +75,59 @@ fn p3_nothing_comes_after_left() {
     nothing_comes_after(false, 0x1ef7);
 }
 
+/// Stops the receiver at a random point of its waiting loop, which is kept turning by a bell that never rests; then the last
+/// message is sent and the producer goes. Stopped between its look at the ring and its look at the peer, the receiver
+/// must look at the ring once more.
+fn stopped_between_two_looks(killed: bool, trials: u32) {
+    let mut dice = Dice(0x2100);
+    for _ in 0..trials {
+        let scratch = Scratch::new("looks");
+        let queue = Queue::create(scratch.path(), &Options::new().capacity(4096)).unwrap();
+        let mut tx = Child::spawn(HELPER, &["hold", scratch.name(), "producer"]);
+        tx.expect("held");
+        let rx = Child::spawn(HELPER, &["until-the-end", scratch.name()]);
+        rx.expect("ready");
+        let inspector = queue.inspect().unwrap();
+        eventually("the receiver sleeps", || inspector.snapshot().consumer.sleeps > 0);
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|s| {
+            let path = scratch.path();
+            s.spawn(move || {
+                let (map, geometry) = map_queue(path);
+                let window = Window::new(map, geometry.parts).unwrap();
+                let mut signals = Signals::new(window, shmq::Role::Producer);
+                while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                    signals.ring();
+                }
+            });
+            std::thread::sleep(Duration::from_micros(dice.below(1000)));
+            rx.stop();
+            drop(stop);
+        });
+        tx.say("works");
+        tx.expect("works");
+        if killed {
+            tx.kill();
+        } else {
+            tx.say("drop");
+            tx.expect("dropped");
+        }
+        rx.signal(libc::SIGCONT);
+        rx.expect(if killed { "1 ProducerLost" } else { "1 ProducerLeft" });
+        rx.succeed();
+    }
+}
+
+#[test]
+fn p3_lost_is_not_said_from_an_old_look_at_the_ring() {
+    stopped_between_two_looks(true, 120);
+}
+
+#[test]
+fn p3_left_is_not_said_from_an_old_look_at_the_ring() {
+    stopped_between_two_looks(false, 120);
+}
+
 #[test]
 fn p3_control_a_message_behind_the_end_is_seen() {
     let scratch = Scratch::new("behind");
@@ -82,7 +136,7 @@ fn p3_control_a_message_behind_the_end_is_seen() {
     drop(Child::spawn(HELPER, &["hold", scratch.name(), "producer"]).line());
     assert_eq!(until_the_end(&mut rx, 200).0, RecvError::ProducerLost);
     // Committed after the fact, as a peer would that was called lost too early.
-    let (map, geometry) = shmq_tests::process::map_queue(scratch.path());
+    let (map, geometry) = map_queue(scratch.path());
     let window = shmq_tests::process::Rigged::new(map).window(&geometry);
     shmq::testing::RecordTx::attach(window, 200, None).unwrap().try_send(b"late").unwrap();
     assert_eq!(rx.try_recv().unwrap(), b"late");

@@ -105,7 +105,7 @@ fn fork(child: impl FnOnce()) {
         0 => {
             // Outlives its parent on purpose; but not for long.
             // SAFETY: a plain system call.
-            unsafe { libc::alarm(15) };
+            unsafe { libc::alarm(60) };
             child();
             // SAFETY: as above; runs nothing more of this program.
             unsafe { libc::_exit(0) };

@@ -35,6 +35,22 @@ pub fn blocked(name: &str, wait: &str, millis: u64) -> Outcome {
     Ok(())
 }
 
+/// Receives, asleep most of the time, until there is an error; says how many messages there were, and which error.
+pub fn until_the_end(name: &str) -> Outcome {
+    let mut rx = Queue::open(name).map_err(said)?.consumer().map_err(said)?;
+    rx.set_waiting(waiting("low-power"));
+    println!("ready");
+    let mut messages = 0;
+    let error = loop {
+        match rx.recv(Until::Forever) {
+            Ok(_) => messages += 1,
+            Err(error) => break error,
+        }
+    };
+    println!("{messages} {error:?}");
+    Ok(())
+}
+
 /// Longer than any delay: whoever sleeps so long was not woken.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A slow machine hands over less often; that is no failure.
