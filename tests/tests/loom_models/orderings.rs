@@ -46,8 +46,6 @@ const TABLE: &[(&str, Verdict)] = &[
     ("RECOVER_SEQUENCE", NothingToWeaken),
     ("RECOVER_TAIL", Needed(&[takeover::observer])),
     ("RECOVER_LOG", CrashOnly),
-    // Taking the role gives back at once, and that has a fence of its own.
-    ("TAKEOVER_FENCE", Either("ERASE_FENCE", takeover::both_in_taking_their_roles)),
     ("OBSERVE", Needed(&[ring::observer, takeover::observer])),
     ("ROLE_LOAD", Needed(&[roles::clean_leave])),
     ("ROLE_STORE", Needed(&[roles::clean_leave])),
@@ -60,8 +58,7 @@ const TABLE: &[(&str, Verdict)] = &[
     ("CHECK_TICKET", NothingToWeaken),
     ("WAKE_FENCE", Needed(&[signals::empty, signals::full, signals::both, signals::finish])),
     ("RING_BELL", Needed(&[signals::successor::<false>])),
-    // Its only user goes on to a full fence, which acquires for it.
-    ("READ_BELL", Either("SLEEP_FENCE", signals::successor::<false>)),
+    ("READ_BELL", NothingToWeaken),
 ];
 
 fn run(model: Model, weak: &'static [&'static str]) -> Result<usize, String> {

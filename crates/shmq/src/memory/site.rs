@@ -74,7 +74,7 @@ sites! {
     COMMIT_LOG: Fence Compiler, "-", "a kill could leave a sequence number that counts a message never committed";
     SEQUENCE: Store Relaxed, "RECOVER", "read by a successor, after TAIL in this order";
     TAIL: Store Release, "OBSERVE", "an observer sees the tail beyond what is committed; a crash state with the tail leading";
-    FINISH: Store Release, "POLL", "end of data seen before the last message";
+    FINISH: Store Release, "POLL", "whoever sees the end does not see what the producer did before it";
     FREE_LOAD: Load Acquire, "GIVE_BACK", "new payload is written, then erased by the consumer's earlier erase";
     FREED_LOAD: Load Relaxed, "FREED", "carried by FREE_LOAD";
     UNDO_LOG: Fence Compiler, "-", "a commit word could be stored before an aborted claim's bytes are erased";
@@ -82,20 +82,19 @@ sites! {
     // Consumer, receiving.
     POLL: Load Acquire, "COMMIT", "torn message: payload read before the word that publishes it";
     RECEIVED: Store Relaxed, "WALK_RECEIVED", "READ carries it";
-    READ: Store Release, "WALK_READ", "a kill loses a message: taken in memory, not yet copied";
+    READ: Store Release, "WALK_READ", "a successor producer resumes at a stale sequence number; a kill loses a message not yet copied";
     ERASE_FENCE: Fence Release, "WALK", "a walking successor sees the erased word but not the read position that explains it";
     FREED: Store Relaxed, "FREED_LOAD", "GIVE_BACK carries it";
     GIVE_BACK: Store Release, "FREE_LOAD", "erase lands on new data";
 
     // A successor taking over.
-    RECOVER: Load Acquire, "-", "the predecessor's last stores; the role lock orders them, this does not depend on it";
+    RECOVER: Load Acquire, "GIVE_BACK", "a successor producer writes into space that the consumer is still erasing";
     WALK: Load Acquire, "ERASE_FENCE", "a zero word is taken for the tail although the consumer has passed it";
-    WALK_READ: Load Acquire, "READ", "as WALK: the walker stops too early and overwrites committed messages";
+    WALK_READ: Load Acquire, "READ", "the walker takes an old count for the number of the next message";
     WALK_RECEIVED: Load Relaxed, "RECEIVED", "carried by WALK_READ";
     RECOVER_SEQUENCE: Store Relaxed, "OBSERVE", "RECOVER_TAIL carries it";
     RECOVER_TAIL: Store Release, "OBSERVE", "as TAIL";
     RECOVER_LOG: Fence Compiler, "-", "something could be published before the dead producer's bytes are erased";
-    TAKEOVER_FENCE: Fence Release, "WALK", "as ERASE_FENCE, for the read position that a dead consumer stored";
 
     // Anyone who looks.
     OBSERVE: Load Acquire, "TAIL", "positions that contradict each other";
@@ -114,5 +113,5 @@ sites! {
     CHECK_TICKET: Load Relaxed, "ANNOUNCE", "WAKE_FENCE orders it";
     WAKE_FENCE: Fence SeqCst, "SLEEP_FENCE", "lost wake, as SLEEP_FENCE";
     RING_BELL: Store Release, "READ_BELL", "a sleeper woken by the bell does not see the message";
-    READ_BELL: Load Acquire, "RING_BELL", "as RING_BELL";
+    READ_BELL: Load Relaxed, "RING_BELL", "SLEEP_FENCE, right behind it, acquires";
 }

@@ -78,7 +78,6 @@ impl<M: Memory> RecordRx<M> {
         if word != word::NONE {
             received = word::sequence(word, received);
         }
-        ring.fence(at::TAKEOVER_FENCE);
         let mut rx = Self {
             ring,
             max_message,
