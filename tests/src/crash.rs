@@ -3,7 +3,7 @@
 //! A state is the memory, what the living ends know in private, and what the specification says. From each state
 //! every operation is tried, complete, and cut short after each of its stores; a free role is taken by a successor,
 //! whose own recovery is cut short in every place as well, and so on: the number of deaths has no bound. In between
-//! the other end works on if it lives. States that differ only in how often the ring was lapped and in how many
+//! the other end works on if it lives, and, if asked for, also in the middle of a takeover. States that differ only in how often the ring was lapped and in how many
 //! messages have passed are one state, so on a small ring the search comes to an end by itself.
 
 use crate::model::{Bug, CONTROLS, Effect, Ghost, Image, Live, Rig, RxOp, Shape, TxOp, Verdict, index_of};
@@ -11,6 +11,7 @@ use shmq::testing::Halt;
 use shmq::testing::layout::Role;
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 
 /// What to explore.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Plan {
     pub rx: Vec<RxOp>,
     /// Stop after so many states.
     pub limit: usize,
+    /// Whether the other end may act in the middle of a takeover, too.
+    pub overlap: bool,
     /// Planted, if the search is to fail.
     pub bug: Bug,
 }
@@ -36,6 +39,8 @@ pub struct Tally {
     pub steps: usize,
     /// Deaths in the middle of one.
     pub deaths: usize,
+    /// Takeovers in the middle of which the other end did something.
+    pub overlaps: usize,
     /// Whether there was nothing left to explore.
     pub complete: bool,
 }
@@ -61,7 +66,7 @@ impl std::fmt::Display for State {
 
 struct Explorer<'a> {
     plan: &'a Plan,
-    rig: Rig,
+    rig: Rc<Rig>,
     seen: HashSet<u64>,
     todo: VecDeque<State>,
     tally: Tally,
@@ -75,7 +80,7 @@ pub fn explore(plan: &Plan) -> Verdict<Tally> {
     let Shape { capacity, position, sequence, .. } = plan.shape;
     let mut explorer = Explorer {
         plan,
-        rig: Rig::new(plan.shape, plan.bug),
+        rig: Rc::new(Rig::new(plan.shape, plan.bug)),
         seen: HashSet::new(),
         todo: VecDeque::new(),
         tally: Tally::default(),
@@ -115,6 +120,9 @@ impl Explorer<'_> {
             self.step(state, Role::Producer, &doing, |rig, live| {
                 rig.attach(live, Role::Producer).map(|()| Effect::None)
             })?;
+            for &op in self.plan.rx.iter().filter(|_| self.plan.overlap && state.live.rx.is_some()) {
+                self.overlap(state, Role::Producer, &op, move |rig, live| rig.receive(live, op))?;
+            }
         }
         if state.live.rx.is_some() {
             for op in &self.plan.rx {
@@ -126,6 +134,10 @@ impl Explorer<'_> {
             self.step(state, Role::Consumer, &doing, |rig, live| {
                 rig.attach(live, Role::Consumer).map(|()| Effect::None)
             })?;
+            for op in self.plan.tx.iter().filter(|_| self.plan.overlap && state.live.tx.is_some()) {
+                let act = Rc::new(op.clone());
+                self.overlap(state, Role::Consumer, op, move |rig, live| rig.send(live, &act))?;
+            }
         }
         Ok(())
     }
@@ -167,6 +179,30 @@ impl Explorer<'_> {
                 |problem| failed(format!("dead after {} of {} stores: {problem}", stores + 1, log.len()));
             self.rig.inspect(&dead).map_err(cut)?;
             self.visit(State { image: image.clone(), live: dead.clone() });
+        }
+        Ok(())
+    }
+
+    /// A takeover in the middle of which the other end does something, at every point of it.
+    fn overlap(
+        &mut self,
+        state: &State,
+        role: Role,
+        what: &dyn std::fmt::Debug,
+        act: impl Fn(&Rig, &mut Live) -> Verdict<Effect> + Clone + 'static,
+    ) -> Verdict {
+        for accesses in 0.. {
+            let failed = |problem: String| {
+                format!(
+                    "{what:?} after {accesses} accesses of a takeover of the {role}: {problem}\nin {state}"
+                )
+            };
+            self.rig.restore(&state.image);
+            let met = self.rig.overlap(&state.live, role, accesses, act.clone()).map_err(failed)?;
+            let Some(live) = met else { break };
+            self.tally.overlaps += 1;
+            self.rig.inspect(&live).map_err(failed)?;
+            self.visit(State { image: self.rig.save(), live });
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! P1, P2, P4: whatever store an end dies after, its successor finds the ring in order.
 //!
 //! The searches come to an end by themselves on rings up to 64 bytes: every history of whole operations and deaths,
-//! however long, leads to one of the states they visit. Run with `--nocapture` to see how many there are.
+//! however long, leads to one of the states they visit. Takeovers are also overlapped with what the other end does
+//! meanwhile, between any two accesses. Run with `--nocapture` to see how many there are.
 
 use shmq::testing::Fault;
 use shmq::testing::layout::Role;
@@ -24,7 +25,7 @@ fn plan(shape: Shape, lens: &[u64]) -> Plan {
         TxOp::Send(largest + 1),
     ];
     tx.extend(lens.iter().map(|&len| TxOp::Send(len)));
-    Plan { shape, tx, rx: vec![RxOp::Recv, RxOp::Keep, ALL], limit: 2_000_000, bug: Bug::None }
+    Plan { shape, tx, rx: vec![RxOp::Recv, RxOp::Keep, ALL], limit: 2_000_000, overlap: true, bug: Bug::None }
 }
 
 fn run(name: &str, plan: &Plan) -> Tally {
@@ -49,7 +50,8 @@ fn p4_every_crash_state_of_tiny_rings_recovers() {
 
 #[test]
 fn p4_every_crash_state_of_a_64_byte_ring_recovers() {
-    run_to_the_end("64 bytes", &plan(Shape::new(64), &[0, 5]));
+    // With `overlap` as well it takes minutes, and finds the same states.
+    run_to_the_end("64 bytes", &Plan { overlap: false, ..plan(Shape::new(64), &[0, 5]) });
 }
 
 #[test]
@@ -61,7 +63,7 @@ fn p4_every_crash_state_under_a_depth_limit_recovers() {
 
 #[test]
 fn p4_every_crash_state_of_the_other_ways_to_send_recovers() {
-    let mut plan = plan(Shape::new(64), &[]);
+    let mut plan = Plan { overlap: false, ..plan(Shape::new(64), &[]) };
     plan.tx = vec![
         TxOp::Slices(16, 4),
         TxOp::Slices(13, 8),
@@ -90,7 +92,7 @@ fn p4_crash_states_where_counters_wrap_recover() {
 #[test]
 fn p4_crash_states_of_a_larger_ring_recover() {
     let mut plan = plan(Shape::new(256), &[0, 13, 64]);
-    plan.limit = 300_000;
+    plan.limit = 150_000;
     run("256 bytes, as far as the limit", &plan);
 }
 
@@ -130,5 +132,6 @@ controls! {
     null_control_erase_before_read: Bug::Late("READ", "FREED");
     null_control_recovered_sequence_after_the_tail: Bug::Late("RECOVER_SEQUENCE", "RECOVER_TAIL");
     null_control_producer_never_erases: Bug::NoErase(Role::Producer);
+    null_control_walker_never_looks_at_read_again: Bug::Stale("WALK_READ");
     null_control_consumer_never_erases: Bug::NoErase(Role::Consumer);
 }

@@ -16,6 +16,8 @@ pub enum Bug {
     Late(&'static str, &'static str),
     /// This end never erases.
     NoErase(Role),
+    /// Every load of this label returns what the first one did.
+    Stale(&'static str),
 }
 
 /// One end's view of the memory.
@@ -25,18 +27,61 @@ pub struct Ram {
     bug: Bug,
     role: Role,
     held: Rc<Cell<Option<(usize, u64)>>>,
+    first: Rc<Cell<Option<u64>>>,
+    guest: Guest,
+}
+
+/// What the other end does in the middle of an operation, after so many accesses. Cloned, it is the same.
+#[derive(Clone, Default)]
+pub struct Guest(Rc<Cell<Invitation>>);
+
+/// Accesses until then, and what to do.
+type Invitation = Option<(usize, Box<dyn FnOnce()>)>;
+
+impl Guest {
+    /// After `accesses` from now on.
+    pub fn invite(&self, accesses: usize, act: impl FnOnce() + 'static) {
+        self.0.set(Some((accesses, Box::new(act))));
+    }
+
+    /// Nobody comes; says whether somebody was still to come.
+    pub fn dismiss(&self) -> bool {
+        self.0.take().is_some()
+    }
+
+    fn tick(&self) {
+        match self.0.take() {
+            Some((0, act)) => act(),
+            Some((more, act)) => self.0.set(Some((more - 1, act))),
+            None => {}
+        }
+    }
+}
+
+impl std::fmt::Debug for Guest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Guest")
+    }
 }
 
 impl Ram {
     /// Over a recording that both ends share.
-    pub fn new(recording: Recording, bug: Bug, role: Role) -> Self {
+    pub fn new(recording: Recording, bug: Bug, role: Role, guest: Guest) -> Self {
         let fault = if let Bug::Fault(fault) = bug { fault } else { Fault::None };
-        Self { memory: Faulty::new(recording, fault), bug, role, held: Rc::default() }
+        Self {
+            memory: Faulty::new(recording, fault),
+            bug,
+            role,
+            held: Rc::default(),
+            first: Rc::default(),
+            guest,
+        }
     }
 
-    /// Forgets a store that is held back.
+    /// Forgets what a planted bug remembers.
     pub fn reset(&self) {
         self.held.take();
+        self.first.take();
     }
 }
 
@@ -47,11 +92,19 @@ unsafe impl Memory for Ram {
     }
 
     unsafe fn load(&self, at: usize, site: Site) -> u64 {
+        self.guest.tick();
         // SAFETY: the caller's.
-        unsafe { self.memory.load(at, site) }
+        let found = unsafe { self.memory.load(at, site) };
+        if self.bug != Bug::Stale(site.label) {
+            return found;
+        }
+        let first = self.first.get().unwrap_or(found);
+        self.first.set(Some(first));
+        first
     }
 
     unsafe fn store(&self, at: usize, value: u64, site: Site) {
+        self.guest.tick();
         if let Bug::Late(label, until) = self.bug {
             if site.label == label {
                 self.held.set(Some((at, value)));
@@ -86,9 +139,13 @@ unsafe impl Memory for Ram {
     }
 
     unsafe fn zero(&self, at: usize, len: usize) {
-        if self.bug != Bug::NoErase(self.role) {
-            // SAFETY: the caller's.
-            unsafe { self.memory.zero(at, len) }
+        if self.bug == Bug::NoErase(self.role) {
+            return;
+        }
+        for at in (at..at + len).step_by(8) {
+            self.guest.tick();
+            // SAFETY: a word of the caller's range.
+            unsafe { self.memory.zero(at, 8) }
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The real ring beside the specification: one operation at a time, everything it says checked.
 
 use super::ops::perform;
-use super::ram::{self, CONTROLS, Image, Ram, address, peek, poke};
+use super::ram::{self, CONTROLS, Guest, Image, Ram, address, peek, poke};
 use super::{Bug, Doubt, Ghost, RxOp, Shape, TxOp, Verdict, content};
 use shmq::testing::distance;
 use shmq::testing::layout::{Control, DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use shmq::testing::word::{self, RecordKind};
 use shmq::testing::{Halt, Poll, Record, RecordRx, RecordTx, Recording, Refused, Store, Window, Words};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 /// What an operation did, once it has returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,7 @@ pub struct Rig {
     words: Words,
     recording: Recording,
     rams: [Ram; 2],
+    guest: Guest,
     /// Also hold the shared words against the ends' private ones. Off when a planted bug must be found by its consequences.
     pub white_box: bool,
 }
@@ -54,8 +57,10 @@ impl Rig {
         let parts = ram::parts(shape.capacity);
         let words = Words::new(parts.ring + shape.capacity as usize);
         let recording = Recording::new(words.clone());
-        let rams = [Role::Producer, Role::Consumer].map(|role| Ram::new(recording.clone(), bug, role));
-        let rig = Self { shape, words, recording, rams, white_box: bug == Bug::None };
+        let guest = Guest::default();
+        let rams = [Role::Producer, Role::Consumer]
+            .map(|role| Ram::new(recording.clone(), bug, role, guest.clone()));
+        let rig = Self { shape, words, recording, rams, guest, white_box: bug == Bug::None };
         for control in CONTROLS {
             let count = [SEQUENCE, RECEIVED, FREED].contains(&control);
             poke(&rig.words, address(control), if count { shape.sequence } else { shape.position });
@@ -99,14 +104,55 @@ impl Rig {
         peek(&self.words, address(control))
     }
 
+    /// A successor takes a free role, and in the middle of that, after so many accesses, the other end does something.
+    /// `None` if it was over before.
+    pub fn overlap(
+        self: &Rc<Self>,
+        live: &Live,
+        role: Role,
+        accesses: usize,
+        act: impl FnOnce(&Self, &mut Live) -> Verdict<Effect> + 'static,
+    ) -> Verdict<Option<Live>> {
+        let other = Rc::new(RefCell::new((live.clone(), Ok(Effect::None))));
+        let (rig, guest) = (self.clone(), other.clone());
+        self.guest.invite(accesses, move || {
+            let (live, outcome) = &mut *guest.borrow_mut();
+            *outcome = act(&rig, live);
+        });
+        let mut both = live.clone();
+        let mut came = false;
+        self.attach_while(&mut both, role, |both| {
+            came = !self.guest.dismiss();
+            if !came {
+                return Ok(());
+            }
+            let (live, outcome) = other.replace((both.clone(), Ok(Effect::None)));
+            *both = live;
+            both.ghost.apply(&outcome?);
+            Ok(())
+        })?;
+        Ok(came.then_some(both))
+    }
+
     /// A successor takes a free role. A finished ring takes no producer.
     pub fn attach(&self, live: &mut Live, role: Role) -> Verdict {
+        self.attach_while(live, role, |_| Ok(()))
+    }
+
+    /// `meanwhile` tells what the other end did until the attach was over.
+    fn attach_while(
+        &self,
+        live: &mut Live,
+        role: Role,
+        meanwhile: impl FnOnce(&mut Live) -> Verdict,
+    ) -> Verdict {
         let Shape { max_message, depth, .. } = self.shape;
         let window = self.window(role);
         match role {
             Role::Producer => {
                 let tx = RecordTx::attach(window, max_message, depth)
                     .map_err(|c| format!("a producer could not attach: {c}"))?;
+                meanwhile(live)?;
                 let finished = tx.halt() == Halt::Finished;
                 live.ghost.see_producer(tx.sequence(), finished)?;
                 live.tx = (!finished).then_some(tx);
@@ -114,6 +160,7 @@ impl Rig {
             Role::Consumer => {
                 let rx = RecordRx::attach(window, max_message, depth)
                     .map_err(|c| format!("a consumer could not attach: {c}"))?;
+                meanwhile(live)?;
                 live.ghost.see_consumer(rx.sequence())?;
                 live.rx = Some(rx);
             }
