@@ -2,6 +2,7 @@
 
 pub mod crash;
 pub mod fuzz_bodies;
+#[cfg(feature = "models")]
 pub mod loom_memory;
 pub mod model;
 pub mod process;

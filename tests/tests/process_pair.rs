@@ -93,24 +93,25 @@ fn p3_a_dropped_sender_is_told_after_the_last_message() {
     assert_eq!(rx.peer(), PeerState::Left);
     assert_eq!(rx.recv(Until::Forever).unwrap(), b"one");
     assert_eq!(rx.try_recv().unwrap(), b"two");
-    assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+    assert_eq!(rx.try_recv(), Err(TryRecvError::ProducerLeft));
     assert_eq!(rx.recv(Until::Forever), Err(RecvError::ProducerLeft));
 }
 
 #[test]
-fn p3_a_dropped_receiver_is_told_when_the_ring_is_full() {
-    let (mut tx, rx) = pair(&options()).unwrap();
-    drop(rx);
-    assert_eq!(tx.peer(), PeerState::Left);
-    let mut sent = 0;
-    let error = loop {
-        match tx.send(&[1; MAX], Until::Forever) {
-            Ok(_) => sent += 1,
-            Err(error) => break error,
+fn p3_a_dropped_receiver_is_the_end_of_sending_full_or_not() {
+    for filled in [0, 10] {
+        let (mut tx, rx) = pair(&options()).unwrap();
+        for _ in 0..filled {
+            tx.try_send(&[1; MAX]).unwrap();
         }
-    };
-    assert_eq!((error, sent), (SendError::ConsumerLeft, 10));
-    assert_eq!(tx.try_send(&[1; MAX]), Err(TrySendError::Full));
+        let full = if filled == 0 { Ok(0) } else { Err(TrySendError::Full) };
+        assert_eq!(tx.try_send(&[1; MAX]), full, "while the receiver is there");
+        drop(rx);
+        assert_eq!(tx.peer(), PeerState::Left);
+        assert_eq!(tx.try_send(&[1; MAX]), Err(TrySendError::ConsumerLeft));
+        assert_eq!(tx.send(&[1; MAX], Until::Forever), Err(SendError::ConsumerLeft));
+        assert_eq!(tx.try_send_batch(&[b"a", b"b"]), Err(TrySendError::ConsumerLeft));
+    }
 }
 
 #[test]

@@ -198,12 +198,18 @@ impl<M: Park> Signals<M> {
         self.change_ticket(at::ANNOUNCE);
         self.window.fence(at::SLEEP_FENCE);
         let covered = self.window.memory().fence_everywhere();
+        self.count(Counter::Sleeps);
         Announced { seen: seen as u32, covered }
+    }
+
+    /// Whether an announcement still stands: the peer has not rung since, so neither it nor a successor has served it.
+    pub fn stands(&self, announced: Announced) -> bool {
+        let bell = self.role.peer().words().bell;
+        self.window.load(bell, at::READ_BELL) as u32 == announced.seen
     }
 
     /// Sleeps, unless the peer has rung its bell since the announcement.
     pub fn rest(&mut self, announced: Announced, timeout: Duration) {
-        self.count(Counter::Sleeps);
         let timeout = if announced.covered { timeout } else { timeout.min(SHORT_SLICE) };
         let at = self.window.parts().page(self.role.peer()) + self.role.peer().words().bell.offset();
         // SAFETY: a word of a page of the window.

@@ -333,7 +333,19 @@ impl<T> Consumer<T> {
 
     #[inline(always)]
     fn try_record(&mut self) -> Result<Record, TryRecvError> {
-        found(self.end.ring.poll()).unwrap_or(Err(TryRecvError::Empty))
+        match found(self.end.ring.poll()) {
+            Some(found) => found,
+            None if self.end.seat.is_private() => self.empty(),
+            None => Err(TryRecvError::Empty),
+        }
+    }
+
+    /// Between two threads: nothing, or nothing any more. What a producer sent before it was dropped is there by now.
+    fn empty(&mut self) -> Result<Record, TryRecvError> {
+        if !self.end.is_deserted() {
+            return Err(TryRecvError::Empty);
+        }
+        found(self.end.ring.poll()).unwrap_or(Err(TryRecvError::ProducerLeft))
     }
 
     #[inline(always)]
@@ -401,6 +413,7 @@ fn found(poll: Poll) -> Option<Result<Record, TryRecvError>> {
 fn blocking(error: TryRecvError) -> RecvError {
     match error {
         TryRecvError::Empty => RecvError::TimedOut,
+        TryRecvError::ProducerLeft => RecvError::ProducerLeft,
         TryRecvError::WrongLength { len, buffer } => RecvError::WrongLength { len, buffer },
         TryRecvError::Finished => RecvError::Finished,
         TryRecvError::Corrupt { what } => RecvError::Corrupt { what },

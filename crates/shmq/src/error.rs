@@ -203,6 +203,8 @@ errors! {
             /// Bytes of every message of this queue.
             expected: u64,
         } => format!("messages of this queue have {expected} bytes, this one has {len}; send exactly that many");
+        /// The consumer was dropped. Only between two threads ([`crate::pair`]): nobody can come after it.
+        ConsumerLeft => "the consumer was dropped, and with it the queue";
         /// The ring contradicts itself.
         Corrupt {
             /// What was found.
@@ -256,6 +258,9 @@ errors! {
         } => format!("the next message has {len} bytes, room was given for {buffer}; it is still there");
         /// Everything was received and the producer declared the end.
         Finished => "end of data: the producer finished and everything was received";
+        /// Everything was received and the producer was dropped without finishing. Only between two threads
+        /// ([`crate::pair`]): nobody can come after it.
+        ProducerLeft => "the producer was dropped, and everything was received";
         /// The ring contradicts itself.
         Corrupt {
             /// What was found.

@@ -90,13 +90,8 @@ impl<T> Producer<T> {
     /// [`TrySendError::Full`], [`TrySendError::TooLarge`], [`TrySendError::Corrupt`].
     #[inline]
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
-        match self.end.ring.try_send(message) {
-            Ok(sequence) => {
-                self.end.seat.signals.published();
-                Ok(sequence)
-            }
-            Err(refused) => Err(self.refused(refused, message.len() as u64)),
-        }
+        let sent = self.end.ring.try_send(message);
+        self.done(sent, message.len() as u64)
     }
 
     /// Sends one message, waiting for room; returns its sequence number.
@@ -105,11 +100,7 @@ impl<T> Producer<T> {
     /// [`SendError`]; the message was then not sent.
     #[inline]
     pub fn send(&mut self, message: &[u8], until: impl Into<Until>) -> Result<u64, SendError> {
-        let sent = self.wait(until.into(), message.len() as u64, |ring| ring.try_send(message));
-        if sent.is_ok() {
-            self.end.seat.signals.published();
-        }
-        sent
+        self.wait_and_publish(until.into(), message.len() as u64, |ring| ring.try_send(message))
     }
 
     /// Sends several slices, a header and a body say, as one message.
@@ -118,13 +109,8 @@ impl<T> Producer<T> {
     /// As [`Producer::try_send`].
     pub fn try_send_slices(&mut self, slices: &[IoSlice<'_>]) -> Result<u64, TrySendError> {
         let len = total(slices);
-        match send_slices(&mut self.end.ring, slices, len) {
-            Ok(sequence) => {
-                self.end.seat.signals.published();
-                Ok(sequence)
-            }
-            Err(refused) => Err(self.refused(refused, len)),
-        }
+        let sent = send_slices(&mut self.end.ring, slices, len);
+        self.done(sent, len)
     }
 
     /// Sends several slices as one message, waiting for room.
@@ -133,11 +119,7 @@ impl<T> Producer<T> {
     /// As [`Producer::send`].
     pub fn send_slices(&mut self, slices: &[IoSlice<'_>], until: impl Into<Until>) -> Result<u64, SendError> {
         let len = total(slices);
-        let sent = self.wait(until.into(), len, |ring| send_slices(ring, slices, len));
-        if sent.is_ok() {
-            self.end.seat.signals.published();
-        }
-        sent
+        self.wait_and_publish(until.into(), len, |ring| send_slices(ring, slices, len))
     }
 
     /// Sends a plain value as one message.
@@ -205,13 +187,8 @@ impl<T> Producer<T> {
     /// every position: the sum of their records (length rounded up to 8, plus 8) and the largest one once more
     /// must not be over the capacity, nor their number over the depth.
     pub fn try_send_batch<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<Range<u64>, TrySendError> {
-        match send_batch(&mut self.end.ring, messages) {
-            Ok(range) => {
-                self.end.seat.signals.published();
-                Ok(range)
-            }
-            Err(refused) => Err(self.refused(refused, batch_len(messages))),
-        }
+        let sent = send_batch(&mut self.end.ring, messages);
+        self.done(sent, batch_len(messages))
     }
 
     /// As [`Producer::try_send_batch`], waiting for room for all of them.
@@ -223,11 +200,7 @@ impl<T> Producer<T> {
         messages: &[B],
         until: impl Into<Until>,
     ) -> Result<Range<u64>, SendError> {
-        let sent = self.wait(until.into(), batch_len(messages), |ring| send_batch(ring, messages));
-        if sent.is_ok() {
-            self.end.seat.signals.published();
-        }
-        sent
+        self.wait_and_publish(until.into(), batch_len(messages), |ring| send_batch(ring, messages))
     }
 
     /// Declares the end of data: the consumer drains the queue and is then told *finished*, and no producer can follow.
@@ -288,6 +261,38 @@ impl<T> Producer<T> {
         self.end.waiting = waiting;
     }
 
+    /// After an attempt: wakes a sleeping consumer, and notices one that was dropped.
+    #[inline(always)]
+    fn done<R>(&mut self, sent: Result<R, Refused>, len: u64) -> Result<R, TrySendError> {
+        match sent {
+            Ok(sent) if self.end.seat.signals.published() => Ok(sent),
+            sent => self.slow(sent, len),
+        }
+    }
+
+    #[cold]
+    fn slow<R>(&mut self, sent: Result<R, Refused>, len: u64) -> Result<R, TrySendError> {
+        // What was sent all the same lies in a ring where nobody will look.
+        if matches!(sent, Ok(_) | Err(Refused::Full)) && self.end.is_deserted() {
+            return Err(TrySendError::ConsumerLeft);
+        }
+        sent.map_err(|refused| self.refused(refused, len))
+    }
+
+    #[inline(always)]
+    fn wait_and_publish<R>(
+        &mut self,
+        until: Until,
+        len: u64,
+        attempt: impl FnMut(&mut RecordTx<Map>) -> Result<R, Refused>,
+    ) -> Result<R, SendError> {
+        let sent = self.wait(until, len, attempt)?;
+        if !self.end.seat.signals.published() && self.end.is_deserted() {
+            return Err(SendError::ConsumerLeft);
+        }
+        Ok(sent)
+    }
+
     /// The loop of every blocking send.
     #[inline(always)]
     fn wait<R>(
@@ -307,6 +312,7 @@ impl<T> Producer<T> {
                 TrySendError::Corrupt { what } => SendError::Corrupt { what },
                 TrySendError::WrongLength { len, expected } => SendError::WrongLength { len, expected },
                 TrySendError::Full => SendError::TimedOut,
+                TrySendError::ConsumerLeft => SendError::ConsumerLeft,
             }),
             Err(Stop::TimedOut) => Err(SendError::TimedOut),
             Err(Stop::Left) => Err(SendError::ConsumerLeft),

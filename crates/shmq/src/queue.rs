@@ -163,8 +163,8 @@ impl AsFd for Queue {
 /// A queue between two threads of this process, over private memory: the same ring, with no file, and each end
 /// trusts the other, as they share one program.
 ///
-/// A dropped end counts as left: sending into a full ring, or receiving from an empty one, then ends with
-/// `ConsumerLeft` or `ProducerLeft`.
+/// As with the channels of the standard library, a dropped end is the end of the queue: sends then fail with
+/// `ConsumerLeft`, and receives, once everything was received, with `ProducerLeft`.
 ///
 /// ```
 /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -207,6 +207,11 @@ pub(crate) struct End<R> {
 impl<R> End<R> {
     pub(crate) fn new(ring: R, seat: Seat, limits: Limits) -> Self {
         Self { ring, seat, waiting: Waiting::default(), rhythm: Rhythm::default(), limits }
+    }
+
+    /// Between two threads: whether the other end was dropped, and with it the queue.
+    pub(crate) fn is_deserted(&mut self) -> bool {
+        self.seat.is_private() && self.seat.signals.has_left()
     }
 
     /// The loop of every blocking call. `poll` says `None` for *nothing yet*.

@@ -147,13 +147,7 @@ impl Seat {
             _ => AttachError::Io { doing: "open the queue file again", source: e },
         })?;
         let probe = segment::reopen(file, path, false).map_err(failed("open the queue file again"))?;
-        let map =
-            segment::map(own.as_fd(), geometry.length, options).map_err(|e| match e.raw_os_error() {
-                Some(libc::ENOMEM | libc::EPERM | libc::EAGAIN) if options.lock => {
-                    AttachError::Lock { source: e }
-                }
-                _ => AttachError::Io { doing: "map the queue file", source: e },
-            })?;
+        let map = segment::map(own.as_fd(), geometry.length).map_err(failed("map the queue file"))?;
         let window = Window::new(map, geometry.parts)
             .ok_or(AttachError::Corrupt { what: crate::ring::Corruption::Truncated })?;
         if !try_lock(own.as_fd(), geometry.parts.page(role)).map_err(failed("lock the role"))? {
@@ -169,6 +163,14 @@ impl Seat {
         if [Role::Producer, Role::Consumer].into_iter().any(|r| is_from_another_boot(&window, r.words())) {
             return Err(AttachError::OtherBoot);
         }
+        // Until here a fork by another thread of this process would copy the descriptor and keep the role.
+        drop(own);
+        segment::make_ready(window.memory(), options).map_err(|e| match e.raw_os_error() {
+            Some(libc::ENOMEM | libc::EPERM | libc::EAGAIN) if options.lock => {
+                AttachError::Lock { source: e }
+            }
+            _ => AttachError::Io { doing: "get the memory of the queue ready", source: e },
+        })?;
         let durable = segment::is_durable(file);
         Ok(Self::new(role, window, Probe::File(probe), path.map(Path::to_path_buf), durable))
     }
@@ -202,6 +204,11 @@ impl Seat {
     /// The pages and the ring.
     pub(crate) fn window(&self) -> Window<Map> {
         (*self.window).clone()
+    }
+
+    /// Whether the other end is a thread of this process: then nobody can come after one that left.
+    pub(crate) fn is_private(&self) -> bool {
+        matches!(self.probe, Probe::Private)
     }
 
     /// How often the role was taken, this time included.
@@ -277,8 +284,7 @@ impl Drop for Seat {
             self.signals.change_bell();
         }
         let page = self.window.parts().page(self.role);
-        let private = matches!(self.probe, Probe::Private);
-        if private {
+        if self.is_private() {
             // In a channel, the other end learns of it by the ticket, on its fast path.
             self.signals.call();
             self.signals.ring();

@@ -164,7 +164,8 @@ fn fill(
             .map_err(|e| CreateError::Io { doing: "set the mode of the queue file", source: io_error(e) })?;
     }
     (geometry.queue_id, geometry.boot_id, geometry.created_ns) = (random(), boot_id(), now_ns());
-    let map = map(file.as_fd(), geometry.length, options).map_err(|source| match source.raw_os_error() {
+    let ready = map(file.as_fd(), geometry.length).and_then(|map| make_ready(&map, options).map(|()| map));
+    let map = ready.map_err(|source| match source.raw_os_error() {
         Some(libc::ENOMEM | libc::EFAULT | libc::EHWPOISON) if !options.lock => {
             CreateError::NoSpace { path: path.unwrap_or(Path::new("memory")).into(), bytes: geometry.length }
         }
@@ -243,10 +244,16 @@ pub fn reopen(file: &File, path: Option<&Path>, write: bool) -> io::Result<Owned
 }
 
 /// Maps a file for reading and writing, as a role does. The mapping keeps the descriptor's description alive.
-pub fn map(fd: BorrowedFd<'_>, length: u64, options: &Options) -> io::Result<Map> {
+pub fn map(fd: BorrowedFd<'_>, length: u64) -> io::Result<Map> {
     let raw = MmapOptions::new().len(length as usize).map_raw(fd.as_raw_fd())?;
     // A forked child must not keep the role, nor write.
     raw.advise(Advice::DontFork)?;
+    Ok(Map::new(raw))
+}
+
+/// Gets the memory under a mapping ready as the options ask: the long part, for a large queue.
+pub fn make_ready(map: &Map, options: &Options) -> io::Result<()> {
+    let raw = map.backing();
     if options.huge_pages {
         let _ = raw.advise(Advice::HugePage);
     }
@@ -260,7 +267,7 @@ pub fn map(fd: BorrowedFd<'_>, length: u64, options: &Options) -> io::Result<Map
     if options.lock {
         raw.lock()?;
     }
-    Ok(Map::new(raw))
+    Ok(())
 }
 
 /// Maps a file for looking only.

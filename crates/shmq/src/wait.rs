@@ -187,6 +187,7 @@ pub(crate) fn block<T>(
     let deadline = until.deadline(begin);
     let mut checked = begin;
     let mut polls = 0u32;
+    let mut announced = None;
     let mut stall = Stall { seat, noted: false };
     loop {
         let seat = &mut *stall.seat;
@@ -201,7 +202,10 @@ pub(crate) fn block<T>(
         }
         let now = Instant::now();
         if deadline.is_some_and(|deadline| now >= deadline) {
-            return poll().ok_or(Stop::TimedOut);
+            // Whoever gave no time at all wants no system call either.
+            let waited = deadline > Some(begin);
+            let stop = if waited { gone(waiting, seat) } else { None };
+            return poll().ok_or(stop.unwrap_or(Stop::TimedOut));
         }
         let waited = now - begin;
         let sleeping = waiting.sleep && waited >= waiting.spin.saturating_add(waiting.yields);
@@ -214,7 +218,10 @@ pub(crate) fn block<T>(
         if sleeping {
             stall.note();
             let seat = &mut *stall.seat;
-            let announced = seat.signals.announce();
+            // An announcement that nobody answered still stands: another slice then costs no fences.
+            let standing = announced.filter(|&a| seat.signals.stands(a));
+            let standing = standing.unwrap_or_else(|| seat.signals.announce());
+            announced = Some(standing);
             if let Some(found) = poll() {
                 return Ok(found);
             }
@@ -223,7 +230,7 @@ pub(crate) fn block<T>(
                 return poll().ok_or(stop);
             }
             let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(now));
-            seat.signals.rest(announced, SLICE.min(left));
+            seat.signals.rest(standing, SLICE.min(left));
             // Back from sleep: one poll, then the clock.
             polls = POLLS_PER_LOOK - 1;
         } else if waited >= waiting.spin {

@@ -1,7 +1,7 @@
 //! Each ordering earns its place: without it, a model fails. The table covers every site there is.
 
 use crate::{ring, roles, signals, takeover};
-use Verdict::{CrashOnly, Either, Needed, NothingToWeaken};
+use Verdict::{CrashOnly, Needed, NothingToWeaken};
 use shmq::testing::{Order, SITES};
 use shmq_tests::loom_memory::{Faults, explore};
 
@@ -11,8 +11,6 @@ type Model = fn(Faults);
 enum Verdict {
     /// Weakened, this model fails.
     Needed(&'static [Model]),
-    /// Another site makes up for it, everywhere: with either weak this model passes, with both it fails.
-    Either(&'static str, Model),
     /// Relaxed as it is. What carries it is another site's ordering.
     NothingToWeaken,
     /// Orders one process's own stores for the compiler: between two threads it does nothing, so loom cannot miss
@@ -35,7 +33,7 @@ const TABLE: &[(&str, Verdict)] = &[
     ("POLL", Needed(&[ring::send_receive_full, ring::batch, takeover::consumer])),
     ("RECEIVED", NothingToWeaken),
     ("READ", Needed(&[takeover::producer])),
-    ("ERASE_FENCE", Needed(&[takeover::producer, takeover::finished])),
+    ("ERASE_FENCE", Needed(&[takeover::producer, takeover::finished, takeover::both_in_taking_their_roles])),
     ("FREED", NothingToWeaken),
     ("GIVE_BACK", Needed(&[ring::send_receive_full, takeover::consumer])),
     // For FREE: it says where new payload may go.
@@ -78,7 +76,7 @@ fn the_table_covers_every_site_in_its_order() {
         let agrees = match doc.site.order {
             Order::Relaxed => matches!(verdict, NothingToWeaken),
             Order::Compiler => matches!(verdict, CrashOnly),
-            Order::Acquire | Order::Release | Order::SeqCst => matches!(verdict, Needed(_) | Either(..)),
+            Order::Acquire | Order::Release | Order::SeqCst => matches!(verdict, Needed(_)),
         };
         assert!(agrees, "{label} is {:?}", doc.site.order);
     }
@@ -92,12 +90,6 @@ fn null_control_without_its_ordering_each_site_fails_a_model() {
                 for (i, model) in models.iter().enumerate() {
                     assert!(run(*model, leaked(&[label])).is_err(), "{label} weakened passes its model {i}");
                 }
-            }
-            Either(other, model) => {
-                for one in [label, other] {
-                    run(*model, leaked(&[one])).unwrap_or_else(|e| panic!("{one} weakened: {e}"));
-                }
-                assert!(run(*model, leaked(&[label, other])).is_err(), "{label} and {other} weakened pass");
             }
             NothingToWeaken | CrashOnly => {}
         }

@@ -64,7 +64,7 @@ impl<P: Pod> Sender<P> {
         match self.try_send(message) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(message)) => match self.producer.send(&message, Until::Forever) {
-                Ok(_) if !self.producer.end.seat.signals.has_left() => Ok(()),
+                Ok(_) if !self.producer.end.is_deserted() => Ok(()),
                 _ => Err(SendError(message)),
             },
             Err(TrySendError::Disconnected(message)) => Err(SendError(message)),
@@ -92,20 +92,12 @@ impl<P: Pod> Sender<P> {
         otherwise: Result<(), TrySendError<P>>,
         message: P,
     ) -> Result<(), TrySendError<P>> {
-        if self.producer.end.seat.signals.has_left() {
-            Err(TrySendError::Disconnected(message))
-        } else {
-            otherwise
-        }
+        if self.producer.end.is_deserted() { Err(TrySendError::Disconnected(message)) } else { otherwise }
     }
 
     /// Sends as many of the messages as there is room for; returns how many.
     pub fn try_send_slice(&mut self, messages: &[P]) -> usize {
-        if self.producer.end.seat.signals.has_left() {
-            0
-        } else {
-            self.producer.try_send_slice(messages).unwrap_or(0)
-        }
+        if self.producer.end.is_deserted() { 0 } else { self.producer.try_send_slice(messages).unwrap_or(0) }
     }
 
     /// Sets how `send` waits.
@@ -146,7 +138,7 @@ impl<P: Pod> Receiver<P> {
     /// Whether the sender is gone; then what it sent last is there by now.
     #[inline(always)]
     fn empty(&mut self) -> Result<P, TryRecvError> {
-        if !self.consumer.end.seat.signals.has_left() {
+        if !self.consumer.end.is_deserted() {
             return Err(TryRecvError::Empty);
         }
         self.consumer.try_recv().map_err(|_| TryRecvError::Disconnected)

@@ -229,6 +229,7 @@ fn found(poll: SlotPoll) -> Option<Result<(), TryRecvError>> {
 fn blocking(error: TryRecvError) -> RecvError {
     match error {
         TryRecvError::Empty => RecvError::TimedOut,
+        TryRecvError::ProducerLeft => RecvError::ProducerLeft,
         TryRecvError::WrongLength { len, buffer } => RecvError::WrongLength { len, buffer },
         TryRecvError::Finished => RecvError::Finished,
         TryRecvError::Corrupt { what } => RecvError::Corrupt { what },

@@ -187,6 +187,7 @@ impl<P: ?Sized, T> Producer<P, T> {
                 TrySendError::TooLarge { len, max } => SendError::TooLarge { len, max },
                 TrySendError::WrongLength { len, expected } => SendError::WrongLength { len, expected },
                 TrySendError::Full => SendError::TimedOut,
+                TrySendError::ConsumerLeft => SendError::ConsumerLeft,
             }),
             Err(stop) => Err(stopped(stop)),
         }
