@@ -12,7 +12,7 @@ pub mod records_rx;
 pub mod records_tx;
 pub mod word;
 
-pub use records_rx::{Poll, Record, RecordRx};
+pub use records_rx::{Ahead, Poll, Record, RecordRx};
 pub use records_tx::{Draft, Place, Plan, RecordTx, Refused};
 
 /// Why a ring cannot be trusted any more. Sticky in the handle that saw it; nothing else is affected.
