@@ -305,9 +305,9 @@ pub struct DemoArgs {
 /// Faults for the test of the demo itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Fault {
-    /// One message has a wrong byte.
+    /// One message of each producer has a wrong byte.
     Torn,
-    /// One message is released before it is looked at.
+    /// One message of each consumer is released before it is looked at.
     Lost,
     /// A successor of the producer starts one too far on.
     Skipped,

@@ -7,9 +7,7 @@ use crate::framing::Frame;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use rustix::event::{PollFd, PollFlags, poll};
-use shmq::{
-    AttachError, Consumer, DrainLimit, OpenError, Options, Queue, RecvError, Run, Until,
-};
+use shmq::{AttachError, Consumer, DrainLimit, OpenError, Options, Queue, RecvError, Run, Until};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write, stdout};
 use std::os::fd::AsFd;
