@@ -18,7 +18,8 @@ pub fn run(args: &SendArgs) -> Result<(), Failure> {
     }
     let cut = cut(args);
     // Opened first: without input, no queue is made and no end is taken.
-    let (input, bytes, terminal) = open_input(args)?;
+    let input = open_input(args)?;
+    let bytes = input.metadata().ok().filter(|m| m.is_file()).map(|m| m.len());
     let queue = open_queue(args)?;
     let largest = queue.limits().max_message;
     if let Cut::Chunk(bytes) = cut
@@ -32,7 +33,7 @@ pub fn run(args: &SendArgs) -> Result<(), Failure> {
     let Some(producer) = attach(&queue, args)? else { return Ok(()) };
     let mut sender = Sender {
         producer,
-        progress: Progress::new(bytes, terminal),
+        progress: Progress::new(bytes, input.is_terminal()),
         waiting: args.wait.waiting(),
         until: args.timeout.map_or(Until::Forever, Until::After),
         need_consumer: args.need_consumer,
@@ -63,9 +64,8 @@ fn cut(args: &SendArgs) -> Cut {
     }
 }
 
-/// The input, its length if it is a file, and whether someone types it.
-fn open_input(args: &SendArgs) -> Result<(Box<dyn Read>, Option<u64>, bool), Failure> {
-    let length = |file: &File| file.metadata().ok().filter(|m| m.is_file()).map(|m| m.len());
+/// The input, unbuffered: the cutter has a buffer of its own.
+fn open_input(args: &SendArgs) -> Result<File, Failure> {
     match args.file.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => {
             let failed = |e| Failure::io(format_args!("read {}", path.display()), &e);
@@ -73,15 +73,11 @@ fn open_input(args: &SendArgs) -> Result<(Box<dyn Read>, Option<u64>, bool), Fai
             if file.metadata().is_ok_and(|m| m.is_dir()) {
                 return Err(Failure::new(format!("{} is a directory; name a file", path.display())));
             }
-            let bytes = length(&file);
-            Ok((Box::new(file), bytes, false))
+            Ok(file)
         }
         None => {
-            // The bare descriptor: the cutter has a buffer of its own.
             let fd = stdin().as_fd().try_clone_to_owned();
-            let file = File::from(fd.map_err(|e| Failure::io("read standard input", &e))?);
-            let bytes = length(&file);
-            Ok((Box::new(file), bytes, stdin().is_terminal()))
+            Ok(File::from(fd.map_err(|e| Failure::io("read standard input", &e))?))
         }
     }
 }
@@ -113,6 +109,7 @@ fn attach(queue: &Queue, args: &SendArgs) -> Result<Option<Producer>, Failure> {
             let name = quoted(&args.name);
             let rest = match pending(queue) {
                 0 => "and everything was received".into(),
+                1 => format!("and 1 message waits in it (`shmq recv {name}`)"),
                 n => format!("and {n} messages wait in it (`shmq recv {name}`)"),
             };
             Err(Failure::new(format!(

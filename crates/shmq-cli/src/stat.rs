@@ -2,7 +2,7 @@
 
 use crate::args::StatArgs;
 use crate::failure::Failure;
-use crate::units::{show_bytes, show_count, show_duration};
+use crate::units::{show_bytes, show_count, show_duration, show_messages};
 use serde::Serialize;
 use shmq::{EndSnapshot, Inspector, PeerState, Snapshot};
 use std::io::{self, Write, stdout};
@@ -148,13 +148,13 @@ fn people(inspector: &Inspector, seen: &Snapshot, path: &str) -> String {
     line(
         "waiting",
         format!(
-            "{} messages in {} of the ring ({percent:.0} % in use)",
-            show_count(seen.pending_messages),
+            "{} in {} of the ring ({percent:.0} % in use)",
+            show_messages(seen.pending_messages),
             show_bytes(seen.pending_bytes)
         ),
     );
-    line("sent", format!("{} messages", show_count(seen.sent)));
-    line("received", format!("{} messages", show_count(seen.received)));
+    line("sent", show_messages(seen.sent));
+    line("received", show_messages(seen.received));
     line("data", if seen.finished { "end of data declared" } else { "open, no end declared" }.into());
     line("producer", end(&seen.producer));
     line("consumer", end(&seen.consumer));

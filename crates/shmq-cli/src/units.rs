@@ -76,7 +76,7 @@ pub fn show_bytes(bytes: u64) -> String {
     match units.iter().find(|(_, factor)| bytes >= *factor) {
         None if bytes == 1 => "1 byte".into(),
         None => format!("{bytes} bytes"),
-        Some((unit, factor)) if bytes % factor == 0 => format!("{} {unit}", bytes / factor),
+        Some((unit, factor)) if bytes.is_multiple_of(*factor) => format!("{} {unit}", bytes / factor),
         Some((unit, factor)) => format!("{:.1} {unit}", bytes as f64 / *factor as f64),
     }
 }
@@ -100,12 +100,17 @@ pub fn show_count(count: u64) -> String {
     let digits = count.to_string();
     let mut shown = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             shown.push(' ');
         }
         shown.push(digit);
     }
     shown
+}
+
+/// `1 message`, `1 234 messages`.
+pub fn show_messages(count: u64) -> String {
+    format!("{} message{}", show_count(count), if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -162,6 +167,7 @@ mod tests {
         assert_eq!(show_bytes(1 << 20), "1 MiB");
         assert_eq!(show_bytes(1536), "1.5 KiB");
         assert_eq!(show_count(7), "7");
+        assert_eq!((show_messages(1), show_messages(1000)), ("1 message".into(), "1 000 messages".into()));
         assert_eq!(show_count(1_234_567), "1 234 567");
         assert_eq!(show_duration(Duration::from_nanos(850)), "850 ns");
         assert_eq!(show_duration(Duration::from_micros(1200)), "1.2 ms");

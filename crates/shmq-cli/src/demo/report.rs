@@ -3,7 +3,7 @@
 use super::latency::Percentiles;
 use super::stream::RUN;
 use crate::failure::Failure;
-use crate::units::{show_bytes, show_count, show_duration};
+use crate::units::{show_bytes, show_count, show_duration, show_messages};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -40,11 +40,11 @@ impl Report {
         let mut wrong = Vec::new();
         for (n, what) in [(self.lost, "lost"), (self.torn, "torn"), (self.out_of_order, "out of order")] {
             if n > 0 {
-                wrong.push(format!("{} messages {what}", show_count(n)));
+                wrong.push(format!("{} {what}", show_messages(n)));
             }
         }
         if self.redelivered > self.redelivered_allowance || self.redelivered_after_one_kill > RUN {
-            wrong.push(format!("{} messages redelivered, more than allowed", self.redelivered));
+            wrong.push(format!("{} redelivered, more than allowed", show_messages(self.redelivered)));
         }
         if self.takeovers != self.kills {
             wrong.push(format!("{} takeovers after {} kills", self.takeovers, self.kills));
