@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// How often the parent looks.
 const LOOK: Duration = Duration::from_micros(100);
+/// Messages after the last kill, at least.
+const EPILOGUE: u64 = 1000;
 /// Nothing checked for so long: something is stuck.
 const STUCK: Duration = Duration::from_secs(30);
 
@@ -172,8 +174,10 @@ impl<'a> Stream<'a> {
             }
             self.kill(kill.victim)?;
         }
-        // Until now the producer went on whatever it had sent, so that every kill hit a stream in flight.
-        self.page.set(Note::Enough, 1);
+        // Until now the producer went on whatever it had sent, so that every kill hit a stream in flight; and the last
+        // successor, too, has something to send.
+        let enough = self.brief.messages.max(self.page.get(Note::Sent) + EPILOGUE);
+        self.page.set(Note::Enough, enough);
         while !(self.producer.is_done()? && self.consumer.is_done()?) {
             self.look()?;
         }

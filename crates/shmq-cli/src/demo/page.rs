@@ -26,7 +26,7 @@ pub enum Note {
     Checked,
     /// Messages in all, once the producer declared the end.
     Total,
-    /// Set by the parent: no more kills, the producer may end.
+    /// How many messages are enough, once the parent kills no more; 0 before.
     Enough,
     /// Messages that are gone.
     Lost,

@@ -45,7 +45,7 @@ pub fn produce(args: &PartArgs) -> Result<(), Failure> {
     page.add(Note::Disorder, next.saturating_sub(sent + 1));
     let skip = u64::from(args.plant == Some(Fault::Skipped) && next > 0);
     let mut tear = args.plant == Some(Fault::Torn);
-    while next < args.messages || page.get(Note::Enough) == 0 {
+    while !(1..=next).contains(&page.get(Note::Enough)) {
         let (start, len) = (cuts.start(next + skip), cuts.len(next + skip));
         if tear && len > 0 && next >= args.messages / 2 {
             tear = false;
