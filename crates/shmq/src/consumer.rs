@@ -49,7 +49,7 @@ impl Default for DrainLimit {
 /// (at most the unreleased run of a drain); the sequence number tells. A handle does not survive `fork`.
 #[derive(Debug)]
 pub struct Consumer<T = Checked> {
-    end: End<RecordRx<Map>>,
+    pub(crate) end: End<RecordRx<Map>>,
     /// Send but not Sync, and the type-state.
     marker: PhantomData<(Cell<()>, T)>,
 }
@@ -268,7 +268,7 @@ impl<T> Consumer<T> {
         let run = Run { end: &mut self.end };
         let (mut record, mut messages, mut bytes) = (first, 0, 0);
         loop {
-            each(&View { ring: &run.end.ring, record, trust: PhantomData });
+            each(&View::new(&run.end.ring, record));
             run.end.ring.skip(&record);
             messages += 1;
             bytes += record.len as usize;
@@ -332,7 +332,7 @@ impl<T> Consumer<T> {
     }
 
     #[inline(always)]
-    fn try_record(&mut self) -> Result<Record, TryRecvError> {
+    pub(crate) fn try_record(&mut self) -> Result<Record, TryRecvError> {
         match found(self.end.ring.poll()) {
             Some(found) => found,
             None if self.end.seat.is_private() => self.empty(),
@@ -349,7 +349,7 @@ impl<T> Consumer<T> {
     }
 
     #[inline(always)]
-    fn wait(&mut self, until: Until) -> Result<Record, RecvError> {
+    pub(crate) fn wait(&mut self, until: Until) -> Result<Record, RecvError> {
         match self.end.block(until, |ring| found(ring.poll())) {
             Ok(found) => found.map_err(blocking),
             Err(Stop::TimedOut) => Err(RecvError::TimedOut),
@@ -428,7 +428,11 @@ pub struct View<'a, T = Checked> {
     trust: PhantomData<T>,
 }
 
-impl<T> View<'_, T> {
+impl<'a, T> View<'a, T> {
+    pub(crate) fn new(ring: &'a RecordRx<Map>, record: Record) -> Self {
+        Self { ring, record, trust: PhantomData }
+    }
+
     /// Bytes of the message.
     #[allow(clippy::len_without_is_empty, reason = "an empty message is a message like any other")]
     pub fn len(&self) -> usize {
@@ -488,7 +492,7 @@ pub struct Message<'a, T = Checked> {
 impl<T> Message<'_, T> {
     /// The message as a view, as a drain sees it.
     pub fn view(&self) -> View<'_, T> {
-        View { ring: &self.consumer.end.ring, record: self.record, trust: PhantomData }
+        View::new(&self.consumer.end.ring, self.record)
     }
 
     /// Bytes of the message.

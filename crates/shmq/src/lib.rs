@@ -41,7 +41,7 @@
 //! |---|---|---|---|
 //! | `try_send`, `try_send_slices`, `try_send_value`, `try_send_batch` | no | none, one wake if the consumer sleeps | by the message's own length |
 //! | `try_claim`, `commit`, abort, `try_batch`, `push` | no | as above | by what was claimed |
-//! | `try_recv_into`, `try_recv_value`, `try_read`, `try_drain`, `peek_len` | no | none, one wake if the producer sleeps | by what it took, and 16 KiB |
+//! | `try_recv_into`, `try_recv_value`, `try_read`, `try_drain`, `try_run`, `peek_len` | no | none, one wake if the producer sleeps | by what it took, and 16 KiB |
 //! | `try_recv_vec` | to grow the vector | as above | as above |
 //! | `try_recv` | yes | as above | as above |
 //! | the same with `until` | as without | none while both ends are awake; asleep, at most 100 wake-ups a second | by `until` |
@@ -84,6 +84,7 @@ mod producer;
 mod queue;
 mod ring;
 mod role;
+mod run;
 mod segment;
 pub mod slots;
 mod wait;
@@ -98,6 +99,7 @@ pub use layout::{Kind, Role};
 pub use producer::{Batch, Claim, Producer};
 pub use queue::{Queue, pair};
 pub use role::PeerState;
+pub use run::Run;
 pub use slots::channel;
 pub use wait::{Until, Waiting};
 

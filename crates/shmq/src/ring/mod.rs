@@ -17,7 +17,7 @@ pub mod slots_rx;
 pub mod slots_tx;
 pub mod word;
 
-pub use records_rx::{Poll, Record, RecordRx};
+pub use records_rx::{Ahead, Poll, Record, RecordRx};
 pub use records_tx::{Draft, Place, Plan, RecordTx, Refused};
 pub use shape::Shape;
 pub use slots_rx::{SlotPoll, SlotRx};

@@ -38,6 +38,14 @@ pub enum Poll {
     Corrupt(Corruption),
 }
 
+/// How far someone has looked beyond what is taken. Only a [`RecordRx::take_to`] makes it count.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead {
+    read: u64,
+    received: u64,
+    next: u64,
+}
+
 /// The receiving end.
 #[derive(Debug)]
 #[cfg_attr(feature = "testing", derive(Clone))]
@@ -201,6 +209,42 @@ impl<M: Memory> RecordRx<M> {
         self.read = record.end;
         self.received = record.sequence.wrapping_add(1);
         self.next = word::NONE;
+    }
+
+    /// Where looking ahead starts: at the next message.
+    pub fn ahead(&self) -> Ahead {
+        Ahead { read: self.read, received: self.received, next: self.next }
+    }
+
+    /// The next message further on, if it is there and a run may be so long; nothing is taken.
+    pub fn look(&mut self, ahead: &mut Ahead) -> Option<Record> {
+        if ahead.read.wrapping_sub(self.free) > self.ring.capacity() / 2 {
+            return None;
+        }
+        let (here, halt) = (self.ahead(), self.halt);
+        self.go_to(ahead);
+        let poll = self.poll();
+        if let Poll::Message(record) = poll {
+            self.skip(&record);
+        }
+        *ahead = self.ahead();
+        // Whatever lies ahead, end of data or damage, is found again once everything before it is taken.
+        self.halt = halt;
+        self.go_to(&here);
+        match poll {
+            Poll::Message(record) => Some(record),
+            Poll::Empty | Poll::Finished | Poll::Corrupt(_) => None,
+        }
+    }
+
+    /// Takes all that was looked at. As [`RecordRx::settle`], says whether space was given back.
+    pub fn take_to(&mut self, ahead: &Ahead) -> bool {
+        self.go_to(ahead);
+        self.settle()
+    }
+
+    fn go_to(&mut self, ahead: &Ahead) {
+        (self.read, self.received, self.next) = (ahead.read, ahead.received, ahead.next);
     }
 
     /// Stores what was taken, and gives space back unless more messages wait: then it is cheaper later, in bulk.

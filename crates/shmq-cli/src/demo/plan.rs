@@ -1,0 +1,135 @@
+//! What the stream is, as a function of a seed: any process can work out any message without its predecessors.
+
+/// The input is cut into blocks of this size, and each block in two at a random place.
+pub const BLOCK: u64 = 4096;
+
+/// Scrambles a number: Steele, Lea and Flood's SplitMix64.
+pub fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// Numbers drawn from a seed.
+#[derive(Debug)]
+pub struct Draw(u64);
+
+impl Draw {
+    pub fn new(seed: u64) -> Self {
+        Self(mix(seed))
+    }
+
+    /// Less than `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = mix(self.0);
+        self.0 % bound.max(1)
+    }
+}
+
+/// Where the endless repetition of the input is cut. Two messages to a block, so that where one starts is known
+/// without adding up all before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Cuts {
+    seed: u64,
+}
+
+impl Cuts {
+    pub fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    fn of_block(&self, block: u64) -> u64 {
+        mix(self.seed ^ mix(block)) % (BLOCK + 1)
+    }
+
+    /// Bytes of all messages before this one.
+    pub fn start(&self, sequence: u64) -> u64 {
+        let block = sequence / 2;
+        block * BLOCK + if sequence % 2 == 1 { self.of_block(block) } else { 0 }
+    }
+
+    /// Bytes of this message: 0 to 4096.
+    pub fn len(&self, sequence: u64) -> usize {
+        (self.start(sequence + 1) - self.start(sequence)) as usize
+    }
+}
+
+/// The fewest messages that have so many bytes together.
+pub fn messages_for(bytes: u64) -> u64 {
+    2 * bytes.div_ceil(BLOCK)
+}
+
+/// Which end is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victim {
+    Producer,
+    Consumer,
+}
+
+/// One kill: of whom, and after how many messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kill {
+    pub after: u64,
+    pub victim: Victim,
+}
+
+/// Draws the kills, in the order in which they come. Each end has its turn.
+pub fn kills(seed: u64, count: u64, messages: u64) -> Vec<Kill> {
+    let mut draw = Draw::new(seed ^ 0x6b69_6c6c);
+    let mut kills: Vec<Kill> = (0..count)
+        .map(|i| Kill {
+            after: messages / 20 + draw.below(messages * 9 / 10),
+            victim: match i {
+                0 => Victim::Producer,
+                1 => Victim::Consumer,
+                _ if draw.below(2) == 0 => Victim::Producer,
+                _ => Victim::Consumer,
+            },
+        })
+        .collect();
+    kills.sort_by_key(|kill| kill.after);
+    kills
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_follow_each_other_without_gap() {
+        let cuts = Cuts::new(7);
+        let mut start = 0;
+        let mut shortest = usize::MAX;
+        let mut longest = 0;
+        for k in 0..100_000 {
+            assert_eq!(cuts.start(k), start, "message {k}");
+            start += cuts.len(k) as u64;
+            (shortest, longest) = (shortest.min(cuts.len(k)), longest.max(cuts.len(k)));
+        }
+        assert_eq!((shortest, longest), (0, 4096));
+        assert_eq!(start, 50_000 * BLOCK);
+        assert_eq!(cuts.start(messages_for(10_000)), 12_288);
+    }
+
+    #[test]
+    fn a_seed_says_it_all() {
+        let lens = |seed| (0..100).map(|k| Cuts::new(seed).len(k)).collect::<Vec<_>>();
+        assert_eq!(lens(1), lens(1));
+        assert_ne!(lens(1), lens(2));
+        assert_eq!(kills(1, 8, 1000), kills(1, 8, 1000));
+        assert_ne!(kills(1, 8, 1000), kills(2, 8, 1000));
+    }
+
+    #[test]
+    fn each_end_is_killed_in_mid_stream() {
+        for seed in 0..100 {
+            let kills = kills(seed, 8, 1000);
+            assert!(kills.iter().all(|k| (50..=950).contains(&k.after)));
+            assert!(kills.is_sorted_by_key(|k| k.after));
+            for victim in [Victim::Producer, Victim::Consumer] {
+                assert!(kills.iter().any(|k| k.victim == victim));
+            }
+        }
+    }
+}

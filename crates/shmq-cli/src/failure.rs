@@ -1,0 +1,106 @@
+//! How a command ends badly: an exit code and one sentence.
+
+use shmq::{AttachError, CreateError, Error, OpenError, RecvError, SendError, TryRecvError, TrySendError};
+use std::process::ExitCode;
+
+/// The documented exit codes beside 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    Failure = 1,
+    Usage = 2,
+    TimedOut = 3,
+    PeerLost = 4,
+    Corrupt = 5,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// What to say, and the exit code.
+    Said(Code, String),
+    /// A signal asked for it; its default action follows once everything is put away.
+    Signal(i32),
+}
+
+impl Failure {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self::Said(Code::Failure, text.into())
+    }
+
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self::Said(Code::Usage, text.into())
+    }
+
+    pub fn io(doing: impl std::fmt::Display, error: &std::io::Error) -> Self {
+        Self::new(format!("cannot {doing}: {error}"))
+    }
+
+    /// Says it on stderr; the exit code.
+    pub fn report(self) -> ExitCode {
+        match self {
+            Self::Said(code, text) => {
+                say(&text);
+                ExitCode::from(code as u8)
+            }
+            Self::Signal(signal) => {
+                // The parent should see death by that signal. Should that fail, a shell's code for it.
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+                ExitCode::from(128 + signal as u8)
+            }
+        }
+    }
+}
+
+/// One line on stderr, unless nobody listens.
+pub fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "shmq: {text}");
+}
+
+fn code_of(error: &Error) -> Code {
+    match error {
+        Error::Create(CreateError::Name { .. } | CreateError::Options { .. })
+        | Error::Open(OpenError::Name { .. }) => Code::Usage,
+        Error::Send(SendError::TimedOut) | Error::Recv(RecvError::TimedOut) => Code::TimedOut,
+        Error::Send(SendError::ConsumerLeft | SendError::ConsumerLost)
+        | Error::Recv(RecvError::ProducerLeft | RecvError::ProducerLost) => Code::PeerLost,
+        Error::Open(OpenError::Truncated { .. })
+        | Error::Attach(AttachError::Corrupt { .. } | AttachError::OtherBoot)
+        | Error::Send(SendError::Corrupt { .. })
+        | Error::TrySend(TrySendError::Corrupt { .. })
+        | Error::Recv(RecvError::Corrupt { .. })
+        | Error::TryRecv(TryRecvError::Corrupt { .. }) => Code::Corrupt,
+        _ => Code::Failure,
+    }
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        Self::Said(code_of(&error), error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(error: impl Into<Error>) -> Code {
+        code_of(&error.into())
+    }
+
+    #[test]
+    fn exit_codes_are_the_documented_ones() {
+        assert_eq!(code(RecvError::TimedOut), Code::TimedOut);
+        assert_eq!(code(SendError::TimedOut), Code::TimedOut);
+        assert_eq!(code(RecvError::ProducerLost), Code::PeerLost);
+        assert_eq!(code(SendError::ConsumerLost), Code::PeerLost);
+        assert_eq!(code(RecvError::Removed), Code::Failure);
+        assert_eq!(code(AttachError::OtherBoot), Code::Corrupt);
+        assert_eq!(code(OpenError::Truncated { expected: 2, found: 1 }), Code::Corrupt);
+        assert_eq!(code(OpenError::Name { name: String::new() }), Code::Usage);
+        assert_eq!(code(CreateError::Options { why: String::new() }), Code::Usage);
+        assert_eq!([Code::Failure as u8, Code::Usage as u8, Code::TimedOut as u8], [1, 2, 3]);
+        assert_eq!([Code::PeerLost as u8, Code::Corrupt as u8], [4, 5]);
+    }
+}

@@ -1,0 +1,84 @@
+//! `shmq create` and `shmq rm`.
+
+use crate::args::{CreateArgs, RmArgs};
+use crate::attach::{patiently, quoted};
+use crate::failure::Failure;
+use shmq::{AttachError, OpenError, Queue};
+use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
+
+pub fn create(args: &CreateArgs) -> Result<(), Failure> {
+    Queue::create(&args.name, &args.options.options())?;
+    Ok(())
+}
+
+pub fn remove(args: &RmArgs) -> Result<(), Failure> {
+    // All that can be removed are, before the first failure is reported.
+    let failures: Vec<_> = args.names.iter().filter_map(|name| remove_one(name, args.force).err()).collect();
+    failures.into_iter().reduce(join).map_or(Ok(()), Err)
+}
+
+fn join(first: Failure, second: Failure) -> Failure {
+    match (first, second) {
+        (Failure::Said(code, a), Failure::Said(_, b)) => Failure::Said(code, format!("{a}\nshmq: {b}")),
+        (first, _) => first,
+    }
+}
+
+fn remove_one(name: &OsStr, force: bool) -> Result<(), Failure> {
+    if force {
+        return remove_by_force(name);
+    }
+    let removed = patiently(|| match Queue::open(name) {
+        Ok(queue) => queue.remove().map(|()| None),
+        Err(error) => Ok(Some(error)),
+    });
+    match removed {
+        Ok(None) => Ok(()),
+        Ok(Some(OpenError::NotFound { path })) => {
+            Err(Failure::new(format!("there is no queue at {}; nothing to remove", path.display())))
+        }
+        Ok(Some(error @ (OpenError::Truncated { .. } | OpenError::Newer { .. }))) => {
+            Err(with_hint(error.into(), &format!("`shmq rm --force {}` removes it", quoted(name))))
+        }
+        Ok(Some(error)) => Err(error.into()),
+        Err(error @ AttachError::Busy { .. }) => Err(with_hint(
+            error.into(),
+            &format!("or `shmq rm --force {}` to cut both ends off", quoted(name)),
+        )),
+        // Someone else removed it in between, which is what was wanted.
+        Err(AttachError::Removed) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn with_hint(failure: Failure, hint: &str) -> Failure {
+    match failure {
+        Failure::Said(code, text) => Failure::Said(code, format!("{text}; {hint}")),
+        signal => signal,
+    }
+}
+
+/// Removes the name whoever holds an end. Anything that does not even look like a queue is left alone.
+fn remove_by_force(name: &OsStr) -> Result<(), Failure> {
+    let path = match Queue::open(name) {
+        Ok(queue) => queue.path().map(PathBuf::from),
+        Err(OpenError::NotFound { .. }) => return Ok(()),
+        Err(OpenError::Truncated { .. } | OpenError::Newer { .. } | OpenError::WrongKind { .. }) => None,
+        Err(error @ OpenError::NotAQueue { .. }) => {
+            return Err(with_hint(error.into(), "if it is the right one, remove it with rm"));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let path = path.unwrap_or_else(|| {
+        let bare = !name.to_string_lossy().contains('/');
+        if bare { PathBuf::from("/dev/shm").join(name) } else { PathBuf::from(name) }
+    });
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::io(format_args!("remove {}", path.display()), &error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,307 @@
+//! Bytes to messages and back. Every framing carries any bytes; lines alone say nothing about line ends inside a message.
+
+use shmq::View;
+use std::fmt;
+use std::io::{self, Read};
+use std::ops::Range;
+
+/// How input is cut into messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Lines,
+    Chunk(u64),
+    Raw,
+    LengthPrefixed,
+}
+
+/// Why input could not be cut.
+#[derive(Debug)]
+pub enum CutError {
+    Read(io::Error),
+    TooLong { cut: Cut, number: u64, largest: u64 },
+    Truncated { number: u64, missing: u64 },
+}
+
+impl fmt::Display for CutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(error) => write!(f, "cannot read the input: {error}"),
+            Self::TooLong { cut, number, largest } => {
+                let what = if *cut == Cut::Lines { "line" } else { "message" };
+                write!(
+                    f,
+                    "{what} {number} of the input has more than {largest} bytes, the most this queue takes; create the \
+                     queue with a larger --max-message, or cut the input with --chunk"
+                )
+            }
+            Self::Truncated { number, missing } => write!(
+                f,
+                "the input ends inside message {number}, {missing} bytes are missing; is it really length-prefixed, \
+                 and complete?"
+            ),
+        }
+    }
+}
+
+const FIRST_BUFFER: usize = 256 << 10;
+
+/// Cuts what a reader yields into messages. What has arrived is handed out before more is read.
+#[derive(Debug)]
+pub struct Cutter<R> {
+    input: R,
+    cut: Cut,
+    largest: u64,
+    buffer: Vec<u8>,
+    /// The part of the buffer that was read and not yet handed out.
+    rest: Range<usize>,
+    /// So much of `rest` is known to hold no line end.
+    scanned: usize,
+    ended: bool,
+    number: u64,
+}
+
+impl<R: Read> Cutter<R> {
+    /// `largest`: the longest message the queue takes.
+    pub fn new(input: R, cut: Cut, largest: u64) -> Self {
+        let buffer = vec![0; FIRST_BUFFER];
+        Self { input, cut, largest, buffer, rest: 0..0, scanned: 0, ended: false, number: 0 }
+    }
+
+    /// The next message; `None` at the end of the input.
+    pub fn next(&mut self) -> Result<Option<&[u8]>, CutError> {
+        self.number += 1;
+        let found = match self.cut {
+            Cut::Lines => self.line(),
+            Cut::Chunk(bytes) => self.chunk(bytes),
+            Cut::Raw => self.raw(),
+            Cut::LengthPrefixed => self.prefixed(),
+        }?;
+        Ok(found.map(|range| &self.buffer[range]))
+    }
+
+    fn too_long(&self) -> CutError {
+        CutError::TooLong { cut: self.cut, number: self.number, largest: self.largest }
+    }
+
+    fn line(&mut self) -> Result<Option<Range<usize>>, CutError> {
+        loop {
+            let start = self.rest.start;
+            let unseen = start + self.scanned..self.rest.end;
+            let end = memchr::memchr(b'\n', &self.buffer[unseen]).map(|i| start + self.scanned + i);
+            let len = end.unwrap_or(self.rest.end) - start;
+            if len as u64 > self.largest {
+                return Err(self.too_long());
+            }
+            self.scanned = len;
+            match end {
+                Some(end) => {
+                    self.scanned = 0;
+                    self.rest.start = end + 1;
+                    return Ok(Some(start..end));
+                }
+                None if self.ended => {
+                    self.scanned = 0;
+                    return Ok(self.hand_out(len));
+                }
+                None => self.read_more()?,
+            }
+        }
+    }
+
+    fn chunk(&mut self, bytes: u64) -> Result<Option<Range<usize>>, CutError> {
+        if bytes > self.largest {
+            return Err(self.too_long());
+        }
+        self.gather(bytes as usize)?;
+        Ok(self.hand_out(bytes as usize))
+    }
+
+    fn raw(&mut self) -> Result<Option<Range<usize>>, CutError> {
+        self.gather(1)?;
+        Ok(self.hand_out(self.largest.min(self.buffer.len() as u64) as usize))
+    }
+
+    fn prefixed(&mut self) -> Result<Option<Range<usize>>, CutError> {
+        let truncated = |number, missing| CutError::Truncated { number, missing };
+        let there = self.gather(4)?;
+        if there == 0 {
+            return Ok(None);
+        }
+        let Some(prefix) = self.buffer[self.rest.clone()].first_chunk::<4>() else {
+            return Err(truncated(self.number, 4 - there as u64));
+        };
+        let len = u32::from_le_bytes(*prefix);
+        if u64::from(len) > self.largest {
+            return Err(self.too_long());
+        }
+        let whole = 4 + len as usize;
+        let there = self.gather(whole)?;
+        if there < whole {
+            return Err(truncated(self.number, (whole - there) as u64));
+        }
+        let start = self.rest.start;
+        self.rest.start += whole;
+        Ok(Some(start + 4..start + whole))
+    }
+
+    /// The next `len` bytes, or what is left; `None` if nothing is.
+    fn hand_out(&mut self, len: usize) -> Option<Range<usize>> {
+        let start = self.rest.start;
+        self.rest.start += len.min(self.rest.len());
+        (start < self.rest.start).then_some(start..self.rest.start)
+    }
+
+    /// Reads until `len` bytes are there, or the input ends; says how many are.
+    fn gather(&mut self, len: usize) -> Result<usize, CutError> {
+        while self.rest.len() < len && !self.ended {
+            self.read_more()?;
+        }
+        Ok(self.rest.len())
+    }
+
+    fn read_more(&mut self) -> Result<(), CutError> {
+        if self.rest.start > 0 && self.rest.end == self.buffer.len() || self.rest.is_empty() {
+            self.buffer.copy_within(self.rest.clone(), 0);
+            self.rest = 0..self.rest.len();
+        }
+        if self.rest.end == self.buffer.len() {
+            self.buffer.resize(self.buffer.len() * 2, 0);
+        }
+        loop {
+            match self.input.read(&mut self.buffer[self.rest.end..]) {
+                Ok(0) => self.ended = true,
+                Ok(n) => self.rest.end += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(CutError::Read(e)),
+            }
+            return Ok(());
+        }
+    }
+}
+
+/// How messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    Lines,
+    Raw,
+    LengthPrefixed,
+}
+
+impl Frame {
+    /// Appends a message in its frame.
+    pub fn append(self, message: &View<'_>, to: &mut Vec<u8>) {
+        if self == Self::LengthPrefixed {
+            // A message of 4 GiB does not fit the frame; `recv` refuses queues that could hold one.
+            to.extend_from_slice(&(message.len() as u32).to_le_bytes());
+        }
+        let start = to.len();
+        to.resize(start + message.len(), 0);
+        let inside = message.read_into(0, &mut to[start..]);
+        debug_assert!(inside.is_ok());
+        if self == Self::Lines {
+            to.push(b'\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Yields at most `step` bytes at a time.
+    struct Slowly<'a>(&'a [u8], usize);
+
+    impl Read for Slowly<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let n = self.1.min(into.len());
+            self.0.read(&mut into[..n])
+        }
+    }
+
+    fn cut(input: &[u8], step: usize, cut: Cut, largest: u64) -> Result<Vec<Vec<u8>>, String> {
+        let mut cutter = Cutter::new(Slowly(input, step), cut, largest);
+        let mut messages = Vec::new();
+        while let Some(message) = cutter.next().map_err(|e| e.to_string())? {
+            messages.push(message.to_vec());
+        }
+        Ok(messages)
+    }
+
+    #[test]
+    fn lines_need_no_end_at_the_end_and_may_be_empty() {
+        for step in [1, 2, 3, 1000] {
+            let lines = |input: &[u8]| cut(input, step, Cut::Lines, 5).unwrap();
+            assert_eq!(lines(b""), Vec::<Vec<u8>>::new());
+            assert_eq!(lines(b"\n"), [b""]);
+            assert_eq!(lines(b"a\n\nb\n"), [&b"a"[..], b"", b"b"]);
+            assert_eq!(lines(b"a\nb"), [b"a", b"b"]);
+            assert_eq!(lines(b"12345\n\r\0\xff\n"), [&b"12345"[..], b"\r\0\xff"]);
+            let error = cut(b"a\n123456\n", step, Cut::Lines, 5).unwrap_err();
+            assert!(error.starts_with("line 2 of the input has more than 5 bytes"), "{error}");
+            assert!(cut(b"123456", step, Cut::Lines, 5).is_err());
+        }
+    }
+
+    #[test]
+    fn chunks_are_full_but_the_last() {
+        for step in [1, 3, 1000] {
+            assert_eq!(cut(b"abcdefg", step, Cut::Chunk(3), 3).unwrap(), [&b"abc"[..], b"def", b"g"]);
+            assert_eq!(cut(b"abcdef", step, Cut::Chunk(3), 9).unwrap(), [b"abc", b"def"]);
+            assert_eq!(cut(b"", step, Cut::Chunk(3), 9).unwrap(), Vec::<Vec<u8>>::new());
+        }
+    }
+
+    #[test]
+    fn raw_is_the_same_bytes_however_they_arrive() {
+        let input: Vec<u8> = (0..100_000u32).map(|i| (i.wrapping_mul(i) >> 3) as u8).collect();
+        for step in [1, 7, 4096, 1 << 20] {
+            let messages = cut(&input, step, Cut::Raw, 1000).unwrap();
+            assert!(messages.iter().all(|m| (1..=1000).contains(&m.len())));
+            assert_eq!(messages.concat(), input);
+        }
+    }
+
+    #[test]
+    fn length_prefixes_are_four_bytes_little_endian() {
+        let input = b"\x02\0\0\0ab\0\0\0\0\x01\0\0\0\n";
+        for step in [1, 5, 1000] {
+            let prefixed = |input: &[u8]| cut(input, step, Cut::LengthPrefixed, 5);
+            assert_eq!(prefixed(input).unwrap(), [&b"ab"[..], b"", b"\n"]);
+            assert_eq!(prefixed(b"").unwrap(), Vec::<Vec<u8>>::new());
+            assert!(prefixed(&input[..5]).unwrap_err().contains("message 1, 1 bytes are missing"));
+            assert!(prefixed(&input[..8]).unwrap_err().contains("message 2, 2 bytes are missing"));
+            assert!(
+                prefixed(b"\x06\0\0\0abcdef").unwrap_err().contains("message 1 of the input has more than 5")
+            );
+        }
+    }
+
+    #[test]
+    fn a_message_may_be_longer_than_the_first_buffer() {
+        let long = vec![b'x'; FIRST_BUFFER * 3];
+        let input = [&b"short\n"[..], &long, b"\nshort"].concat();
+        let lines = cut(&input, 100_000, Cut::Lines, u64::MAX).unwrap();
+        assert_eq!(lines, [&b"short"[..], &long, b"short"]);
+    }
+
+    #[test]
+    fn frames_are_what_the_cutter_reads() {
+        let messages = [&b"a"[..], b"", b"\0\xff\n", &[7; 1000]];
+        let (mut tx, mut rx) = {
+            let name = format!("shmq-framing-{}", std::process::id());
+            let queue = shmq::Queue::create(&name, &shmq::Options::new()).unwrap();
+            let ends = (queue.producer().unwrap(), queue.consumer().unwrap());
+            std::fs::remove_file(queue.path().unwrap()).unwrap();
+            ends
+        };
+        for (frame, expected) in [(Frame::Raw, 1004), (Frame::Lines, 1008), (Frame::LengthPrefixed, 1020)] {
+            tx.try_send_batch(&messages).unwrap();
+            let mut out = Vec::new();
+            rx.try_drain(Default::default(), |m| frame.append(m, &mut out)).unwrap();
+            assert_eq!(out.len(), expected);
+            if frame == Frame::LengthPrefixed {
+                assert_eq!(cut(&out, 100, Cut::LengthPrefixed, 1000).unwrap(), messages);
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `shmq send`: each piece of the input is a message.
+
+use crate::args::SendArgs;
+use crate::attach::{patiently, pending, quoted};
+use crate::failure::{Code, Failure, say};
+use crate::framing::{Cut, Cutter};
+use crate::progress::Progress;
+use shmq::{AttachError, OpenError, Producer, Queue, SendError, Until, Waiting};
+use std::fs::File;
+use std::io::{IsTerminal, Read, stdin};
+use std::os::fd::AsFd;
+
+pub fn run(args: &SendArgs) -> Result<(), Failure> {
+    if args.options.any_limit() && !args.create {
+        return Err(Failure::usage(
+            "limits and modes are fixed when a queue is created; add --create, or leave them out",
+        ));
+    }
+    let cut = cut(args);
+    // Opened first: without input, no queue is made and no end is taken.
+    let input = open_input(args)?;
+    let bytes = input.metadata().ok().filter(|m| m.is_file()).map(|m| m.len());
+    let queue = open_queue(args)?;
+    let largest = queue.limits().max_message;
+    if let Cut::Chunk(bytes) = cut
+        && bytes > largest
+    {
+        return Err(Failure::usage(format!(
+            "--chunk {bytes} is more than the {largest} bytes this queue takes; use a smaller one, or create the queue with \
+             a larger --max-message"
+        )));
+    }
+    let Some(producer) = attach(&queue, args)? else { return Ok(()) };
+    let mut sender = Sender {
+        producer,
+        progress: Progress::new(bytes, input.is_terminal()),
+        waiting: args.wait.waiting(),
+        until: args.timeout.map_or(Until::Forever, Until::After),
+        need_consumer: args.need_consumer,
+    };
+    sender.producer.set_waiting(sender.waiting);
+    match sender.send_all(Cutter::new(input, cut, largest), args.resume) {
+        Ok(()) if args.no_finish => Ok(()),
+        Ok(()) => {
+            let Sender { producer, progress, .. } = sender;
+            drop(progress);
+            producer.finish()?;
+            Ok(())
+        }
+        Err(failure) => {
+            // Not dropped: that would be a clean leave, and the receiver would take what it has for all there is.
+            std::mem::forget(sender.producer);
+            Err(failure)
+        }
+    }
+}
+
+fn cut(args: &SendArgs) -> Cut {
+    match args.chunk {
+        Some(bytes) => Cut::Chunk(bytes),
+        None if args.raw => Cut::Raw,
+        None if args.length_prefixed => Cut::LengthPrefixed,
+        None => Cut::Lines,
+    }
+}
+
+/// The input, unbuffered: the cutter has a buffer of its own.
+fn open_input(args: &SendArgs) -> Result<File, Failure> {
+    match args.file.as_deref().filter(|path| path.as_os_str() != "-") {
+        Some(path) => {
+            let failed = |e| Failure::io(format_args!("read {}", path.display()), &e);
+            let file = File::open(path).map_err(failed)?;
+            if file.metadata().is_ok_and(|m| m.is_dir()) {
+                return Err(Failure::new(format!("{} is a directory; name a file", path.display())));
+            }
+            Ok(file)
+        }
+        None => {
+            let fd = stdin().as_fd().try_clone_to_owned();
+            Ok(File::from(fd.map_err(|e| Failure::io("read standard input", &e))?))
+        }
+    }
+}
+
+fn open_queue(args: &SendArgs) -> Result<Queue, Failure> {
+    let options = args.options.options();
+    if args.create {
+        return Ok(Queue::open_or_create(&args.name, &options)?);
+    }
+    Queue::open_with(&args.name, &options).map_err(|error| match error {
+        OpenError::NotFound { path } => Failure::new(format!(
+            "there is no queue at {}; make it with --create, or with `shmq create {}`",
+            path.display(),
+            quoted(&args.name)
+        )),
+        error => error.into(),
+    })
+}
+
+/// The sending end; `None` if a resumed sender had finished.
+fn attach(queue: &Queue, args: &SendArgs) -> Result<Option<Producer>, Failure> {
+    match patiently(|| queue.producer()) {
+        Ok(producer) => Ok(Some(producer)),
+        Err(AttachError::Finished) if args.resume => {
+            say("nothing to resume: the sender before declared the end of data");
+            Ok(None)
+        }
+        Err(AttachError::Finished) => {
+            let name = quoted(&args.name);
+            let rest = match pending(queue) {
+                0 => "and everything was received".into(),
+                1 => format!("and 1 message waits in it (`shmq recv {name}`)"),
+                n => format!("and {n} messages wait in it (`shmq recv {name}`)"),
+            };
+            Err(Failure::new(format!(
+                "this queue is finished: its end of data was declared, {rest}; remove it with `shmq rm {name}` to start anew"
+            )))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+struct Sender {
+    producer: Producer,
+    progress: Progress,
+    waiting: Waiting,
+    until: Until,
+    need_consumer: bool,
+}
+
+impl Sender {
+    fn send_all<R: Read>(&mut self, mut input: Cutter<R>, resume: bool) -> Result<(), Failure> {
+        let failed = |e: crate::framing::CutError| Failure::new(e.to_string());
+        if resume {
+            let sent = self.producer.next_sequence();
+            for skipped in 0..sent {
+                let Some(message) = input.next().map_err(failed)? else {
+                    return Err(Failure::new(format!(
+                        "{sent} messages were sent already, but this input has only {skipped}; resume with the same \
+                         input and framing as before"
+                    )));
+                };
+                self.progress.add(1, message.len() as u64);
+            }
+        }
+        while let Some(message) = input.next().map_err(failed)? {
+            self.send(message)?;
+            self.progress.add(1, message.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Sends one message. The input may not be had twice, so by default this waits for as long as it takes.
+    fn send(&mut self, message: &[u8]) -> Result<(), Failure> {
+        match self.producer.send(message, self.until) {
+            Ok(_) => Ok(()),
+            Err(SendError::ConsumerLeft | SendError::ConsumerLost) if !self.need_consumer => {
+                self.progress
+                    .note("the queue is full and its receiver is gone; waiting for another (`shmq recv`)");
+                self.producer.set_waiting(self.waiting.across_restarts(true));
+                let sent = self.producer.send(message, self.until);
+                self.producer.set_waiting(self.waiting);
+                sent.map(drop).map_err(Failure::from)
+            }
+            Err(error @ (SendError::ConsumerLeft | SendError::ConsumerLost)) => Err(Failure::Said(
+                Code::PeerLost,
+                format!("{error}; `shmq send --resume` goes on with the rest"),
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

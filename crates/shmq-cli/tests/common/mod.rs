@@ -1,0 +1,199 @@
+//! Driving the real binary. Everything started here ends with the test, and every wait has a limit.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// A name for a queue, whose file is removed at the end.
+pub struct Name(pub String);
+
+impl Name {
+    pub fn new(test: &str) -> Self {
+        Self(format!("shmq-cli-{test}-{}", std::process::id()))
+    }
+
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from("/dev/shm").join(&self.0)
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.path());
+    }
+}
+
+/// A file with contents, removed at the end.
+pub struct Temp(pub PathBuf);
+
+impl Temp {
+    pub fn new(test: &str, contents: &[u8]) -> Self {
+        let path = std::env::temp_dir().join(format!("shmq-cli-{test}-{}", std::process::id()));
+        std::fs::write(&path, contents).unwrap();
+        Self(path)
+    }
+
+    pub fn text(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The binary with arguments. It dies with the thread that starts it.
+pub fn shmq(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shmq"));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    dies_with_us(&mut command);
+    command
+}
+
+/// The shell with the binary first in its path.
+pub fn shell(script: &str) -> Command {
+    let bin = PathBuf::from(env!("CARGO_BIN_EXE_shmq"));
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new("bash");
+    command.args(["-c", script]).env("PATH", format!("{}:{path}", bin.parent().unwrap().display()));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    dies_with_us(&mut command);
+    command
+}
+
+fn dies_with_us(command: &mut Command) {
+    // SAFETY: one system call, which is allowed between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
+}
+
+/// A process that is killed and waited for when dropped.
+pub struct Running(pub Child);
+
+impl Running {
+    pub fn start(mut command: Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: a plain system call; the process was not waited for, so the id is its own.
+        assert_eq!(unsafe { libc::kill(self.0.id() as i32, signal) }, 0);
+    }
+
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("a process to end", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// Waits for the end, and what it wrote meanwhile.
+    pub fn finish(mut self) -> Output {
+        let reader = |pipe: Option<Box<dyn Read + Send>>| {
+            std::thread::spawn(move || {
+                let mut all = Vec::new();
+                if let Some(mut pipe) = pipe {
+                    pipe.read_to_end(&mut all).unwrap();
+                }
+                all
+            })
+        };
+        let out = reader(self.0.stdout.take().map(|p| Box::new(p) as _));
+        let err = reader(self.0.stderr.take().map(|p| Box::new(p) as _));
+        let status = self.wait();
+        Output { status, stdout: out.join().unwrap(), stderr: err.join().unwrap() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs it to its end.
+pub fn run(args: &[&str]) -> Output {
+    Running::start(shmq(args)).finish()
+}
+
+/// Runs it to its end with something on its standard input.
+pub fn run_with(args: &[&str], input: &[u8]) -> Output {
+    let mut command = shmq(args);
+    command.stdin(Stdio::piped());
+    let mut running = Running::start(command);
+    let (mut stdin, input) = (running.0.stdin.take().unwrap(), input.to_vec());
+    // It may end before it has read everything.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = running.finish();
+    writer.join().unwrap();
+    output
+}
+
+/// Waits until something holds.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+pub fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[track_caller]
+pub fn ok(output: &Output) {
+    assert_eq!((code(output), stderr(output).as_str()), (0, ""), "{output:?}");
+}
+
+/// What `stat --json` says.
+pub fn stat(name: &Name) -> serde_json::Value {
+    let output = run(&["stat", &name.0, "--json"]);
+    ok(&output);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// So many numbered lines.
+pub fn lines(count: usize) -> Vec<u8> {
+    (0..count).flat_map(|i| format!("{i}\n").into_bytes()).collect()
+}
+
+/// Bytes without pattern, the same each time.
+pub fn noise(bytes: usize) -> Vec<u8> {
+    let mut x = 1u64;
+    let mut next = || {
+        x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (x >> 33) as u8
+    };
+    (0..bytes).map(|_| next()).collect()
+}
