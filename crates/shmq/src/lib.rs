@@ -73,6 +73,7 @@ compile_error!(
 );
 
 mod bell;
+mod claim;
 mod consumer;
 mod error;
 mod file;
@@ -80,6 +81,7 @@ mod geometry;
 mod inspect;
 mod layout;
 mod memory;
+mod message;
 mod producer;
 mod queue;
 mod ring;
@@ -89,17 +91,20 @@ mod segment;
 pub mod slots;
 mod wait;
 
-pub use consumer::{Consumer, DrainLimit, Message, Messages, Received, View};
+pub use claim::{Batch, Claim};
+pub use consumer::{Consumer, DrainLimit, Received};
 pub use error::{
     AttachError, Corruption, CreateError, Error, OpenError, RecvError, SendError, TryRecvError, TrySendError,
 };
 pub use geometry::{Limits, Options};
 pub use inspect::{EndSnapshot, Inspector, Snapshot};
 pub use layout::{Kind, Role};
-pub use producer::{Batch, Claim, Producer};
+pub use message::{Message, Messages, View};
+pub use producer::Producer;
 pub use queue::{Queue, pair};
 pub use role::PeerState;
 pub use run::Run;
+pub use segment::path_of;
 pub use slots::channel;
 pub use wait::{Until, Waiting};
 

@@ -1,8 +1,9 @@
 //! Looking at a run of messages first and taking it later: for whoever must hand messages on before letting go of them.
 
 use crate::Checked;
-use crate::consumer::{Consumer, DrainLimit, View};
+use crate::consumer::{Consumer, DrainLimit};
 use crate::error::{RecvError, TryRecvError};
+use crate::message::View;
 use crate::ring::Ahead;
 use crate::wait::Until;
 

@@ -24,8 +24,16 @@ const HUGETLBFS: i64 = 0x9584_58f6;
 /// Seals of an anonymous queue: its size is final, and so is that.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
-/// A bare name means a file in /dev/shm; anything with a slash is a path. `None`: neither.
-pub fn path_of(name: &OsStr) -> Option<PathBuf> {
+/// Where a queue of this name lives: a bare name means a file in /dev/shm, anything with a slash is a path. `None` if
+/// it is neither: empty, too long, with a zero byte, or a bare name that begins with a dot.
+///
+/// ```
+/// assert_eq!(shmq::path_of("prices").unwrap(), std::path::Path::new("/dev/shm/prices"));
+/// assert_eq!(shmq::path_of("./prices").unwrap(), std::path::Path::new("./prices"));
+/// assert!(shmq::path_of("").is_none());
+/// ```
+pub fn path_of(name: impl AsRef<OsStr>) -> Option<PathBuf> {
+    let name = name.as_ref();
     let bytes = name.as_bytes();
     if bytes.contains(&b'/') {
         let usable = !bytes.contains(&0) && !bytes.ends_with(b"/");

@@ -149,7 +149,7 @@ impl<M: Memory> RecordRx<M> {
             return self.corrupt(Corruption::Sequence);
         }
         match word::kind(word) {
-            RecordKind::End => {
+            RecordKind::End if word::len(word) == 0 => {
                 self.halt = Halt::Finished;
                 Poll::Finished
             }
@@ -173,7 +173,7 @@ impl<M: Memory> RecordRx<M> {
                     poll => poll,
                 }
             }
-            RecordKind::Message | RecordKind::None => self.corrupt(Corruption::Word),
+            RecordKind::End | RecordKind::Message | RecordKind::None => self.corrupt(Corruption::Word),
         }
     }
 

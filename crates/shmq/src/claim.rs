@@ -1,0 +1,168 @@
+//! Messages in the making: one in place, or several that become visible together.
+
+use crate::error::TrySendError;
+use crate::producer::{Producer, fill_slices, total};
+use crate::ring::{Draft, Place};
+use crate::{Checked, OutOfBounds, Trusted};
+use std::io::IoSlice;
+use std::ops::{Deref, DerefMut, Range};
+
+/// Room for one message inside the ring. Committed, it is sent; dropped or aborted, nothing was; forgotten
+/// (`mem::forget`), the next call cleans up.
+///
+/// ```
+/// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+/// let mut claim = tx.try_claim(64)?;
+/// claim[..5].copy_from_slice(b"hello"); // a pair trusts its peer; other claims have `write_at`
+/// claim.commit_part(5)?;
+/// assert_eq!(rx.try_recv()?, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Claim<'a, T = Checked> {
+    producer: &'a mut Producer<T>,
+    draft: Draft,
+    place: Place,
+    open: bool,
+}
+
+impl<'a, T> Claim<'a, T> {
+    pub(crate) fn new(producer: &'a mut Producer<T>, draft: Draft, place: Place) -> Self {
+        Self { producer, draft, place, open: true }
+    }
+
+    /// Bytes claimed.
+    #[allow(clippy::len_without_is_empty, reason = "an empty claim is an empty message, nothing special")]
+    pub fn len(&self) -> usize {
+        self.place.len() as usize
+    }
+
+    /// Writes bytes at an offset; what is never written is zero.
+    ///
+    /// # Errors
+    /// [`OutOfBounds`] if they would not lie inside the claim; nothing is written then.
+    pub fn write_at(&mut self, offset: usize, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        OutOfBounds::check(offset, bytes.len(), self.len())?;
+        self.producer.end.ring.patch(&self.place, offset as u64, bytes);
+        Ok(())
+    }
+
+    /// Sends all that was claimed; returns the sequence number.
+    pub fn commit(mut self) -> u64 {
+        let len = self.place.len();
+        self.publish(len)
+    }
+
+    /// Sends the first `len` bytes.
+    ///
+    /// # Errors
+    /// [`OutOfBounds`] if fewer were claimed; the claim is then aborted.
+    pub fn commit_part(mut self, len: usize) -> Result<u64, OutOfBounds> {
+        OutOfBounds::check(0, len, self.len())?;
+        Ok(self.publish(len as u64))
+    }
+
+    /// Sends nothing; the same as dropping it.
+    pub fn abort(self) {}
+
+    fn publish(&mut self, len: u64) -> u64 {
+        let end = &mut self.producer.end;
+        end.ring.seal(&mut self.draft, &self.place, len);
+        let sequence = end.ring.publish(self.draft);
+        self.open = false;
+        end.seat.signals.published();
+        sequence
+    }
+}
+
+impl<T> Drop for Claim<'_, T> {
+    fn drop(&mut self) {
+        if self.open {
+            self.producer.end.ring.undo();
+        }
+    }
+}
+
+impl Deref for Claim<'_, Trusted> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let at = self.producer.end.ring.window().pointer(self.place.payload());
+        // SAFETY: the place lies inside the mapping, in free space that only this end writes; the peer is vouched for.
+        unsafe { std::slice::from_raw_parts(at, self.len()) }
+    }
+}
+
+impl DerefMut for Claim<'_, Trusted> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let at = self.producer.end.ring.window().pointer(self.place.payload());
+        // SAFETY: as for `deref`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(at, self.len()) }
+    }
+}
+
+/// Messages that become visible together: committed, all of them; dropped, none.
+#[derive(Debug)]
+pub struct Batch<'a, T = Checked> {
+    producer: &'a mut Producer<T>,
+    draft: Draft,
+    open: bool,
+}
+
+impl<'a, T> Batch<'a, T> {
+    pub(crate) fn new(producer: &'a mut Producer<T>, draft: Draft) -> Self {
+        Self { producer, draft, open: true }
+    }
+
+    /// Adds a message; returns the sequence number it will have.
+    ///
+    /// # Errors
+    /// [`TrySendError::Full`]: no room now; what was pushed before stays. [`TrySendError::TooLarge`]: the batch as a
+    /// whole could not fit an empty queue.
+    pub fn push(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
+        self.push_slices(&[IoSlice::new(message)])
+    }
+
+    /// Adds a message made of several slices.
+    ///
+    /// # Errors
+    /// As [`Batch::push`].
+    pub fn push_slices(&mut self, slices: &[IoSlice<'_>]) -> Result<u64, TrySendError> {
+        let len = total(slices);
+        let ring = &mut self.producer.end.ring;
+        match ring.reserve(&mut self.draft, len) {
+            Ok(place) => {
+                fill_slices(ring, &place, slices);
+                let sequence = ring.sequence().wrapping_add(self.draft.messages(ring.sequence()));
+                ring.seal(&mut self.draft, &place, len);
+                Ok(sequence)
+            }
+            Err(refused) => Err(self.producer.refused(refused, len)),
+        }
+    }
+
+    /// Messages pushed so far.
+    pub fn messages(&self) -> u64 {
+        self.draft.messages(self.producer.end.ring.sequence())
+    }
+
+    /// Makes all of them visible; returns their sequence numbers.
+    pub fn commit(mut self) -> Range<u64> {
+        let end = &mut self.producer.end;
+        let first = end.ring.publish(self.draft);
+        self.open = false;
+        end.seat.signals.published();
+        first..end.ring.sequence()
+    }
+
+    /// Sends none; the same as dropping it.
+    pub fn abort(self) {}
+}
+
+impl<T> Drop for Batch<'_, T> {
+    fn drop(&mut self) {
+        if self.open {
+            self.producer.end.ring.undo();
+        }
+    }
+}
