@@ -244,8 +244,8 @@ fn fingerprint(state: &State) -> u64 {
         [at(tail), nth(sequence), at(free), nth(freed), at(dirty), at(soiled)]
     });
     let rx = live.rx.as_ref().map(|rx| {
-        let [read, received, free, next] = rx.private();
-        ([at(read), nth(received), at(free), low(next)], rx.halt() == Halt::Finished)
+        let [read, received, free, padding, next] = rx.private();
+        ([at(read), nth(received), at(free), padding, low(next)], rx.halt() == Halt::Finished)
     });
     (tx, rx).hash(&mut hasher);
     (&live.ghost.queue, live.ghost.finished, &live.ghost.doubt, live.ghost.released).hash(&mut hasher);

@@ -333,23 +333,41 @@ impl<T> Consumer<T> {
 
     #[inline(always)]
     pub(crate) fn try_record(&mut self) -> Result<Record, TryRecvError> {
-        match found(self.end.ring.poll()) {
-            Some(found) => found,
-            None if self.end.seat.is_private() => self.empty(),
-            None => Err(TryRecvError::Empty),
+        loop {
+            if let Some(record) = self.end.ring.front() {
+                return Ok(record);
+            }
+            // Afterwards the message is known to be there, so there is no third turn.
+            self.ready()?;
         }
     }
 
-    /// Between two threads: nothing, or nothing any more. What a producer sent before it was dropped is there by now.
-    fn empty(&mut self) -> Result<Record, TryRecvError> {
-        if !self.end.is_deserted() {
-            return Err(TryRecvError::Empty);
+    #[inline(never)]
+    fn ready(&mut self) -> Result<(), TryRecvError> {
+        let found = found(self.end.ring.poll());
+        // Between two threads there may be nothing any more. What a producer sent before it was dropped is there by now.
+        if found.is_none() && self.end.is_deserted() {
+            return self::found(self.end.ring.poll()).unwrap_or(Err(TryRecvError::ProducerLeft));
         }
-        found(self.end.ring.poll()).unwrap_or(Err(TryRecvError::ProducerLeft))
+        found.unwrap_or(Err(TryRecvError::Empty))
     }
 
     #[inline(always)]
     pub(crate) fn wait(&mut self, until: Until) -> Result<Record, RecvError> {
+        if let Some(record) = self.end.ring.front() {
+            self.end.rhythm.found();
+            return Ok(record);
+        }
+        loop {
+            self.wait_until_ready(until)?;
+            if let Some(record) = self.end.ring.front() {
+                return Ok(record);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn wait_until_ready(&mut self, until: Until) -> Result<(), RecvError> {
         match self.end.block(until, |ring| found(ring.poll())) {
             Ok(found) => found.map_err(blocking),
             Err(Stop::TimedOut) => Err(RecvError::TimedOut),
@@ -401,9 +419,9 @@ impl<T> Consumer<T> {
 
 /// `None`: nothing yet.
 #[inline(always)]
-fn found(poll: Poll) -> Option<Result<Record, TryRecvError>> {
+fn found(poll: Poll) -> Option<Result<(), TryRecvError>> {
     match poll {
-        Poll::Message(record) => Some(Ok(record)),
+        Poll::Message(_) => Some(Ok(())),
         Poll::Empty => None,
         Poll::Finished => Some(Err(TryRecvError::Finished)),
         Poll::Corrupt(what) => Some(Err(TryRecvError::Corrupt { what })),

@@ -189,7 +189,7 @@ fn consume<M: Memory + Clone>(rx: &mut RecordRx<M>, most: usize, shape: &Shape) 
     if run != 0 {
         rx.settle();
     }
-    let [read, _, free, _] = rx.private();
+    let [read, _, free, ..] = rx.private();
     assert!(read.wrapping_sub(free) <= shape.capacity, "the consumer would erase more than the ring");
     rx.pending();
     run

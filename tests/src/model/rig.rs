@@ -287,7 +287,7 @@ impl Rig {
             let said = rx.pending();
             let most = if live.tx.is_some() || ghost.finished { pending } else { 0 };
             ensure!(said >= most && said <= pending + in_doubt(ghost), "the consumer calls {said} pending");
-            let [at, received, erased, _] = rx.private();
+            let [at, received, erased, ..] = rx.private();
             if self.white_box {
                 let stored = [READ, RECEIVED, FREE].map(|c| self.word(c));
                 ensure!(stored == [at, received, erased], "the consumer's page says {stored:?}");

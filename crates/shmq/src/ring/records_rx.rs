@@ -43,6 +43,7 @@ pub enum Poll {
 pub struct Ahead {
     read: u64,
     received: u64,
+    padding: u64,
     next: u64,
 }
 
@@ -62,8 +63,10 @@ pub struct RecordRx<M> {
     received: u64,
     /// The value of the stored `FREE`.
     free: u64,
-    /// The word at `read` if it was looked at already, else `NONE`. A committed word never changes, so it is not
-    /// fetched twice.
+    /// Bytes of padding at `read` that were looked at already: the next message is behind them.
+    padding: u64,
+    /// The word behind that padding if it was looked at already, else `NONE`. A committed word never changes, so it is
+    /// not fetched twice.
     next: u64,
     halt: Halt,
 }
@@ -94,6 +97,7 @@ impl<M: Memory> RecordRx<M> {
             read,
             received,
             free,
+            padding: 0,
             next: word::NONE,
             halt: Halt::No,
         };
@@ -105,6 +109,33 @@ impl<M: Memory> RecordRx<M> {
     /// Looks at the next message without taking it.
     #[inline(always)]
     pub fn poll(&mut self) -> Poll {
+        match self.front() {
+            Some(record) => Poll::Message(record),
+            None => self.examine(),
+        }
+    }
+
+    /// The next message, where it is a matter of one load; whatever else there is, `poll` says. Apart from it so that the
+    /// fast path stays in registers.
+    #[inline(always)]
+    pub fn front(&mut self) -> Option<Record> {
+        let at = self.read.wrapping_add(self.padding);
+        let word = match self.next {
+            word::NONE => self.ring.load_word(at, at::POLL),
+            known => known,
+        };
+        let (len, halted) = (word::len(word), self.halt != Halt::No);
+        let message = word::kind(word) == RecordKind::Message && word::carries(word, self.received);
+        let size = word::size(len);
+        if !message || len > self.max_message || size > self.ring.to_end(at) || halted {
+            return None;
+        }
+        self.next = word;
+        Some(Record { payload: at.wrapping_add(8), len, sequence: self.received, end: at.wrapping_add(size) })
+    }
+
+    #[inline(never)]
+    fn examine(&mut self) -> Poll {
         let (read, received) = (self.read, self.received);
         if self.halt != Halt::No {
             return self.halted();
@@ -170,7 +201,10 @@ impl<M: Memory> RecordRx<M> {
                     Poll::Message(r) if r.end.wrapping_sub(self.free) > self.ring.capacity() => {
                         self.corrupt(Corruption::Position)
                     }
-                    poll => poll,
+                    poll => {
+                        (self.padding, self.next) = (at.wrapping_sub(read), word);
+                        poll
+                    }
                 }
             }
             RecordKind::End | RecordKind::Message | RecordKind::None => self.corrupt(Corruption::Word),
@@ -208,12 +242,12 @@ impl<M: Memory> RecordRx<M> {
     pub fn skip(&mut self, record: &Record) {
         self.read = record.end;
         self.received = record.sequence.wrapping_add(1);
-        self.next = word::NONE;
+        (self.padding, self.next) = (0, word::NONE);
     }
 
     /// Where looking ahead starts: at the next message.
     pub fn ahead(&self) -> Ahead {
-        Ahead { read: self.read, received: self.received, next: self.next }
+        Ahead { read: self.read, received: self.received, padding: self.padding, next: self.next }
     }
 
     /// The next message further on, if it is there and a run may be so long; nothing is taken.
@@ -244,7 +278,8 @@ impl<M: Memory> RecordRx<M> {
     }
 
     fn go_to(&mut self, ahead: &Ahead) {
-        (self.read, self.received, self.next) = (ahead.read, ahead.received, ahead.next);
+        (self.read, self.received) = (ahead.read, ahead.received);
+        (self.padding, self.next) = (ahead.padding, ahead.next);
     }
 
     /// Stores what was taken, and gives space back unless more messages wait: then it is cheaper later, in bulk.
@@ -307,9 +342,9 @@ impl<M: Memory> RecordRx<M> {
         &self.ring
     }
 
-    /// What only this end knows, for tests that branch: read, received, free, next.
+    /// What only this end knows, for tests that branch: read, received, free, padding, next.
     #[cfg(feature = "testing")]
-    pub fn private(&self) -> [u64; 4] {
-        [self.read, self.received, self.free, self.next]
+    pub fn private(&self) -> [u64; 5] {
+        [self.read, self.received, self.free, self.padding, self.next]
     }
 }
