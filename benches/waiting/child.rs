@@ -43,7 +43,7 @@ pub enum Errand {
         /// The queue.
         name: String,
     },
-    /// Take the role as soon as it is free, and send one message.
+    /// Take the role as soon as it is free, and send when that was.
     Succeed {
         /// The queue.
         name: String,

@@ -107,11 +107,14 @@ impl Wait {
         let cost: Cost = serde_json::from_str(&answer).expect("an answer");
         let elapsed_ns = cost.elapsed_ns as f64;
         let per_second = |n: u64| n as f64 * 1e9 / elapsed_ns;
-        vec![
+        let mut figures = vec![
             ("processor_share", cost.processor_ns as f64 / elapsed_ns),
             ("voluntary_switches_per_second", per_second(cost.voluntary_switches)),
-            ("sleeps_per_second", per_second(cost.sleeps)),
-        ]
+        ];
+        if self.preset.is_some() {
+            figures.push(("sleeps_per_second", per_second(cost.sleeps)));
+        }
+        figures
     }
 }
 
