@@ -107,7 +107,7 @@ fn succeeded(capacity: u64) -> Figures {
         let (told, sent) = told.join().expect("the receiver");
         vec![
             ("kill_to_message_ns", (told - killed) as f64),
-            // The freed role, and an attempt of the successor's to take it; each maps the whole queue.
+            // The role freed, taken by the successor, and the queue's memory made ready for it.
             ("kill_to_sent_ns", (sent - killed) as f64),
             ("sent_to_message_ns", told.saturating_sub(sent) as f64),
         ]
