@@ -4,7 +4,7 @@ use crate::Bench;
 use crate::child::{Child, Errand, Name, Preset, now_ns};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use shmq::{Options, Queue, Role, TrySendError};
+use shmq::{Options, Queue, TrySendError};
 use shmq_benches::compare::{Contender, Figures};
 use std::process::Stdio;
 use std::thread::sleep;
@@ -28,7 +28,6 @@ struct Cost {
     elapsed_ns: u64,
     processor_ns: u64,
     voluntary_switches: u64,
-    sleeps: u64,
 }
 
 /// The time, and what of it this process has used so far, both in nanoseconds.
@@ -56,8 +55,8 @@ fn bare_sleep(duration: Duration) {
 type Block = Box<dyn FnMut(Duration)>;
 
 impl Wait {
-    fn blocking(&self, queue: &Queue) -> (Role, Block) {
-        let Some(preset) = self.preset else { return (Role::Consumer, Box::new(bare_sleep)) };
+    fn blocking(&self, queue: &Queue) -> Block {
+        let Some(preset) = self.preset else { return Box::new(bare_sleep) };
         if self.sends {
             let mut tx = queue.producer().expect("its producer");
             tx.set_waiting(preset.waiting());
@@ -65,25 +64,23 @@ impl Wait {
             let block = move |time| {
                 tx.send(&[0; 64], time).expect_err("the queue stays full");
             };
-            return (Role::Producer, Box::new(block));
+            return Box::new(block);
         }
         let mut rx = queue.consumer().expect("its consumer");
         rx.set_waiting(preset.waiting());
         let block = move |time| {
             rx.recv(time).expect_err("the queue stays empty");
         };
-        (Role::Consumer, Box::new(block))
+        Box::new(block)
     }
 
     /// The child's part: waits, and writes the cost to its standard output.
     pub fn run(&self, name: &str) {
         let queue = Queue::open(name).expect("the queue");
-        let inspector = queue.inspect().expect("a look at it");
-        let (role, mut block) = self.blocking(&queue);
+        let mut block = self.blocking(&queue);
         block(SETTLE);
-        let sleeps = || inspector.snapshot().end(role).sleeps;
         // The clocks innermost: asking for the rest is not part of waiting.
-        let (switches_before, sleeps_before) = (voluntary_switches(), sleeps());
+        let switches_before = voluntary_switches();
         let (begin, used_before) = clocks();
         block(self.duration);
         let (end, used) = clocks();
@@ -91,7 +88,6 @@ impl Wait {
             elapsed_ns: end - begin,
             processor_ns: used - used_before,
             voluntary_switches: voluntary_switches() - switches_before,
-            sleeps: sleeps() - sleeps_before,
         };
         println!("{}", serde_json::to_string(&cost).expect("plain data"));
     }
@@ -106,15 +102,11 @@ impl Wait {
         let answer = Child::start_with(&errand, Stdio::null(), Stdio::piped()).answer();
         let cost: Cost = serde_json::from_str(&answer).expect("an answer");
         let elapsed_ns = cost.elapsed_ns as f64;
-        let per_second = |n: u64| n as f64 * 1e9 / elapsed_ns;
-        let mut figures = vec![
+        vec![
             ("processor_share", cost.processor_ns as f64 / elapsed_ns),
-            ("voluntary_switches_per_second", per_second(cost.voluntary_switches)),
-        ];
-        if self.preset.is_some() {
-            figures.push(("sleeps_per_second", per_second(cost.sleeps)));
-        }
-        figures
+            // Each time it went to sleep again: how often it was woken, by whatever.
+            ("voluntary_switches_per_second", cost.voluntary_switches as f64 * 1e9 / elapsed_ns),
+        ]
     }
 }
 
