@@ -6,6 +6,10 @@ cd "$(dirname "$0")/.."
 echo "Every benchmark, each case once; what it measures then means nothing."
 cargo bench -p shmq-benches -- --test
 
+echo "Every benchmark of waiting between two processes, briefly; its figures mean nothing either."
+cargo build --release -p shmq-benches --bin waiting
+timeout 120 "${CARGO_TARGET_DIR:-target}/release/waiting" --quick
+
 echo "Every example."
 cargo build --release -p shmq --examples
 for source in crates/shmq/examples/*.rs; do

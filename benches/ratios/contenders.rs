@@ -1,11 +1,14 @@
 //! The same work for everyone: `count` messages of a type, each written whole by one thread and read whole by the other.
 
-use crate::measure::{Contender, race};
 use bytemuck::Pod;
+use shmq_benches::placement::race;
 use std::hint::{black_box, spin_loop};
 
 /// Messages that fit.
 pub const DEPTH: usize = 1024;
+
+/// A contender, and how to run it once: nanoseconds per message.
+pub type Contender = (&'static str, Box<dyn Fn() -> f64>);
 
 /// A message that is different each time, in every word.
 fn message<P: Pod>(i: u64) -> P {

@@ -4,9 +4,9 @@
 //! by a part of its name.
 
 mod contenders;
-mod measure;
 
-use contenders::{round_trips, singles};
+use contenders::{Contender, round_trips, singles};
+use shmq_benches::compare::{self, compare};
 
 fn main() {
     let mut rounds = 15;
@@ -19,9 +19,15 @@ fn main() {
             wanted.push(argument);
         }
     }
-    let run = |name: &str, contenders: Vec<measure::Contender>| {
+    let run = |name: &str, contenders: Vec<Contender>| {
         if wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str())) {
-            measure::compare(name, &contenders, rounds);
+            let contenders: Vec<compare::Contender> = contenders
+                .into_iter()
+                .map(|(name, run)| -> compare::Contender {
+                    (name, Box::new(move || vec![("message_ns", run())]))
+                })
+                .collect();
+            print!("{}", compare(name, &contenders, rounds));
         }
     };
     run("stream 8", singles::<u64>(2_000_000));

@@ -1,7 +1,11 @@
-//! What the benchmarks share: two pinned threads, a stream from one to the other, and round trips between them.
+//! What the benchmarks share: two pinned threads, a stream from one to the other, and round trips between them; and how
+//! contenders are compared with each other.
 //!
 //! Contenders are pairs of closures. Each message carries its number in every word and the receiving side reads every
 //! word, so that no contender gets away without moving the bytes.
+
+pub mod compare;
+pub mod placement;
 
 use bytemuck::Pod;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -59,7 +63,7 @@ pub fn stream<M: Words>(
                 send(M::of(n));
             }
         });
-        on_second(|| {
+        pinned(1, || {
             ready.wait();
             let begin = Instant::now();
             let sum = (0..messages).fold(0u64, |sum, _| sum.wrapping_add(recv().sum()));
@@ -89,7 +93,7 @@ pub fn round_trips<M: Words>(
                 answer();
             }
         });
-        on_second(|| {
+        pinned(1, || {
             ready.wait();
             let begin = Instant::now();
             for n in 0..trips {
@@ -100,11 +104,11 @@ pub fn round_trips<M: Words>(
     })
 }
 
-/// Runs something pinned to the second processor and gives this thread its freedom back: the next contender's threads
-/// inherit what this one may use.
-fn on_second<R>(run: impl FnOnce() -> R) -> R {
+/// Runs something pinned as by [`pin`] and gives this thread its freedom back: threads and processes that it starts
+/// later inherit what it may use.
+pub fn pinned<R>(which: usize, run: impl FnOnce() -> R) -> R {
     let allowed = sched_getaffinity(None);
-    pin(1);
+    pin(which);
     let result = run();
     if let Ok(allowed) = allowed {
         let _ = sched_setaffinity(None, &allowed);

@@ -1,0 +1,130 @@
+//! What an end uses that waits for what does not come.
+
+use crate::Bench;
+use crate::child::{Child, Errand, Name, Preset, now_ns};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use shmq::{Options, Queue, TrySendError};
+use shmq_benches::compare::{Contender, Figures};
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Before the measurement, so that it begins asleep, or as near to it as the preset comes.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// The child's errand: to wait on one end of a queue.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Wait {
+    sends: bool,
+    /// `None`: no queue at all, a bare sleep of 10 ms time and again.
+    preset: Option<Preset>,
+    duration: Duration,
+}
+
+/// What waiting cost the child.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cost {
+    elapsed_ns: u64,
+    processor_ns: u64,
+    voluntary_switches: u64,
+}
+
+/// The time, and what of it this process has used so far, both in nanoseconds.
+fn clocks() -> (u64, u64) {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    (now_ns(), used.tv_sec as u64 * 1_000_000_000 + used.tv_nsec as u64)
+}
+
+/// How often this process has given up its processor.
+fn voluntary_switches() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("its own status");
+    let switches = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    switches.and_then(|n| n.trim().parse().ok()).expect("a number of switches")
+}
+
+/// What waking 100 times a second costs by itself.
+fn bare_sleep(duration: Duration) {
+    let begin = now_ns();
+    while Duration::from_nanos(now_ns() - begin) < duration {
+        sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits for this long on an end that has nothing to do.
+type Block = Box<dyn FnMut(Duration)>;
+
+impl Wait {
+    fn blocking(&self, queue: &Queue) -> Block {
+        let Some(preset) = self.preset else { return Box::new(bare_sleep) };
+        if self.sends {
+            let mut tx = queue.producer().expect("its producer");
+            tx.set_waiting(preset.waiting());
+            while tx.try_send(&[0; 64]) != Err(TrySendError::Full) {}
+            let block = move |time| {
+                tx.send(&[0; 64], time).expect_err("the queue stays full");
+            };
+            return Box::new(block);
+        }
+        let mut rx = queue.consumer().expect("its consumer");
+        rx.set_waiting(preset.waiting());
+        let block = move |time| {
+            rx.recv(time).expect_err("the queue stays empty");
+        };
+        Box::new(block)
+    }
+
+    /// The child's part: waits, and writes the cost to its standard output.
+    pub fn run(&self, name: &str) {
+        let queue = Queue::open(name).expect("the queue");
+        let mut block = self.blocking(&queue);
+        block(SETTLE);
+        // The clocks innermost: asking for the rest is not part of waiting.
+        let switches_before = voluntary_switches();
+        let (begin, used_before) = clocks();
+        block(self.duration);
+        let (end, used) = clocks();
+        let cost = Cost {
+            elapsed_ns: end - begin,
+            processor_ns: used - used_before,
+            voluntary_switches: voluntary_switches() - switches_before,
+        };
+        println!("{}", serde_json::to_string(&cost).expect("plain data"));
+    }
+
+    /// This process's part: holds the other end and does nothing with it.
+    fn measure(&self) -> Figures {
+        let name = Name::fresh();
+        let queue = Queue::create(name.as_str(), &Options::new().capacity(4096)).expect("a queue");
+        let _tx = (!self.sends).then(|| queue.producer().expect("its producer"));
+        let _rx = self.sends.then(|| queue.consumer().expect("its consumer"));
+        let errand = Errand::Wait { wait: self.clone(), name: name.as_str().to_owned() };
+        let answer = Child::start_with(&errand, Stdio::null(), Stdio::piped()).answer();
+        let cost: Cost = serde_json::from_str(&answer).expect("an answer");
+        let elapsed_ns = cost.elapsed_ns as f64;
+        vec![
+            ("processor_share", cost.processor_ns as f64 / elapsed_ns),
+            // Each time it went to sleep again: how often it was woken, by whatever.
+            ("voluntary_switches_per_second", cost.voluntary_switches as f64 * 1e9 / elapsed_ns),
+        ]
+    }
+}
+
+/// Both ends, each preset.
+pub fn run(bench: &mut Bench) {
+    let duration = if bench.is_quick() { Duration::from_millis(100) } else { Duration::from_secs(5) };
+    for (sends, end) in [(false, "receiver"), (true, "sender")] {
+        let presets = [
+            ("bare sleeps of 10 ms", None),
+            ("default", Some(Preset::Default)),
+            ("shared core", Some(Preset::SharedCore)),
+            ("low power", Some(Preset::LowPower)),
+            ("dedicated core", Some(Preset::DedicatedCore)),
+        ];
+        let contenders = presets.map(|(preset_name, preset)| -> Contender {
+            let wait = Wait { sends, preset, duration };
+            (preset_name, Box::new(move || wait.measure()))
+        });
+        bench.compare_anywhere(&format!("idle {end}"), contenders.into(), 2);
+    }
+}

@@ -1,0 +1,216 @@
+//! Streams from a child to this process, by blocking calls on both sides: what being able to sleep costs them, and what
+//! adaptive polling does for them.
+
+use crate::Bench;
+use crate::child::{Child, Errand, Name, Preset, now_ns};
+use serde::{Deserialize, Serialize};
+use shmq::{EndSnapshot, Inspector, Options, Queue, Until, Waiting, slots};
+use shmq_benches::compare::Contender;
+use shmq_benches::{Words, pinned};
+use std::hint::black_box;
+use std::sync::atomic::{Ordering, fence};
+
+/// Messages that may be pending.
+const DEPTH: u64 = 1024;
+/// Messages before the clock starts: twice around.
+const WARM: u64 = 2 * DEPTH;
+
+/// The two kinds of queue.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Shape {
+    Records,
+    Slots,
+}
+
+/// A stream and how to move it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stream {
+    pub shape: Shape,
+    /// Bytes of a message: 8, 64, 256, 1024 or 4096.
+    pub bytes: usize,
+    pub preset: Preset,
+    pub adaptive: bool,
+    /// Whether the sender adds a full fence to every message.
+    pub fence: bool,
+    /// How many, after the warm lap.
+    pub messages: u64,
+    /// What each end does between two messages, in units of [`work`].
+    pub send_work: u32,
+    pub recv_work: u32,
+}
+
+/// What a stream took.
+pub struct Streamed {
+    pub message_ns: f64,
+    pub producer: Activity,
+    pub consumer: Activity,
+}
+
+/// What one end's counters have gone up by, per message.
+pub struct Activity {
+    pub sleeps: f64,
+    pub wakes: f64,
+}
+
+impl Activity {
+    fn between(before: &EndSnapshot, after: &EndSnapshot, messages: u64) -> Self {
+        let per_message = |before: u64, after: u64| after.wrapping_sub(before) as f64 / messages as f64;
+        Self {
+            sleeps: per_message(before.sleeps, after.sleeps),
+            wakes: per_message(before.wakes, after.wakes),
+        }
+    }
+}
+
+/// Keeps a processor busy for some tens of nanoseconds a unit, without a look at the clock.
+pub fn work(units: u32) {
+    for i in 0..100 * u64::from(units) {
+        black_box(i);
+    }
+}
+
+/// Calls a method of a stream for its message type.
+macro_rules! sized {
+    ($stream:ident.$method:ident($name:expr)) => {
+        match $stream.bytes {
+            8 => $stream.$method::<[u64; 1]>($name),
+            64 => $stream.$method::<[u64; 8]>($name),
+            256 => $stream.$method::<[u64; 32]>($name),
+            1024 => $stream.$method::<[u64; 128]>($name),
+            4096 => $stream.$method::<[u64; 512]>($name),
+            bytes => unreachable!("no workload has messages of {bytes} bytes"),
+        }
+    };
+}
+
+impl Stream {
+    /// One that both ends handle as fast as they can.
+    pub fn new(shape: Shape, bytes: usize, preset: Preset, messages: u64) -> Self {
+        Self { shape, bytes, preset, adaptive: true, fence: false, messages, send_work: 0, recv_work: 0 }
+    }
+
+    fn waiting(&self) -> Waiting {
+        self.preset.waiting().adaptive(self.adaptive)
+    }
+
+    /// Has a child send the stream, and receives it.
+    pub fn run(&self) -> Streamed {
+        let name = Name::fresh();
+        sized!(self.measure(name.as_str()))
+    }
+
+    fn measure<M: Words>(&self, name: &str) -> Streamed {
+        match self.shape {
+            Shape::Records => {
+                let capacity = (DEPTH * (8 + self.bytes as u64)).next_power_of_two();
+                let options = Options::new().capacity(capacity).max_message(self.bytes as u64);
+                let queue = Queue::create(name, &options).expect("a queue");
+                let mut rx = queue.consumer().expect("its consumer");
+                rx.set_waiting(self.waiting());
+                let inspector = queue.inspect().expect("a look at it");
+                self.receive(name, &inspector, || rx.recv_value::<M>(Until::Forever).expect("a message"))
+            }
+            Shape::Slots => {
+                let queue = slots::Queue::<M>::create(name, DEPTH, &Options::new()).expect("a queue");
+                let mut rx = queue.consumer().expect("its consumer");
+                rx.set_waiting(self.waiting());
+                let inspector = queue.inspect().expect("a look at it");
+                self.receive(name, &inspector, || rx.recv(Until::Forever).expect("a message"))
+            }
+        }
+    }
+
+    fn receive<M: Words>(&self, name: &str, inspector: &Inspector, mut recv: impl FnMut() -> M) -> Streamed {
+        let _sender = Child::start(&Errand::Send { stream: self.clone(), name: name.to_owned() });
+        let mut sum = 0u64;
+        let (took, before) = pinned(0, || {
+            let mut take = |count| {
+                for _ in 0..count {
+                    sum = sum.wrapping_add(recv().sum());
+                    work(self.recv_work);
+                }
+            };
+            take(WARM);
+            let before = inspector.snapshot();
+            let begin = now_ns();
+            take(self.messages);
+            (now_ns() - begin, before)
+        });
+        let after = inspector.snapshot();
+        let expected = (0..WARM + self.messages).fold(0u64, |sum, n| sum.wrapping_add(M::of(n).sum()));
+        assert_eq!(sum, expected, "messages were lost or changed");
+        Streamed {
+            message_ns: took as f64 / self.messages as f64,
+            producer: Activity::between(&before.producer, &after.producer, self.messages),
+            consumer: Activity::between(&before.consumer, &after.consumer, self.messages),
+        }
+    }
+
+    /// The child's part.
+    pub fn send(&self, name: &str) {
+        sized!(self.send_sized(name))
+    }
+
+    fn send_sized<M: Words>(&self, name: &str) {
+        match self.shape {
+            Shape::Records => {
+                let mut tx = Queue::open(name).expect("the queue").producer().expect("its producer");
+                tx.set_waiting(self.waiting());
+                self.send_all::<M>(|message| tx.send_value(&message, Until::Forever).expect("room"));
+            }
+            Shape::Slots => {
+                let queue = slots::Queue::<M>::open(name).expect("the queue");
+                let mut tx = queue.producer().expect("its producer");
+                tx.set_waiting(self.waiting());
+                self.send_all::<M>(|message| tx.send(&message, Until::Forever).expect("room"));
+            }
+        }
+    }
+
+    fn send_all<M: Words>(&self, mut send: impl FnMut(M) -> u64) {
+        for n in 0..WARM + self.messages {
+            work(self.send_work);
+            send(M::of(n));
+            if self.fence {
+                // Not to order anything: this is what publishing would cost without the sleeper's barrier.
+                fence(Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+fn contender(name: &'static str, stream: Stream) -> Contender {
+    (name, Box::new(move || vec![("message_ns", stream.run().message_ns)]))
+}
+
+/// Streams whose ends may sleep beside those that only spin, and beside a full fence for every message.
+pub fn fences(bench: &mut Bench) {
+    for (shape, of) in [(Shape::Records, "records"), (Shape::Slots, "slots")] {
+        for bytes in [8, 64] {
+            let messages = bench.count(if bytes == 8 { 2_000_000 } else { 1_000_000 });
+            let spinning = Stream::new(shape, bytes, Preset::DedicatedCore, messages);
+            let contenders = vec![
+                contender("spins only", spinning.clone()),
+                contender("may sleep", Stream { preset: Preset::Default, ..spinning.clone() }),
+                contender("spins only, fence each", Stream { fence: true, ..spinning }),
+            ];
+            bench.compare(&format!("fences, {of} of {bytes} B"), contenders);
+        }
+    }
+}
+
+/// Streams with adaptive polling and without.
+pub fn adaptive(bench: &mut Bench) {
+    for (shape, of) in [(Shape::Records, "records"), (Shape::Slots, "slots")] {
+        for (bytes, messages) in
+            [(8, 2_000_000), (64, 1_000_000), (256, 500_000), (1024, 200_000), (4096, 100_000)]
+        {
+            let on = Stream::new(shape, bytes, Preset::Default, bench.count(messages));
+            let contenders = vec![
+                contender("adaptive off", Stream { adaptive: false, ..on.clone() }),
+                contender("adaptive on", on),
+            ];
+            bench.compare(&format!("adaptive, {of} of {bytes} B"), contenders);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Round trips between two processes that sleep whenever they wait.
+
+use crate::Bench;
+use crate::wire::Call;
+use shmq_benches::compare::{Contender, Figures, Spread};
+use shmq_benches::pinned;
+use std::hint::spin_loop;
+use std::time::{Duration, Instant};
+
+/// Trips before the clock counts.
+const WARM: u64 = 20;
+
+/// Time for the other process to fall asleep again: many times what that takes.
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// How often anybody slept on these queues, and woke anybody.
+fn activity(call: &Call) -> (u64, u64) {
+    let ends = call.inspectors.iter().map(shmq::Inspector::snapshot).flat_map(|s| [s.producer, s.consumer]);
+    ends.fold((0, 0), |(sleeps, wakes), end| (sleeps + end.sleeps, wakes + end.wakes))
+}
+
+fn spin_for(duration: Duration) {
+    let begin = Instant::now();
+    while begin.elapsed() < duration {
+        spin_loop();
+    }
+}
+
+/// `trips` round trips, each after a pause.
+fn trips(mut call: Call, trips: u64, pause: Duration) -> Figures {
+    let mut times = Vec::with_capacity(trips as usize);
+    let mut before = (0, 0);
+    pinned(0, || {
+        for n in 1..=WARM + trips {
+            if n == WARM + 1 {
+                before = activity(&call);
+            }
+            spin_for(pause);
+            let begin = Instant::now();
+            call.wire.send(n);
+            assert_eq!(call.wire.recv(), n, "another answer than was asked for");
+            if n > WARM {
+                times.push(begin.elapsed().as_nanos() as f64);
+            }
+        }
+    });
+    let times = Spread::of(times).expect("at least one trip");
+    let mut figures = vec![("round_trip_p50_ns", times.p50), ("round_trip_p99_ns", times.p99)];
+    if !call.inspectors.is_empty() {
+        let after = activity(&call);
+        figures.push(("sleeps_per_trip", (after.0 - before.0) as f64 / trips as f64));
+        figures.push(("wakes_per_trip", (after.1 - before.1) as f64 / trips as f64));
+    }
+    figures
+}
+
+/// With a pause, so that everyone sleeps each time; and without.
+pub fn run(bench: &mut Bench) {
+    let count = bench.count(5_000);
+    for (how, pause) in [("asleep each time", PAUSE), ("back to back", Duration::ZERO)] {
+        let contender =
+            |name, open: fn() -> Call| -> Contender { (name, Box::new(move || trips(open(), count, pause))) };
+        let mut contenders = vec![
+            contender("bare futex", Call::futex),
+            contender("shmq records", Call::records),
+            contender("shmq slots", Call::slots),
+            contender("pipe", Call::pipes),
+            contender("SOCK_SEQPACKET", Call::sockets),
+        ];
+        match Call::message_queues() {
+            Ok(_) => contenders.push(contender("POSIX mq", || Call::message_queues().expect("as before"))),
+            Err(error) => eprintln!("without POSIX message queues: {error}"),
+        }
+        bench.compare(&format!("wake, {how}"), contenders);
+    }
+}

@@ -1,0 +1,306 @@
+//! Ways to pass one word to a sleeping process and back.
+
+#![allow(clippy::disallowed_types, reason = "the bare futex is what the queues are measured against")]
+
+use crate::child::{Child, Errand, Name, Preset};
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::thread::futex;
+use serde::{Deserialize, Serialize};
+use shmq::{Inspector, Options, Queue, Until, slots};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Messages that may be pending; there is never more than one.
+const DEPTH: u64 = 8;
+
+/// What carries the word.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Medium {
+    /// Two words of shared memory.
+    Futex,
+    /// What is inherited as standard input and output, read and written: pipes or a socket.
+    Descriptors,
+    /// The same, as POSIX message queues.
+    MessageQueues,
+    /// Two queues of records, there and back.
+    Records(String, String),
+    /// Two queues of fixed-size messages.
+    Slots(String, String),
+}
+
+/// One end of it. Waiting means sleeping.
+pub trait Wire {
+    /// Passes a word on.
+    fn send(&mut self, word: u64);
+    /// Waits for a word.
+    fn recv(&mut self) -> u64;
+}
+
+/// The child's part: sends back every word until it is killed.
+pub fn echo(medium: &Medium) {
+    let inherited = || {
+        let from = io::stdin().as_fd().try_clone_to_owned().expect("an inherited descriptor");
+        let to = io::stdout().as_fd().try_clone_to_owned().expect("an inherited descriptor");
+        (from, to)
+    };
+    let mut wire: Box<dyn Wire> = match medium {
+        Medium::Futex => Box::new(Futex::map(inherited().0, PONG, PING)),
+        Medium::Descriptors => {
+            let (from, to) = inherited();
+            Box::new(Descriptors { from, to })
+        }
+        Medium::MessageQueues => {
+            let (from, to) = inherited();
+            Box::new(MessageQueues { from, to })
+        }
+        Medium::Records(ask, answer) => Box::new(Records::take(
+            &Queue::open(answer).expect("the queue back"),
+            &Queue::open(ask).expect("the queue there"),
+        )),
+        Medium::Slots(ask, answer) => Box::new(Slots::take(
+            &slots::Queue::open(answer).expect("the queue back"),
+            &slots::Queue::open(ask).expect("the queue there"),
+        )),
+    };
+    loop {
+        let word = wire.recv();
+        wire.send(word);
+    }
+}
+
+/// A wire with a child at its other end that sends back every word.
+pub struct Call {
+    // Goes first: it would take the end of the wire for a failure.
+    _child: Child,
+    pub wire: Box<dyn Wire>,
+    /// For looking at the queues, there and back.
+    pub inspectors: Vec<Inspector>,
+    _names: Vec<Name>,
+}
+
+impl Call {
+    fn new(wire: impl Wire + 'static, medium: Medium, stdin: Stdio, stdout: Stdio) -> Self {
+        let child = Child::start_with(&Errand::Echo(medium), stdin, stdout);
+        Self { wire: Box::new(wire), inspectors: Vec::new(), _child: child, _names: Vec::new() }
+    }
+
+    /// The least that can be slept on.
+    pub fn futex() -> Self {
+        let memory = memfd_create("futex", MemfdFlags::CLOEXEC).expect("a memory file");
+        ftruncate(&memory, LENGTH as u64).expect("room in it");
+        let inherited = memory.try_clone().expect("another descriptor");
+        Self::new(Futex::map(memory, PING, PONG), Medium::Futex, inherited.into(), Stdio::null())
+    }
+
+    /// Two pipes.
+    pub fn pipes() -> Self {
+        let (asked, ask) = io::pipe().expect("a pipe");
+        let (answered, answer) = io::pipe().expect("a pipe");
+        let wire = Descriptors { from: answered.into(), to: ask.into() };
+        Self::new(wire, Medium::Descriptors, asked.into(), answer.into())
+    }
+
+    /// A pair of Unix sockets that keep messages apart.
+    pub fn sockets() -> Self {
+        let (here, there) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .expect("a pair of sockets");
+        let again = there.try_clone().expect("another descriptor");
+        let wire = Descriptors { from: here.try_clone().expect("another descriptor"), to: here };
+        Self::new(wire, Medium::Descriptors, there.into(), again.into())
+    }
+
+    /// Two POSIX message queues, if this kernel has them.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn message_queues() -> io::Result<Self> {
+        let (ask, answer) = (message_queue()?, message_queue()?);
+        let (asked, answered) = (ask.try_clone()?, answer.try_clone()?);
+        let wire = MessageQueues { from: answered, to: ask };
+        Ok(Self::new(wire, Medium::MessageQueues, asked.into(), answer.into()))
+    }
+
+    /// Two queues of records.
+    pub fn records() -> Self {
+        let options = Options::new().capacity(4096).max_message(8);
+        let names = vec![Name::fresh(), Name::fresh()];
+        let [ask, answer] =
+            [0, 1].map(|i: usize| Queue::create(names[i].as_str(), &options).expect("a queue"));
+        let medium = Medium::Records(names[0].as_str().to_owned(), names[1].as_str().to_owned());
+        let wire = Records::take(&ask, &answer);
+        let inspectors = [ask, answer].map(|queue| queue.inspect().expect("a look at it")).into();
+        let call = Self::new(wire, medium, Stdio::null(), Stdio::null());
+        Self { inspectors, _names: names, ..call }
+    }
+
+    /// Two queues of fixed-size messages.
+    pub fn slots() -> Self {
+        let names = vec![Name::fresh(), Name::fresh()];
+        let [ask, answer] = [0, 1].map(|i: usize| {
+            slots::Queue::create(names[i].as_str(), DEPTH, &Options::new()).expect("a queue")
+        });
+        let medium = Medium::Slots(names[0].as_str().to_owned(), names[1].as_str().to_owned());
+        let wire = Slots::take(&ask, &answer);
+        let inspectors = [ask, answer].map(|queue| queue.inspect().expect("a look at it")).into();
+        let call = Self::new(wire, medium, Stdio::null(), Stdio::null());
+        Self { inspectors, _names: names, ..call }
+    }
+}
+
+/// Where the two words are, on lines of their own.
+const PING: usize = 0;
+const PONG: usize = 128;
+const LENGTH: usize = 4096;
+
+struct Futex {
+    memory: MmapRaw,
+    own: usize,
+    peers: usize,
+    seen: u32,
+}
+
+impl Futex {
+    fn map(memory: OwnedFd, own: usize, peers: usize) -> Self {
+        let memory = MmapOptions::new().len(LENGTH).map_raw(&memory).expect("map the words");
+        Self { memory, own, peers, seen: 0 }
+    }
+
+    fn word(&self, at: usize) -> &AtomicU32 {
+        // SAFETY: inside the mapping, which lives as long as `self`, aligned, and only ever used as an atomic.
+        unsafe { AtomicU32::from_ptr(self.memory.as_mut_ptr().add(at).cast()) }
+    }
+}
+
+impl Wire for Futex {
+    fn send(&mut self, word: u64) {
+        self.word(self.own).store(word as u32, Ordering::Release);
+        futex::wake(self.word(self.own), futex::Flags::empty(), 1).expect("a wake call");
+    }
+
+    fn recv(&mut self) -> u64 {
+        loop {
+            let word = self.word(self.peers).load(Ordering::Acquire);
+            if word != self.seen {
+                self.seen = word;
+                return word.into();
+            }
+            // Woken, changed meanwhile, or interrupted: look again.
+            let _ = futex::wait(self.word(self.peers), futex::Flags::empty(), self.seen, None);
+        }
+    }
+}
+
+struct Descriptors {
+    from: OwnedFd,
+    to: OwnedFd,
+}
+
+impl Wire for Descriptors {
+    fn send(&mut self, word: u64) {
+        assert_eq!(rustix::io::write(&self.to, &word.to_ne_bytes()), Ok(8), "a word is written whole");
+    }
+
+    fn recv(&mut self) -> u64 {
+        let mut word = [0; 8];
+        assert_eq!(rustix::io::read(&self.from, &mut word), Ok(8), "a word is read whole");
+        u64::from_ne_bytes(word)
+    }
+}
+
+/// A message queue whose name is gone already: it goes with its descriptors, which Linux lets a child inherit.
+fn message_queue() -> io::Result<OwnedFd> {
+    let name = CString::new(format!("/{}", Name::fresh().as_str())).expect("no zero in it");
+    // SAFETY: a plain structure of numbers.
+    let mut attributes: libc::mq_attr = unsafe { std::mem::zeroed() };
+    attributes.mq_maxmsg = DEPTH as _;
+    attributes.mq_msgsize = 8;
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+    // SAFETY: a terminated name, and attributes that outlive the call.
+    let descriptor = unsafe { libc::mq_open(name.as_ptr(), flags, 0o600, &raw const attributes) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a terminated name.
+    unsafe { libc::mq_unlink(name.as_ptr()) };
+    // SAFETY: just opened, and owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+struct MessageQueues {
+    from: OwnedFd,
+    to: OwnedFd,
+}
+
+impl Wire for MessageQueues {
+    fn send(&mut self, word: u64) {
+        let bytes = word.to_ne_bytes();
+        // SAFETY: the pointer and the length belong together.
+        let sent = unsafe { libc::mq_send(self.to.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
+        assert_eq!(sent, 0, "mq_send: {}", io::Error::last_os_error());
+    }
+
+    fn recv(&mut self) -> u64 {
+        let mut bytes = [0u8; 8];
+        let (from, into, length) = (self.from.as_raw_fd(), bytes.as_mut_ptr(), bytes.len());
+        // SAFETY: as above; no priority is wanted.
+        let got = unsafe { libc::mq_receive(from, into.cast(), length, std::ptr::null_mut()) };
+        assert_eq!(got, 8, "mq_receive: {}", io::Error::last_os_error());
+        u64::from_ne_bytes(bytes)
+    }
+}
+
+struct Records {
+    tx: shmq::Producer,
+    rx: shmq::Consumer,
+}
+
+impl Records {
+    fn take(to: &Queue, from: &Queue) -> Self {
+        let mut tx = to.producer().expect("the sending end");
+        let mut rx = from.consumer().expect("the receiving end");
+        tx.set_waiting(Preset::LowPower.waiting());
+        rx.set_waiting(Preset::LowPower.waiting());
+        Self { tx, rx }
+    }
+}
+
+impl Wire for Records {
+    fn send(&mut self, word: u64) {
+        self.tx.send_value(&word, Until::Forever).expect("room");
+    }
+
+    fn recv(&mut self) -> u64 {
+        self.rx.recv_value(Until::Forever).expect("a word")
+    }
+}
+
+struct Slots {
+    tx: slots::Producer<u64>,
+    rx: slots::Consumer<u64>,
+}
+
+impl Slots {
+    fn take(to: &slots::Queue<u64>, from: &slots::Queue<u64>) -> Self {
+        let mut tx = to.producer().expect("the sending end");
+        let mut rx = from.consumer().expect("the receiving end");
+        tx.set_waiting(Preset::LowPower.waiting());
+        rx.set_waiting(Preset::LowPower.waiting());
+        Self { tx, rx }
+    }
+}
+
+impl Wire for Slots {
+    fn send(&mut self, word: u64) {
+        self.tx.send(&word, Until::Forever).expect("room");
+    }
+
+    fn recv(&mut self) -> u64 {
+        self.rx.recv(Until::Forever).expect("a word")
+    }
+}
