@@ -6,15 +6,15 @@ use crate::layout::{Control, PAGE, Parts, Role, WORD};
 /// The pages and the ring of one queue, by name instead of by address.
 ///
 /// Invariant W: `parts` was checked by `new`, so each page and the ring lie inside the memory; a [`Control`] lies
-/// inside its page; a position lies inside the ring once masked, an offset once cut to the last word, and both are
-/// multiples of 8 then. Records name *positions*, which only grow and need a capacity that is a power of two; slots
-/// name *offsets*, which do not.
+/// inside its page; a position lies inside the ring once masked, a place inside the memory once cut to the ring's last
+/// word, and both are multiples of 8 then. Records name *positions*, which only grow and need a capacity that is a power
+/// of two; slots name *places* in the ring, counted from the start of the memory, which do not.
 #[derive(Clone, Debug)]
 pub struct Window<M> {
     memory: M,
     parts: Parts,
     mask: u64,
-    /// Offset of the ring's last word.
+    /// Place of the ring's last word, from the start of the memory.
     last: u64,
 }
 
@@ -41,7 +41,8 @@ impl<M: Memory> Window<M> {
         if ranges.windows(2).any(|w| w[0].0 + w[0].1 > w[1].0) {
             return None;
         }
-        let (mask, last) = ((parts.capacity - 1) & !(WORD - 1), parts.capacity - WORD);
+        let mask = (parts.capacity - 1) & !(WORD - 1);
+        let last = parts.ring as u64 + parts.capacity - WORD;
         Some(Self { memory, parts, mask, last })
     }
 
@@ -116,38 +117,38 @@ impl<M: Memory> Window<M> {
     }
 
     #[inline(always)]
-    fn inside(&self, offset: u64) -> usize {
-        debug_assert!(offset.is_multiple_of(8) && offset <= self.last);
-        self.parts.ring + (offset & !7).min(self.last) as usize
+    fn inside(&self, place: u64) -> usize {
+        debug_assert!(place.is_multiple_of(8) && (self.parts.ring as u64..=self.last).contains(&place));
+        (place & !7).min(self.last) as usize
     }
 
-    /// Loads the ring's word at an offset.
+    /// Loads the ring's word at a place.
     #[inline(always)]
-    pub fn load_at(&self, offset: u64, site: Site) -> u64 {
+    pub fn load_at(&self, place: u64, site: Site) -> u64 {
         // SAFETY: invariant W.
-        unsafe { self.memory.load(self.inside(offset), site) }
+        unsafe { self.memory.load(self.inside(place), site) }
     }
 
-    /// Stores the ring's word at an offset.
+    /// Stores the ring's word at a place.
     #[inline(always)]
-    pub fn store_at(&self, offset: u64, value: u64, site: Site) {
+    pub fn store_at(&self, place: u64, value: u64, site: Site) {
         // SAFETY: invariant W.
-        unsafe { self.memory.store(self.inside(offset), value, site) }
+        unsafe { self.memory.store(self.inside(place), value, site) }
     }
 
-    /// Copies whole bytes to an offset and zeroes the rest of the last word. Does not cross the end of the ring.
+    /// Copies whole bytes to a place and zeroes the rest of the last word. Does not cross the end of the ring.
     #[inline(always)]
-    pub fn copy_in_at(&self, offset: u64, from: &[u8]) {
-        if let Some(at) = self.block(offset, from.len()) {
+    pub fn copy_in_at(&self, place: u64, from: &[u8]) {
+        if let Some(at) = self.block(place, from.len()) {
             // SAFETY: invariant W, and the block ends inside the ring.
             unsafe { self.memory.copy_in(at, from) }
         }
     }
 
-    /// Copies whole bytes from an offset; the counterpart of `copy_in_at`.
+    /// Copies whole bytes from a place; the counterpart of `copy_in_at`.
     #[inline(always)]
-    pub fn copy_out_at(&self, offset: u64, into: &mut [u8]) {
-        if let Some(at) = self.block(offset, into.len()) {
+    pub fn copy_out_at(&self, place: u64, into: &mut [u8]) {
+        if let Some(at) = self.block(place, into.len()) {
             // SAFETY: invariant W, and the block ends inside the ring.
             unsafe { self.memory.copy_out(at, into) }
         }
@@ -172,29 +173,29 @@ impl<M: Memory> Window<M> {
         self.memory.fence(site);
     }
 
-    /// Where a block of `len` bytes at an offset starts; moved back if it would not end inside the ring, which the
+    /// Where a block of `len` bytes at a place starts; moved back if it would not end inside the ring, which the
     /// protocol never asks for. (Cutting the block instead would hide a length that the compiler knows.)
     #[inline(always)]
-    fn block(&self, offset: u64, len: usize) -> Option<usize> {
+    fn block(&self, place: u64, len: usize) -> Option<usize> {
         // Whole words beyond the first: none for a block of one, so that the common case costs one comparison.
         let more = (len as u64).saturating_sub(1) & !7;
         if more > self.last {
             return None;
         }
-        debug_assert!(offset.is_multiple_of(8) && offset <= self.last - more);
-        Some(self.parts.ring + (offset & !7).min(self.last - more) as usize)
+        debug_assert!(place.is_multiple_of(8) && place <= self.last - more);
+        Some((place & !7).min(self.last - more) as usize)
     }
 
     /// Copies whole bytes to a position and zeroes the rest of the last word. Does not cross the end of the ring.
     #[inline(always)]
     pub fn copy_in(&self, position: u64, from: &[u8]) {
-        self.copy_in_at(self.index(position), from);
+        self.copy_in_at(self.address(position) as u64, from);
     }
 
     /// Copies whole bytes from a position; the counterpart of `copy_in`.
     #[inline(always)]
     pub fn copy_out(&self, position: u64, into: &mut [u8]) {
-        self.copy_out_at(self.index(position), into);
+        self.copy_out_at(self.address(position) as u64, into);
     }
 
     /// Overwrites `from.len()` bytes at any byte `offset` after a position, leaving their neighbours as they are.
@@ -255,10 +256,10 @@ impl Window<super::Map> {
         unsafe { self.memory.base().add(self.address(position)) }
     }
 
-    /// Address of the byte at an offset.
+    /// Address of the byte at a place.
     #[inline(always)]
-    pub(crate) fn pointer_at(&self, offset: u64) -> *mut u8 {
+    pub(crate) fn pointer_at(&self, place: u64) -> *mut u8 {
         // SAFETY: invariant W: the address lies inside the mapping.
-        unsafe { self.memory.base().add(self.inside(offset)) }
+        unsafe { self.memory.base().add(self.inside(place)) }
     }
 }

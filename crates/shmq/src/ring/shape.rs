@@ -39,6 +39,8 @@ pub struct Shape {
     pub capacity: u64,
     /// Messages that fit, exactly.
     pub depth: u64,
+    /// Where the ring starts in its memory. Cursors count from the start of the memory, so that no access has to add it.
+    start: u64,
 }
 
 /// How many messages of a size share one commit word. Chosen by measurement, see `docs/BENCHMARKS.md`, and recorded
@@ -65,16 +67,21 @@ impl Shape {
         let groups = depth.div_ceil(group) + 1;
         match group_bytes.checked_mul(groups) {
             Some(total) if total <= crate::layout::MAX_CAPACITY => {
-                Some(Self { size, stride, group, group_bytes, groups, capacity: total, depth })
+                Some(Self { size, stride, group, group_bytes, groups, capacity: total, depth, start: 0 })
             }
             _ => None,
         }
     }
 
+    /// The same, of a ring that lies in this memory.
+    pub(super) fn placed<M: Memory>(self, window: &Window<M>) -> Self {
+        Self { start: window.parts().ring as u64, ..self }
+    }
+
     /// Where a message lies.
     pub const fn cursor(&self, sequence: u64) -> Cursor {
         let (lap_group, slot) = (sequence / self.group, sequence % self.group);
-        let word = lap_group % self.groups * self.group_bytes;
+        let word = self.start + lap_group % self.groups * self.group_bytes;
         Cursor { word, slot: word + 8 + slot * self.stride, end: (lap_group + 1) * self.group }
     }
 }
@@ -82,9 +89,9 @@ impl Shape {
 /// A message's place: moved on by addition, because a division costs more than the rest of a send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// Offset of the group's word.
+    /// Place of the group's word.
     pub word: u64,
-    /// Offset of the message.
+    /// Place of the message.
     pub slot: u64,
     /// Sequence number behind the last message of the group.
     pub end: u64,
@@ -101,8 +108,8 @@ impl Cursor {
     #[inline(always)]
     pub fn turn(&mut self, shape: &Shape) {
         self.word += shape.group_bytes;
-        if self.word == shape.capacity {
-            self.word = 0;
+        if self.word == shape.start + shape.capacity {
+            self.word = shape.start;
         }
         self.slot = self.word + 8;
         self.end += shape.group;
@@ -116,6 +123,7 @@ pub fn find_sequence<M: Memory>(
     shape: &Shape,
     site: Site,
 ) -> Result<(u64, bool), Corruption> {
+    let shape = shape.placed(window);
     let start = window.load(SEQUENCE, at::RECOVER);
     if start > COUNT_LIMIT {
         return Err(Corruption::Position);

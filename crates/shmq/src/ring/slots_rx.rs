@@ -42,6 +42,7 @@ impl<M: Memory> SlotRx<M> {
         if shape.capacity > ring.capacity() || read > COUNT_LIMIT || far {
             return Err(Corruption::Position);
         }
+        let shape = shape.placed(&ring);
         Ok(Self { ring, shape, cursor: shape.cursor(read), read, known: read, halt: Halt::No })
     }
 

@@ -43,6 +43,7 @@ impl<M: Memory> SlotTx<M> {
         if shape.capacity > ring.capacity() {
             return Err(Corruption::Position);
         }
+        let shape = shape.placed(&ring);
         let (sequence, finished) = find_sequence(&ring, &shape, at::WALK)?;
         let read = ring.load(READ, at::WALK_READ);
         let dirty = ring.load(DIRTY, at::RECOVER);
