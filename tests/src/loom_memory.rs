@@ -33,7 +33,7 @@ use loom::thread::{ThreadId, current};
 use shmq::testing::layout::{
     CONSUMER, Control, Counter, DIRTY, FREE, FREED, PAGE, PRODUCER, Parts, READ, RECEIVED, SEQUENCE, TAIL,
 };
-use shmq::testing::{Memory, Order, Park, Site, Window};
+use shmq::testing::{Memory, Order, Park, Shape, Site, Window};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -119,6 +119,25 @@ fn parts(capacity: u64) -> Parts {
 impl LoomMemory {
     /// An empty queue whose positions and sequence numbers start somewhere. To be called inside a model.
     pub fn new(capacity: u64, position: u64, sequence: u64, faults: Faults) -> Self {
+        Self::with_words(capacity, (0..capacity).step_by(8), position, sequence, faults)
+    }
+
+    /// An empty queue of slots, from the first message on. The words that fill up its lines are left out: nobody may
+    /// touch them.
+    pub fn slots(shape: &Shape, faults: Faults) -> Self {
+        let used = 8 + shape.group * shape.stride;
+        let groups = (0..shape.capacity).step_by(shape.group_bytes as usize);
+        let words = groups.flat_map(|group| (group..group + used).step_by(8));
+        Self::with_words(shape.capacity, words, 0, 0, faults)
+    }
+
+    fn with_words(
+        capacity: u64,
+        ring: impl Iterator<Item = u64>,
+        position: u64,
+        sequence: u64,
+        faults: Faults,
+    ) -> Self {
         let parts = parts(capacity);
         let mut words = BTreeMap::new();
         let mut add = |at, value| {
@@ -138,8 +157,8 @@ impl LoomMemory {
                 add(page + control.offset(), 0);
             }
         }
-        for at in (0..capacity as usize).step_by(8) {
-            add(parts.ring + at, 0);
+        for at in ring {
+            add(parts.ring + at as usize, 0);
         }
         let shared = Shared {
             words,

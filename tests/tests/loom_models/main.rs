@@ -5,4 +5,5 @@ mod orderings;
 mod ring;
 mod roles;
 mod signals;
+mod slots;
 mod takeover;

@@ -1,6 +1,6 @@
 //! Each ordering earns its place: without it, a model fails. The table covers every site there is.
 
-use crate::{ring, roles, signals, takeover};
+use crate::{ring, roles, signals, slots, takeover};
 use Verdict::{CrashOnly, Either, Needed, NothingToWeaken};
 use shmq::testing::{Order, SITES};
 use shmq_tests::loom_memory::{Faults, explore};
@@ -64,6 +64,42 @@ const TABLE: &[(&str, Verdict)] = &[
     ("READ_BELL", Either("SLEEP_FENCE", signals::successor::<false>)),
 ];
 
+/// What rings of slots lean on: each of these weakened, each of its models fails. All other sites that the two ends use
+/// need no ordering for slots:
+///
+/// - `WALK` and `RECOVER` look at the producer's own words, or at what the predecessor in the same role stored, which the
+///   role's lock orders; nobody erases a word that a successor walks over.
+/// - `LATER_WORD`, `SEQUENCE`, `DIRTY` and `RECOVER_SEQUENCE` are relaxed: `COMMIT` carries the words, and only successors and
+///   observers read the rest.
+/// - `TAIL`, `READ`, `RECEIVED`, `FREED`, the erase fences and `RECOVER_TAIL` are never reached.
+const SLOTS: &[(&str, &[Model])] = &[
+    ("COMMIT", &[slots::send_receive_full, slots::shared_word, slots::batch]),
+    ("FINISH", &[slots::finish]),
+    ("FREE_LOAD", &[slots::send_receive_full]),
+    ("POLL", &[slots::send_receive_full, slots::shared_word, slots::batch]),
+    ("GIVE_BACK", &[slots::send_receive_full, slots::producer_of_space_given_back]),
+    ("WALK_READ", &[slots::producer_of_space_given_back]),
+    ("OBSERVE", &[slots::observer]),
+];
+
+/// The models of slots, deaths included.
+const SLOT_MODELS: &[Model] = &[
+    slots::send_receive_full,
+    slots::shared_word,
+    slots::batch,
+    slots::abort_send,
+    slots::finish,
+    slots::pending,
+    slots::observer,
+    |faults| slots::producer_after(5, faults),
+    |faults| slots::producer_after(6, faults),
+    slots::producer_of_space_given_back,
+    |faults| slots::consumer_after(0, faults),
+    |faults| slots::consumer_after(1, faults),
+    slots::both,
+    slots::finished,
+];
+
 fn run(model: Model, weak: &'static [&'static str]) -> Result<usize, String> {
     explore(2, move || model(Faults { weak, ..Faults::default() }))
 }
@@ -104,6 +140,27 @@ fn null_control_without_its_ordering_each_site_fails_a_model() {
             }
             NothingToWeaken | CrashOnly => {}
         }
+    }
+}
+
+#[test]
+fn null_control_without_its_ordering_each_site_of_slots_fails_a_model_of_slots() {
+    for (label, models) in SLOTS {
+        for (i, model) in models.iter().enumerate() {
+            assert!(run(*model, leaked(&[label])).is_err(), "{label} weakened passes its model {i} of slots");
+        }
+    }
+}
+
+#[test]
+fn slots_lean_on_no_other_site() {
+    let leaned: Vec<_> = SLOTS.iter().map(|(label, _)| *label).collect();
+    let all: Vec<_> = SITES.iter().map(|doc| doc.site.label).collect();
+    assert!(leaned.iter().all(|label| all.contains(label)));
+    let others: Vec<_> = all.into_iter().filter(|label| !leaned.contains(label)).collect();
+    let others = leaked(&others);
+    for (i, model) in SLOT_MODELS.iter().enumerate() {
+        run(*model, others).unwrap_or_else(|e| panic!("model {i} without the other sites' orderings: {e}"));
     }
 }
 
