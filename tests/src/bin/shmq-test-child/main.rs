@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         ["consume", name, witness, mode, waiting] => stream::consume(name, witness, mode, waiting),
         ["slots-produce", name, witness, mode, waiting] => slots::produce(name, witness, mode, waiting),
         ["slots-consume", name, witness, mode, waiting] => slots::consume(name, witness, mode, waiting),
+        ["slots-attach"] => slots::attach(),
         ["slots-hold", name, role] => slots::hold(name, role),
         ["raw-send", name, fault, life] => raw::send(name, fault, number(life)),
         ["raw-recv", name, fault, life] => raw::receive(name, fault, number(life)),

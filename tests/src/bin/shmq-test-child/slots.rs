@@ -1,9 +1,9 @@
 //! The two ends of a queue of fixed-size messages: a stream that is killed at random moments, and an end that holds still.
 
-use crate::{Outcome, said, waiting};
+use crate::{Outcome, said, variant, waiting};
 use shmq::slots::{Consumer, Producer, Queue};
-use shmq::{AttachError, RecvError, Trusted, TryRecvError, TrySendError, Until};
-use shmq_tests::process::{SLOTS_BATCH, SlotMessage, Witness, slot_content, word};
+use shmq::{AttachError, OpenError, Options, RecvError, Trusted, TryRecvError, TrySendError, Until};
+use shmq_tests::process::{Dice, SLOTS_BATCH, SlotMessage, Witness, slot_content, word};
 use std::io::BufRead;
 use std::time::Duration;
 
@@ -210,4 +210,70 @@ pub fn hold(name: &str, role: &str) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// For each path on stdin: refused and why, or a full round through a queue that is in order. A type that fits is opened as
+/// one, too.
+pub fn attach() -> Outcome {
+    for line in std::io::stdin().lock().lines() {
+        let line = line.map_err(said)?;
+        let typed = Queue::<SlotMessage>::open(&line);
+        let outcome = match Queue::open_bytes(&line, &Options::new()) {
+            Err(refused) => match typed {
+                Err(e) if variant(&e) == variant(&refused) => variant(&refused),
+                other => format!("refused as {refused:?}, as a type {other:?}"),
+            },
+            Ok(queue) => match (typed, queue.message_size()) {
+                (Ok(_), size) if size != size_of::<SlotMessage>() as u64 => format!("a type of {size} bytes"),
+                (Err(e), _) if !matches!(e, OpenError::WrongMessage { .. }) => format!("as a type {e:?}"),
+                _ => round(&queue).map_or_else(|why| why, |()| "harmless".into()),
+            },
+        };
+        println!("{outcome}");
+    }
+    Ok(())
+}
+
+/// Uses a queue to the full: exactly its depth, from every place in a group, for a few laps.
+fn round(queue: &Queue<[u8]>) -> Result<(), String> {
+    let refused = |e: AttachError| variant(&e);
+    let mut tx = queue.producer().map_err(refused)?;
+    let mut rx = queue.consumer().map_err(refused)?;
+    let (size, depth) = (queue.message_size() as usize, queue.depth());
+    let message = |i: u64| {
+        let mut dice = Dice(i);
+        let words = (0..size.div_ceil(8)).flat_map(|_| dice.next().to_le_bytes());
+        words.take(size).collect::<Vec<u8>>()
+    };
+    let (mut sent, mut received, mut buffer) = (0, 0, vec![0; size]);
+    while sent < 4 * depth + 40 {
+        loop {
+            match tx.try_send(&message(sent)) {
+                Ok(_) => sent += 1,
+                Err(TrySendError::Full) => break,
+                Err(other) => return Err(format!("send: {}", variant(&other))),
+            }
+        }
+        if sent - received != depth || queue.inspect().map_err(said)?.snapshot().pending_messages != depth {
+            return Err(format!("{} fit into a depth of {depth}", sent - received));
+        }
+        for _ in 0..1 + sent % depth {
+            match rx.try_recv_into(&mut buffer) {
+                Ok(_) if buffer == message(received) => received += 1,
+                Ok(_) => return Err(format!("message {received} is wrong")),
+                Err(e) => return Err(format!("receive: {}", variant(&e))),
+            }
+        }
+    }
+    tx.finish().map_err(said)?;
+    for i in received..sent {
+        rx.try_recv_into(&mut buffer).map_err(said)?;
+        if buffer != message(i) {
+            return Err(format!("message {i} is wrong"));
+        }
+    }
+    match rx.try_recv_into(&mut buffer) {
+        Err(TryRecvError::Finished) => Ok(()),
+        other => Err(format!("after the end: {other:?}")),
+    }
 }
