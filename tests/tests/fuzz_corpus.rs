@@ -36,3 +36,18 @@ fn p2_model_seeds_and_random_inputs() {
 fn p4_recover_seeds_and_random_inputs() {
     replay("recover", 5000);
 }
+
+#[test]
+fn p5_hostile_slots_seeds_and_random_inputs() {
+    replay("slots_hostile", 20_000);
+}
+
+#[test]
+fn p2_slots_model_seeds_and_random_inputs() {
+    replay("slots_model", 5000);
+}
+
+#[test]
+fn p4_slots_recover_seeds_and_random_inputs() {
+    replay("slots_recover", 5000);
+}
