@@ -15,7 +15,7 @@ mod slots;
 
 pub use hostile::{Seen, exercise, hostile, hostile_seen};
 pub use image::image;
-pub use slots::{slots_hostile, slots_hostile_seen, slots_model, slots_recover};
+pub use slots::{slots_hostile, slots_hostile_seen, slots_model, slots_recover, slots_recover_with};
 
 use crate::model::{Play, RxOp, Shape, Step, TxOp};
 use shmq::testing::layout::Role;

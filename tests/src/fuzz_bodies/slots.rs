@@ -4,7 +4,7 @@ use super::{Bytes, Seen};
 use crate::model::poke;
 use shmq::testing::layout::{DIRTY, Parts, READ, Role, SEQUENCE};
 use shmq::testing::{
-    Halt, Hostile, Memory, Recording, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window, Words,
+    Fault, Faulty, Halt, Hostile, Memory, Recording, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window, Words,
 };
 use std::collections::VecDeque;
 
@@ -75,29 +75,32 @@ fn op(bytes: &mut Bytes<'_>, depth: u64) -> Op {
     }
 }
 
+/// Every store is logged, so that some can be taken back; and one may be planted not to happen.
+type Ram = Faulty<Recording>;
+
 /// A ring in use, and what it ought to hold.
 struct Play {
     shape: Shape,
-    memory: Recording,
-    tx: SlotTx<Recording>,
-    rx: SlotRx<Recording>,
+    memory: Ram,
+    tx: SlotTx<Ram>,
+    rx: SlotRx<Ram>,
     queue: VecDeque<(u64, u64)>,
     next: u64,
     salt: u64,
     finished: bool,
 }
 
-fn attach_tx(memory: &Recording, shape: &Shape) -> SlotTx<Recording> {
+fn attach_tx(memory: &Ram, shape: &Shape) -> SlotTx<Ram> {
     SlotTx::attach(window(memory.clone(), shape), *shape).expect("a sound ring")
 }
 
-fn attach_rx(memory: &Recording, shape: &Shape) -> SlotRx<Recording> {
+fn attach_rx(memory: &Ram, shape: &Shape) -> SlotRx<Ram> {
     SlotRx::attach(window(memory.clone(), shape), *shape).expect("a sound ring")
 }
 
 impl Play {
-    fn new(shape: Shape) -> Self {
-        let memory = Recording::new(words(&shape));
+    fn new(shape: Shape, planted: Fault) -> Self {
+        let memory = Faulty::new(Recording::new(words(&shape)), planted);
         let (tx, rx) = (attach_tx(&memory, &shape), attach_rx(&memory, &shape));
         Self { shape, memory, tx, rx, queue: VecDeque::new(), next: 0, salt: 0, finished: false }
     }
@@ -223,13 +226,13 @@ impl Play {
 
     /// Does it, and takes the last of its stores back: `after` of them, round about, have happened. Then a successor.
     fn die(&mut self, op: Op, after: usize) {
-        let image = self.memory.words().image();
+        let image = self.memory.inner().words().image();
         let (queue, next, finished) = (self.queue.clone(), self.next, self.finished);
-        self.memory.take_log();
+        self.memory.inner().take_log();
         let did = self.act(op);
-        let log = self.memory.take_log();
+        let log = self.memory.inner().take_log();
         for (i, &word) in Recording::prefix(&image, &log, after % (log.len() + 1)).iter().enumerate() {
-            poke(self.memory.words(), 8 * i, word);
+            poke(self.memory.inner().words(), 8 * i, word);
         }
         self.attach(op.role());
         let done = match op.role() {
@@ -267,9 +270,9 @@ impl Play {
     }
 }
 
-fn play(data: &[u8], deaths: bool) {
+fn play(data: &[u8], deaths: bool, planted: Fault) {
     let mut bytes = Bytes::new(data);
-    let mut play = Play::new(shape(&mut bytes));
+    let mut play = Play::new(shape(&mut bytes), planted);
     for _ in 0..500 {
         if !bytes.more() {
             break;
@@ -287,12 +290,17 @@ fn play(data: &[u8], deaths: bool) {
 
 /// Two healthy ends of a ring of slots.
 pub fn slots_model(data: &[u8]) {
-    play(data, false);
+    play(data, false, Fault::None);
 }
 
 /// Two ends of a ring of slots that die, and whose successors die.
 pub fn slots_recover(data: &[u8]) {
-    play(data, true);
+    slots_recover_with(data, Fault::None);
+}
+
+/// As [`slots_recover`], with a planted bug, which some input must find.
+pub fn slots_recover_with(data: &[u8], planted: Fault) {
+    play(data, true, planted);
 }
 
 /// A word that is likely to get far: near a count.
