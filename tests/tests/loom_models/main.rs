@@ -6,4 +6,6 @@ mod ring;
 mod roles;
 mod signals;
 mod slots;
+mod slots_signals;
+mod slots_takeover;
 mod takeover;

@@ -1,6 +1,6 @@
 //! Each ordering earns its place: without it, a model fails. The table covers every site there is.
 
-use crate::{ring, roles, signals, slots, takeover};
+use crate::{ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
 use Verdict::{CrashOnly, Either, Needed, NothingToWeaken};
 use shmq::testing::{Order, SITES};
 use shmq_tests::loom_memory::{Faults, explore};
@@ -65,7 +65,7 @@ const TABLE: &[(&str, Verdict)] = &[
 ];
 
 /// What rings of slots lean on: each of these weakened, each of its models fails. All other sites that the two ends use
-/// need no ordering for slots:
+/// need no ordering for slots, but for roles and sleeping, which know nothing of the shape:
 ///
 /// - `WALK` and `RECOVER` look at the producer's own words, or at what the predecessor in the same role stored, which the
 ///   role's lock orders; nobody erases a word that a successor walks over.
@@ -77,8 +77,8 @@ const SLOTS: &[(&str, &[Model])] = &[
     ("FINISH", &[slots::finish]),
     ("FREE_LOAD", &[slots::send_receive_full]),
     ("POLL", &[slots::send_receive_full, slots::shared_word, slots::batch]),
-    ("GIVE_BACK", &[slots::send_receive_full, slots::producer_of_space_given_back]),
-    ("WALK_READ", &[slots::producer_of_space_given_back]),
+    ("GIVE_BACK", &[slots::send_receive_full, slots_takeover::producer_of_space_given_back]),
+    ("WALK_READ", &[slots_takeover::producer_of_space_given_back]),
     ("OBSERVE", &[slots::observer]),
 ];
 
@@ -91,14 +91,17 @@ const SLOT_MODELS: &[Model] = &[
     slots::finish,
     slots::pending,
     slots::observer,
-    |faults| slots::producer_after(5, faults),
-    |faults| slots::producer_after(6, faults),
-    slots::producer_of_space_given_back,
-    |faults| slots::consumer_after(0, faults),
-    |faults| slots::consumer_after(1, faults),
-    slots::both,
-    slots::finished,
+    |faults| slots_takeover::producer_after(5, faults),
+    |faults| slots_takeover::producer_after(6, faults),
+    slots_takeover::producer_of_space_given_back,
+    |faults| slots_takeover::consumer_after(0, faults),
+    |faults| slots_takeover::consumer_after(1, faults),
+    slots_takeover::both,
+    slots_takeover::finished,
 ];
+
+/// Both fences are needed for sleeping on a ring of slots, too.
+const SLEEPING: [Model; 2] = [slots_signals::empty, slots_signals::both];
 
 fn run(model: Model, weak: &'static [&'static str]) -> Result<usize, String> {
     explore(2, move || model(Faults { weak, ..Faults::default() }))
@@ -148,6 +151,15 @@ fn null_control_without_its_ordering_each_site_of_slots_fails_a_model_of_slots()
     for (label, models) in SLOTS {
         for (i, model) in models.iter().enumerate() {
             assert!(run(*model, leaked(&[label])).is_err(), "{label} weakened passes its model {i} of slots");
+        }
+    }
+}
+
+#[test]
+fn null_control_without_its_fence_a_sleeper_on_slots_misses_a_wake() {
+    for label in ["SLEEP_FENCE", "WAKE_FENCE"] {
+        for model in SLEEPING {
+            assert!(run(model, leaked(&[label])).is_err(), "{label}");
         }
     }
 }
