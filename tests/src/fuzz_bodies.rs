@@ -7,12 +7,15 @@
 //! | [`hostile()`] | what a malicious peer makes the loads return, and what an end does meanwhile |
 //! | [`model`] | what two healthy ends do: held against a queue |
 //! | [`recover`] | the same with deaths in the middle of operations, and in the middle of takeovers |
+//! | [`slots_hostile()`], [`slots_model()`], [`slots_recover()`] | the same three for fixed-size messages |
 
 mod hostile;
 mod image;
+mod slots;
 
 pub use hostile::{Seen, exercise, hostile, hostile_seen};
 pub use image::image;
+pub use slots::{slots_hostile, slots_hostile_seen, slots_model, slots_recover, slots_recover_with};
 
 use crate::model::{Play, RxOp, Shape, Step, TxOp};
 use shmq::testing::layout::Role;
@@ -21,8 +24,15 @@ use shmq::testing::layout::Role;
 pub type Body = fn(&[u8]);
 
 /// All bodies by the names of their targets.
-pub const BODIES: [(&str, Body); 4] =
-    [("image", image), ("hostile", hostile), ("model", model), ("recover", recover)];
+pub const BODIES: [(&str, Body); 7] = [
+    ("image", image),
+    ("hostile", hostile),
+    ("model", model),
+    ("recover", recover),
+    ("slots_hostile", slots_hostile),
+    ("slots_model", slots_model),
+    ("slots_recover", slots_recover),
+];
 
 /// Takes decisions from bytes; zero when they are used up.
 #[derive(Debug)]

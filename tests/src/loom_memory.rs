@@ -26,6 +26,10 @@
 //! before each of its accesses a registered end looks whether a barrier was asked for, and if so fences and says so;
 //! the asker waits for that. The kernel's inter-processor interrupt does the same between two instructions.
 
+mod explore;
+
+pub use explore::explore;
+
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
@@ -33,12 +37,10 @@ use loom::thread::{ThreadId, current};
 use shmq::testing::layout::{
     CONSUMER, Control, Counter, DIRTY, FREE, FREED, PAGE, PRODUCER, Parts, READ, RECEIVED, SEQUENCE, TAIL,
 };
-use shmq::testing::{Memory, Order, Park, Site, Window};
+use shmq::testing::{Memory, Order, Park, Shape, Site, Window};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::{Arc, Once};
 use std::time::Duration;
 
 /// How a sleeper makes the other end's stores and loads line up with its own.
@@ -119,6 +121,25 @@ fn parts(capacity: u64) -> Parts {
 impl LoomMemory {
     /// An empty queue whose positions and sequence numbers start somewhere. To be called inside a model.
     pub fn new(capacity: u64, position: u64, sequence: u64, faults: Faults) -> Self {
+        Self::with_words(capacity, (0..capacity).step_by(8), position, sequence, faults)
+    }
+
+    /// An empty queue of slots, from the first message on. The words that fill up its lines are left out: nobody may
+    /// touch them.
+    pub fn slots(shape: &Shape, faults: Faults) -> Self {
+        let used = 8 + shape.group * shape.stride;
+        let groups = (0..shape.capacity).step_by(shape.group_bytes as usize);
+        let words = groups.flat_map(|group| (group..group + used).step_by(8));
+        Self::with_words(shape.capacity, words, 0, 0, faults)
+    }
+
+    fn with_words(
+        capacity: u64,
+        ring: impl Iterator<Item = u64>,
+        position: u64,
+        sequence: u64,
+        faults: Faults,
+    ) -> Self {
         let parts = parts(capacity);
         let mut words = BTreeMap::new();
         let mut add = |at, value| {
@@ -138,8 +159,8 @@ impl LoomMemory {
                 add(page + control.offset(), 0);
             }
         }
-        for at in (0..capacity as usize).step_by(8) {
-            add(parts.ring + at, 0);
+        for at in ring {
+            add(parts.ring + at as usize, 0);
         }
         let shared = Shared {
             words,
@@ -344,59 +365,5 @@ impl Park for LoomMemory {
 
     fn is_registered(&self) -> bool {
         self.shared.faults.barrier != Barrier::None
-    }
-}
-
-thread_local! {
-    static QUIET: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Explores a model, keeping panics quiet. The number of executions, or what went wrong in the last one.
-///
-/// `SHMQ_LOOM_EXTRA=1` in the environment allows one preemption more, and as many executions as that takes.
-///
-/// # Errors
-/// The panic's message: of an assertion of the model, or loom's own (data race, deadlock, no end in sight).
-pub fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) -> Result<usize, String> {
-    /// Beyond this a model is too large for a test that runs every time.
-    const MOST: usize = 200_000;
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !QUIET.get() {
-                usual(info);
-            }
-        }));
-    });
-    let executions = Arc::new(std::sync::Mutex::new(0usize));
-    let counter = executions.clone();
-    let mut builder = loom::model::Builder::new();
-    let extra = std::env::var("SHMQ_LOOM_EXTRA").ok().and_then(|extra| extra.parse().ok()).unwrap_or(0usize);
-    let most = if extra == 0 { MOST } else { usize::MAX };
-    builder.preemption_bound = Some(preemptions + extra);
-    builder.max_branches = 5_000;
-    builder.checkpoint_interval = 1_000;
-    builder.max_permutations = Some(most);
-    QUIET.set(true);
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        builder.check(move || {
-            *counter.lock().unwrap() += 1;
-            model();
-        });
-    }));
-    QUIET.set(false);
-    let executions = *executions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    match result {
-        Ok(()) if executions < most - 1 => {
-            println!("{executions} executions");
-            Ok(executions)
-        }
-        Ok(()) => Err(format!("not explored to the end in {executions} executions")),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()));
-            Err(format!("execution {executions}: {}", text.unwrap_or_default()))
-        }
     }
 }

@@ -55,6 +55,18 @@ pub fn content(i: u64, max: usize, into: &mut Vec<u8>) {
     into.truncate(len);
 }
 
+/// A message of the tests with fixed-size messages.
+pub type SlotMessage = [u64; 2];
+
+/// Messages of a batch in those tests: more than a line takes.
+pub const SLOTS_BATCH: u64 = 5;
+
+/// What message number `i` is there.
+pub fn slot_content(i: u64) -> SlotMessage {
+    let mut dice = Dice(i.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x510f);
+    std::array::from_fn(|_| dice.next())
+}
+
 /// A unique name, and the removal of whatever came to be there.
 #[derive(Debug)]
 pub struct Scratch {
@@ -295,6 +307,10 @@ pub mod word {
     pub const AGAIN: usize = 4;
     /// Largest message of this stream.
     pub const MAX_MESSAGE: usize = 5;
+    /// Messages that share a commit word.
+    pub const GROUP: usize = 6;
+    /// Takeovers by a producer in the middle of such a group.
+    pub const MID_LINE: usize = 7;
 }
 
 /// A few words in a file that all processes of a test share. A SIGKILL leaves what was stored.

@@ -1,6 +1,7 @@
 //! The fuzz targets' bodies as plain tests: every seed, and pseudo-random inputs that are always the same.
 
-use shmq_tests::fuzz_bodies::{BODIES, Body, inputs};
+use shmq::testing::Fault;
+use shmq_tests::fuzz_bodies::{BODIES, Body, Seen, inputs, slots_hostile_seen, slots_recover_with};
 use std::path::Path;
 
 fn replay(name: &str, random: usize) {
@@ -35,4 +36,43 @@ fn p2_model_seeds_and_random_inputs() {
 #[test]
 fn p4_recover_seeds_and_random_inputs() {
     replay("recover", 5000);
+}
+
+#[test]
+fn p5_hostile_slots_seeds_and_random_inputs() {
+    replay("slots_hostile", 20_000);
+}
+
+#[test]
+fn p2_slots_model_seeds_and_random_inputs() {
+    replay("slots_model", 5000);
+}
+
+#[test]
+fn p4_slots_recover_seeds_and_random_inputs() {
+    replay("slots_recover", 5000);
+}
+
+#[test]
+fn p5_lies_about_slots_get_far() {
+    let mut seen = Seen::default();
+    inputs(0x5107, 20_000).for_each(|input| seen += slots_hostile_seen(&input));
+    println!("{seen:?}");
+    assert!(
+        seen.attached > 1000 && seen.sent > 1000 && seen.received > 1000 && seen.corrupt > 1000,
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn p4_null_control_planted_bugs_in_slots_are_found() {
+    let find = |fault| {
+        inputs(0xb06, 5000)
+            .any(|input| std::panic::catch_unwind(|| slots_recover_with(&input, fault)).is_err())
+    };
+    let labels = ["DIRTY", "LATER_WORD", "COMMIT", "FINISH", "GIVE_BACK"];
+    for fault in labels.map(Fault::Drop).into_iter().chain([Fault::PublishFirst]) {
+        assert!(find(fault), "{fault:?} was not noticed");
+    }
+    assert!(!find(Fault::None));
 }

@@ -138,6 +138,24 @@ fn p3_the_end_needs_no_room_and_nothing_follows_it() {
     }
 }
 
+#[test]
+fn p3_who_comes_to_a_finished_ring_does_not_erase_the_end() {
+    let shape = Shape::new(8, 4, 2).expect("a shape");
+    let words = memory(&shape);
+    let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
+    for _ in 0..2 {
+        send(&mut tx).expect("room");
+        take(&mut rx).expect("a message");
+    }
+    // Words run ahead of a batch that is given up, and the end takes the first one's place.
+    batch(&mut tx, 4, false).expect("room");
+    tx.finish().expect("the end");
+    let mut late = self::tx(words.clone(), &shape);
+    assert_eq!(send(&mut late), Err(Refused::Finished));
+    assert_eq!(self::tx(words.clone(), &shape).halt(), Halt::Finished);
+    assert_eq!(rx.poll(), SlotPoll::Finished);
+}
+
 /// What is done when the process dies.
 #[derive(Clone, Copy, Debug)]
 enum Operation {

@@ -202,7 +202,9 @@ impl Inspector {
 
     fn snapshot_slots(&self, shape: &Shape) -> Snapshot {
         let read = self.word(READ);
-        let (sent, finished) = find_sequence(&self.window, shape, at::OBSERVE).unwrap_or((read, false));
+        // A living producer may lap the walk; then another one starts further on.
+        let found = (0..3).find_map(|_| find_sequence(&self.window, shape, at::OBSERVE).ok());
+        let (sent, finished) = found.unwrap_or((read, false));
         let pending = sent.saturating_sub(read).min(shape.depth);
         Snapshot {
             sent,

@@ -4,7 +4,7 @@ use super::Bytes;
 use shmq::testing::Geometry;
 use shmq::testing::layout::{CHECKSUM_AT, Header, PAGE, TAG, fnv1a};
 use shmq::testing::word::{self, RecordKind};
-use shmq::{Inspector, Options, Queue, TryRecvError, TrySendError};
+use shmq::{Inspector, Options, Queue, TryRecvError, TrySendError, slots};
 use std::io::{IoSlice, Write};
 use std::os::fd::OwnedFd;
 
@@ -15,11 +15,23 @@ const LENGTH: usize = 3 * PAGE + CAPACITY as usize;
 pub fn image(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let how = bytes.byte();
-    let file = if how & 1 != 0 { bytes.rest().to_vec() } else { changed(&mut bytes, how & 2 != 0) };
+    let file = match how & 9 {
+        0 => changed(&mut bytes, how & 2 != 0),
+        8 => changed_slots(&mut bytes, how & 2 != 0),
+        _ => bytes.rest().to_vec(),
+    };
     if how & 4 == 0 {
         let Some(fd) = sealed(&file) else { return };
+        let Ok(again) = fd.try_clone() else { return };
         if let Ok(queue) = Queue::from_fd(fd, &Options::new()) {
             work(&queue, &mut bytes);
+        } else if let Ok(queue) = slots::Queue::<u64>::from_fd(again, &Options::new()) {
+            work_slots(
+                &queue,
+                &mut bytes,
+                |tx, message| tx.try_send(&u64::from_le_bytes(message.try_into().unwrap_or_default())),
+                |rx| rx.try_recv().map(|_| ()),
+            );
         }
     } else {
         let named = tempfile::Builder::new().prefix("shmq-image-").tempfile_in("/dev/shm");
@@ -30,6 +42,18 @@ pub fn image(data: &[u8]) {
         }
         if let Ok(queue) = Queue::open(named.path()) {
             work(&queue, &mut bytes);
+        }
+        if let Ok(queue) = slots::Queue::open_bytes(named.path(), &Options::new()) {
+            let mut buffer = vec![0; queue.message_size() as usize];
+            work_slots(
+                &queue,
+                &mut bytes,
+                |tx, message| tx.try_send(message),
+                |rx| {
+                    assert!(rx.try_recv_into(&mut []).is_err(), "no message has no bytes");
+                    rx.try_recv_into(&mut buffer).map(|_| ())
+                },
+            );
         }
     }
 }
@@ -42,6 +66,36 @@ fn changed(bytes: &mut Bytes<'_>, sum: bool) -> Vec<u8> {
         .copy_from_slice(as_bytes(&Geometry::records(limits, [0; TAG]).header()).as_ref());
     for _ in 0..bytes.below(24) {
         let (at, value) = change(bytes);
+        file[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    if sum {
+        let sum = fnv1a(&file[..CHECKSUM_AT]);
+        file[CHECKSUM_AT..CHECKSUM_AT + 8].copy_from_slice(&sum.to_le_bytes());
+    }
+    file
+}
+
+/// The same for fixed-size messages.
+fn changed_slots(bytes: &mut Bytes<'_>, sum: bool) -> Vec<u8> {
+    let (size, align, depth) = [(8, 8, 100), (8, 8, 7), (13, 1, 9), (100, 1, 6)][bytes.below(4) as usize];
+    let geometry = Geometry::slots(size, align, depth, &Options::new()).expect("possible limits");
+    let shape = geometry.shape().expect("it is one of slots");
+    let mut file = vec![0; geometry.length as usize];
+    file[..size_of::<Header>()].copy_from_slice(as_bytes(&geometry.header()).as_ref());
+    for _ in 0..bytes.below(12) {
+        let near = bytes.below(2 * depth + 20);
+        let value = match bytes.below(5) {
+            0 => bytes.word(),
+            1 => near.wrapping_sub(depth),
+            2 => 1 << 63 | near,
+            _ => near,
+        };
+        let at = match bytes.below(6) {
+            0 => 8 * bytes.below(size_of::<Header>() as u64 / 8) as usize,
+            1 => PAGE + 8 * bytes.below(3) as usize,
+            2 => 2 * PAGE,
+            _ => 3 * PAGE + (shape.group_bytes * bytes.below(shape.groups)) as usize,
+        };
         file[at..at + 8].copy_from_slice(&value.to_le_bytes());
     }
     if sum {
@@ -147,4 +201,44 @@ fn receive(rx: &mut shmq::Consumer, bytes: &mut Bytes<'_>) {
     if let Err(TryRecvError::Corrupt { what }) = received {
         assert_eq!(rx.try_recv(), Err(TryRecvError::Corrupt { what }), "corruption is sticky");
     }
+}
+
+/// The same for fixed-size messages, sent and received as the type wants it.
+fn work_slots<P: ?Sized>(
+    queue: &slots::Queue<P>,
+    bytes: &mut Bytes<'_>,
+    mut send: impl FnMut(&mut slots::Producer<P>, &[u8]) -> Result<u64, TrySendError>,
+    mut receive: impl FnMut(&mut slots::Consumer<P>) -> Result<(), TryRecvError>,
+) {
+    let (depth, message) = (queue.depth(), vec![0x5a; queue.message_size() as usize]);
+    let inspector = queue.inspect();
+    let mut tx = queue.producer().ok();
+    let mut rx = queue.consumer().ok();
+    for _ in 0..16 {
+        for _ in 0..bytes.below(depth + 2) {
+            let Some(tx) = &mut tx else { break };
+            if let Err(TrySendError::Corrupt { what }) = send(tx, &message) {
+                let again = send(tx, &message);
+                assert!(matches!(again, Err(TrySendError::Corrupt { what: w }) if w == what), "sticky");
+            }
+            assert!(tx.pending() <= depth && tx.room() <= depth);
+        }
+        for _ in 0..bytes.below(depth + 2) {
+            let Some(rx) = &mut rx else { break };
+            if let Err(TryRecvError::Corrupt { what }) = receive(rx) {
+                assert_eq!(receive(rx), Err(TryRecvError::Corrupt { what }), "corruption is sticky");
+            }
+            assert!(rx.pending() <= depth);
+        }
+        if let Ok(inspector) = &inspector {
+            assert!(inspector.snapshot().pending_messages <= depth);
+        }
+    }
+    if let Some(tx) = tx {
+        let _ = tx.finish();
+    }
+    let Some(mut rx) = rx else { return };
+    // Nobody stores words any more, and a word is larger than a number for at most one lap and a depth more.
+    let laps = 2 * inspector.map_or(u64::MAX, |inspector| inspector.limits().capacity / 8 + 1);
+    assert!((0..=laps).any(|_| receive(&mut rx).is_err()), "more messages than the words can mean");
 }

@@ -5,4 +5,7 @@ mod orderings;
 mod ring;
 mod roles;
 mod signals;
+mod slots;
+mod slots_signals;
+mod slots_takeover;
 mod takeover;

@@ -1,6 +1,6 @@
 //! Each ordering earns its place: without it, a model fails. The table covers every site there is.
 
-use crate::{ring, roles, signals, takeover};
+use crate::{ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
 use Verdict::{CrashOnly, Needed, NothingToWeaken};
 use shmq::testing::{Order, SITES};
 use shmq_tests::loom_memory::{Faults, explore};
@@ -59,6 +59,45 @@ const TABLE: &[(&str, Verdict)] = &[
     ("READ_BELL", NothingToWeaken),
 ];
 
+/// What rings of slots lean on: each of these weakened, each of its models fails. All other sites that the two ends use
+/// need no ordering for slots, but for roles and sleeping, which know nothing of the shape:
+///
+/// - `WALK` and `RECOVER` look at the producer's own words, or at what the predecessor in the same role stored, which the
+///   role's lock orders; nobody erases a word that a successor walks over.
+/// - `LATER_WORD`, `SEQUENCE`, `DIRTY` and `RECOVER_SEQUENCE` are relaxed: `COMMIT` carries the words, and only successors and
+///   observers read the rest.
+/// - `TAIL`, `READ`, `RECEIVED`, `FREED`, the erase fences and `RECOVER_TAIL` are never reached.
+const SLOTS: &[(&str, &[Model])] = &[
+    ("COMMIT", &[slots::send_receive_full, slots::shared_word, slots::batch]),
+    ("FINISH", &[slots::finish]),
+    ("FREE_LOAD", &[slots::send_receive_full]),
+    ("POLL", &[slots::send_receive_full, slots::shared_word, slots::batch]),
+    ("GIVE_BACK", &[slots::send_receive_full, slots_takeover::producer_of_space_given_back]),
+    ("WALK_READ", &[slots_takeover::producer_of_space_given_back]),
+    ("OBSERVE", &[slots::observer]),
+];
+
+/// The models of slots, deaths included.
+const SLOT_MODELS: &[Model] = &[
+    slots::send_receive_full,
+    slots::shared_word,
+    slots::batch,
+    slots::abort_send,
+    slots::finish,
+    slots::pending,
+    slots::observer,
+    |faults| slots_takeover::producer_after(5, faults),
+    |faults| slots_takeover::producer_after(6, faults),
+    slots_takeover::producer_of_space_given_back,
+    |faults| slots_takeover::consumer_after(0, faults),
+    |faults| slots_takeover::consumer_after(1, faults),
+    slots_takeover::both,
+    slots_takeover::finished,
+];
+
+/// Both fences are needed for sleeping on a ring of slots, too.
+const SLEEPING: [Model; 2] = [slots_signals::empty, slots_signals::both];
+
 fn run(model: Model, weak: &'static [&'static str]) -> Result<usize, String> {
     explore(2, move || model(Faults { weak, ..Faults::default() }))
 }
@@ -93,6 +132,36 @@ fn null_control_without_its_ordering_each_site_fails_a_model() {
             }
             NothingToWeaken | CrashOnly => {}
         }
+    }
+}
+
+#[test]
+fn null_control_without_its_ordering_each_site_of_slots_fails_a_model_of_slots() {
+    for (label, models) in SLOTS {
+        for (i, model) in models.iter().enumerate() {
+            assert!(run(*model, leaked(&[label])).is_err(), "{label} weakened passes its model {i} of slots");
+        }
+    }
+}
+
+#[test]
+fn null_control_without_its_fence_a_sleeper_on_slots_misses_a_wake() {
+    for label in ["SLEEP_FENCE", "WAKE_FENCE"] {
+        for model in SLEEPING {
+            assert!(run(model, leaked(&[label])).is_err(), "{label}");
+        }
+    }
+}
+
+#[test]
+fn slots_lean_on_no_other_site() {
+    let leaned: Vec<_> = SLOTS.iter().map(|(label, _)| *label).collect();
+    let all: Vec<_> = SITES.iter().map(|doc| doc.site.label).collect();
+    assert!(leaned.iter().all(|label| all.contains(label)));
+    let others: Vec<_> = all.into_iter().filter(|label| !leaned.contains(label)).collect();
+    let others = leaked(&others);
+    for (i, model) in SLOT_MODELS.iter().enumerate() {
+        run(*model, others).unwrap_or_else(|e| panic!("model {i} without the other sites' orderings: {e}"));
     }
 }
 

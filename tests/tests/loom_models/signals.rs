@@ -12,7 +12,7 @@ const INTERRUPT: Faults = Faults { weak: &[], acq_rel: &[], barrier: Barrier::In
 const FOR_EVER: Duration = Duration::MAX;
 
 /// As a blocking call does: poll; else sleep, unless a last poll finds something.
-fn block<T>(signals: &mut Signals<LoomMemory>, mut poll: impl FnMut() -> Option<T>) -> T {
+pub fn block<T>(signals: &mut Signals<LoomMemory>, mut poll: impl FnMut() -> Option<T>) -> T {
     loop {
         if let Some(found) = poll() {
             return found;

@@ -53,7 +53,9 @@ impl<M: Memory> SlotTx<M> {
         let halt = if finished { Halt::Finished } else { Halt::No };
         let limit = if finished { 0 } else { read + shape.depth };
         let cursor = shape.cursor(sequence);
-        let mut tx = Self { ring, shape, cursor, sequence, stop: sequence, limit, soiled: dirty, halt };
+        // Whoever finished has set back what ran ahead; to do it again would erase the end.
+        let soiled = if finished { sequence } else { dirty };
+        let mut tx = Self { ring, shape, cursor, sequence, stop: sequence, limit, soiled, halt };
         tx.ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
         if !finished {
             tx.undo();

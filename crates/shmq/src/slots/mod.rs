@@ -133,6 +133,22 @@ impl Queue<[u8]> {
     pub fn open_bytes(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, OpenError> {
         QueueFile::open(name.as_ref(), Kind::Slots, options).map(Self::of)
     }
+
+    /// A queue of `depth` blocks of `size` bytes without a name; see [`crate::Queue::anonymous`].
+    ///
+    /// # Errors
+    /// As [`Queue::create`].
+    pub fn anonymous_bytes(size: u64, depth: u64, options: &Options) -> Result<Self, CreateError> {
+        QueueFile::anonymous(Geometry::slots(size, 1, depth, options)?, options).map(Self::of)
+    }
+
+    /// The queue behind a descriptor, of whatever size and type; see [`crate::Queue::from_fd`].
+    ///
+    /// # Errors
+    /// As [`crate::Queue::from_fd`].
+    pub fn from_fd_bytes(fd: OwnedFd, options: &Options) -> Result<Self, OpenError> {
+        QueueFile::from_fd(fd, Kind::Slots, options).map(Self::of)
+    }
 }
 
 impl<P: ?Sized> Queue<P> {

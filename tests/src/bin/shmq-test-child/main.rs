@@ -3,6 +3,7 @@
 mod attach;
 mod raw;
 mod role;
+mod slots;
 mod stream;
 mod wait;
 
@@ -17,6 +18,10 @@ fn main() -> ExitCode {
     let outcome = match arguments[..] {
         ["produce", name, witness, mode, waiting] => stream::produce(name, witness, mode, waiting),
         ["consume", name, witness, mode, waiting] => stream::consume(name, witness, mode, waiting),
+        ["slots-produce", name, witness, mode, waiting] => slots::produce(name, witness, mode, waiting),
+        ["slots-consume", name, witness, mode, waiting] => slots::consume(name, witness, mode, waiting),
+        ["slots-attach"] => slots::attach(),
+        ["slots-hold", name, role] => slots::hold(name, role),
         ["raw-send", name, fault, life] => raw::send(name, fault, number(life)),
         ["raw-recv", name, fault, life] => raw::receive(name, fault, number(life)),
         ["commit-and-die", name, messages] => raw::commit_and_die(name, number(messages)),
