@@ -128,7 +128,7 @@ impl Options {
         self
     }
 
-    /// Permission bits of the file, whatever the umask. Default 0600. Both ends must be able to write the file;
+    /// Permission bits of the file, whatever the umask; an anonymous queue has none. Default 0600. Both ends must be able to write the file;
     /// whoever may write it can also spoil it, and whoever may only read it can keep others from taking a role.
     /// See the example of [`Options`].
     pub fn mode(mut self, bits: u32) -> Self {
@@ -152,7 +152,7 @@ impl Options {
     }
 
     /// Ask for huge pages where the file system has them: a file on hugetlbfs, or tmpfs with transparent huge pages
-    /// on *advise*. Elsewhere it changes nothing. Default false. See the example of [`Options`].
+    /// on *advise*; an anonymous queue, where there are any to spare. Elsewhere it changes nothing. Default false. See the example of [`Options`].
     pub fn huge_pages(mut self, yes: bool) -> Self {
         self.huge_pages = yes;
         self

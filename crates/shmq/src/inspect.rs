@@ -15,8 +15,7 @@ use std::path::Path;
 
 /// A queue, looked at from outside. Needs read permission only and disturbs nobody.
 ///
-/// Works on every shape, whoever is alive, finished or corrupt, and also on a file from another boot. Like a role, it does not survive `fork`
-/// into use: the child may only drop it.
+/// Works on every shape, whoever is alive or dead, finished or corrupt, and also on a file from another boot.
 ///
 /// ```
 /// # let name = format!("shmq-doc-inspect-{}", std::process::id());
