@@ -248,7 +248,7 @@ pub enum Counter {
     Sleeps = 0,
     /// Times this end woke its peer.
     Wakes = 1,
-    /// Producer: sends refused because the ring was full. Consumer: blocking receives that found nothing.
+    /// Times this end waited long enough to sleep.
     Stalls = 2,
     /// Operations refused for their arguments: too large, too small a buffer.
     Refused = 3,
