@@ -290,3 +290,55 @@ fn every_example_is_listed_in_the_readme() {
         );
     }
 }
+
+/// Public functions of one source file without an example of their own, or a word on where there is one.
+fn without_example(source: &str) -> Vec<String> {
+    let mut bare = Vec::new();
+    let mut comment = String::new();
+    for line in source.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("///") {
+            comment.push_str(text);
+            comment.push('\n');
+            continue;
+        }
+        // Attributes stand between a comment and its function; some take several lines.
+        if line.starts_with("#[")
+            || line.starts_with("reason =")
+            || line.starts_with("clippy::")
+            || line == ")]"
+        {
+            continue;
+        }
+        let public = ["pub fn ", "pub const fn ", "pub unsafe fn "].iter().find_map(|p| line.strip_prefix(p));
+        if let Some(rest) = public
+            && !comment.contains("```")
+            && !comment.to_lowercase().contains("example")
+        {
+            bare.push(rest.split(['(', '<']).next().unwrap_or(rest).to_owned());
+        }
+        comment.clear();
+    }
+    bare
+}
+
+#[test]
+fn every_public_function_has_an_example_or_points_to_one() {
+    let source = root().join("crates/shmq/src");
+    let mut files: Vec<_> = ["queue", "producer", "consumer", "claim", "message", "run", "inspect", "wait"]
+        .map(|name| source.join(name).with_extension("rs"))
+        .into();
+    let slots = std::fs::read_dir(source.join("slots")).expect("there are slots");
+    files.extend(slots.map(|entry| entry.expect("a file").path()));
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        assert_eq!(without_example(&text), [""; 0], "{}", file.display());
+    }
+    // Options share a file with functions that only the inside calls.
+    let geometry = read("crates/shmq/src/geometry.rs");
+    let (options, _) = geometry.split_once("pub struct Geometry").expect("the inside follows the options");
+    assert_eq!(without_example(options), [""; 0], "geometry.rs");
+    // The control: a comment with neither is found.
+    let planted =
+        "/// Sends.\n#[inline]\npub fn send<T>(&self) {}\n/// See the example there.\npub fn two() {}";
+    assert_eq!(without_example(planted), ["send"]);
+}

@@ -8,7 +8,7 @@ use std::io::IoSlice;
 use std::ops::{Deref, DerefMut, Range};
 
 /// Room for one message inside the ring. Committed, it is sent; dropped or aborted, nothing was; forgotten
-/// (`mem::forget`), the next call cleans up.
+/// (`mem::forget`), the next call cleans up; and if this process dies, whoever takes the role next does.
 ///
 /// ```
 /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -18,6 +18,18 @@ use std::ops::{Deref, DerefMut, Range};
 /// assert_eq!(rx.try_recv()?, b"hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// It borrows the producer: there is no second claim, and no send, while it is open.
+///
+/// ```compile_fail,E0499
+/// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+/// let claim = tx.try_claim(8)?;
+/// tx.try_send(b"meanwhile")?; // the producer is borrowed
+/// claim.commit();
+/// # Ok::<(), shmq::Error>(())
+/// ```
+///
+/// It must not be dropped in a child of `fork`, where the ring is not mapped: see [the crate's word on it](crate#fork).
 #[derive(Debug)]
 pub struct Claim<'a, T = Checked> {
     producer: &'a mut Producer<T>,
@@ -31,13 +43,29 @@ impl<'a, T> Claim<'a, T> {
         Self { producer, draft, place, open: true }
     }
 
-    /// Bytes claimed.
+    /// Bytes claimed; see the example of [`Claim::write_at`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     #[allow(clippy::len_without_is_empty, reason = "an empty claim is an empty message, nothing special")]
     pub fn len(&self) -> usize {
         self.place.len() as usize
     }
 
-    /// Writes bytes at an offset; what is never written is zero.
+    /// Writes bytes at an offset; what is never written is zero. Bounded by their number.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+    /// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+    /// let mut claim = tx.claim(8, shmq::Until::Forever)?;
+    /// assert_eq!(claim.len(), 8);
+    /// claim.write_at(2, b"abc")?;
+    /// assert!(claim.write_at(6, b"abc").is_err());
+    /// claim.commit();
+    /// assert_eq!(rx.try_recv()?, b"\0\0abc\0\0\0");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`OutOfBounds`] if they would not lie inside the claim; nothing is written then.
@@ -47,13 +75,19 @@ impl<'a, T> Claim<'a, T> {
         Ok(())
     }
 
-    /// Sends all that was claimed; returns the sequence number.
+    /// Sends all that was claimed; returns the sequence number. See the example of [`Claim::write_at`].
+    ///
+    /// Does not fail and does not wait. A consumer that is gone shows at the next send.
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     pub fn commit(mut self) -> u64 {
         let len = self.place.len();
         self.publish(len)
     }
 
-    /// Sends the first `len` bytes.
+    /// Sends the first `len` bytes; the rest of the room is given back. See the example of [`Claim`].
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// [`OutOfBounds`] if fewer were claimed; the claim is then aborted.
@@ -62,7 +96,16 @@ impl<'a, T> Claim<'a, T> {
         Ok(self.publish(len as u64))
     }
 
-    /// Sends nothing; the same as dropping it.
+    /// Sends nothing; the same as dropping it. Bounded by what was claimed, which is erased.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// tx.try_claim(8)?.abort();
+    /// assert_eq!((tx.next_sequence(), rx.pending()), (0, 0));
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     pub fn abort(self) {}
 
     fn publish(&mut self, len: u64) -> u64 {
@@ -101,7 +144,21 @@ impl DerefMut for Claim<'_, Trusted> {
     }
 }
 
-/// Messages that become visible together: committed, all of them; dropped, none.
+/// Messages that become visible together: committed, all of them; dropped, none; forgotten, the next call cleans up.
+/// If this process dies before `commit` has returned, it is all or none.
+///
+/// ```
+/// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+/// let mut batch = tx.try_batch()?;
+/// batch.push(b"debit")?;
+/// batch.push(b"credit")?;
+/// assert_eq!(batch.messages(), 2);
+/// batch.abort(); // on second thoughts
+/// assert_eq!(rx.pending(), 0);
+/// # Ok::<(), shmq::Error>(())
+/// ```
+///
+/// As a [`Claim`], it borrows the producer, and must not be dropped in a child of `fork`.
 #[derive(Debug)]
 pub struct Batch<'a, T = Checked> {
     producer: &'a mut Producer<T>,
@@ -114,16 +171,20 @@ impl<'a, T> Batch<'a, T> {
         Self { producer, draft, open: true }
     }
 
-    /// Adds a message; returns the sequence number it will have.
+    /// Adds a message; returns the sequence number it will have. See the example of [`Batch`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// [`TrySendError::Full`]: no room now; what was pushed before stays. [`TrySendError::TooLarge`]: the batch as a
-    /// whole could not fit an empty queue.
+    /// whole could not fit an empty queue. Their limits are those of [`Producer::try_send_batch`].
     pub fn push(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
         self.push_slices(&[IoSlice::new(message)])
     }
 
-    /// Adds a message made of several slices.
+    /// Adds a message made of several slices; as the example of [`Batch`] with [`Producer::try_send_slices`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Batch::push`].
@@ -141,12 +202,18 @@ impl<'a, T> Batch<'a, T> {
         }
     }
 
-    /// Messages pushed so far.
+    /// Messages pushed so far; see the example of [`Batch`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn messages(&self) -> u64 {
         self.draft.messages(self.producer.end.ring.sequence())
     }
 
-    /// Makes all of them visible; returns their sequence numbers.
+    /// Makes all of them visible; returns their sequence numbers. See the example of [`Producer::try_batch`].
+    ///
+    /// Does not fail and does not wait. A consumer that is gone shows at the next send.
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     pub fn commit(mut self) -> Range<u64> {
         let end = &mut self.producer.end;
         let first = end.ring.publish(self.draft);
@@ -155,7 +222,9 @@ impl<'a, T> Batch<'a, T> {
         first..end.ring.sequence()
     }
 
-    /// Sends none; the same as dropping it.
+    /// Sends none; the same as dropping it. See the example of [`Batch`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn abort(self) {}
 }
 

@@ -14,7 +14,7 @@ use bytemuck::AnyBitPattern;
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-/// What a receive into the caller's buffer got.
+/// What a receive into the caller's buffer got; see the example of [`Consumer::try_recv_into`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     /// Bytes of the message.
@@ -23,7 +23,16 @@ pub struct Received {
     pub sequence: u64,
 }
 
-/// Where a drain stops, whatever comes first.
+/// Where a drain or a run stops, whatever comes first. The first message always counts, however small the limit.
+///
+/// ```
+/// let limit = shmq::DrainLimit { messages: 2, ..Default::default() };
+/// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+/// tx.try_send_batch(&["a", "b", "c"])?;
+/// assert_eq!(rx.try_drain(limit, |_| {})?, 2);
+/// assert_eq!(rx.pending(), 1);
+/// # Ok::<(), shmq::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainLimit {
     /// After so many messages.
@@ -43,10 +52,43 @@ impl Default for DrainLimit {
 ///
 /// A receive gets a whole message or none. `try_` calls make no system call unless the producer sleeps, and take
 /// bounded time; those into a buffer do not allocate. The calls with an `until` spin, then yield, then sleep, see
-/// [`Waiting`]; a producer that left or died is reported after the last of its messages was received.
+/// [`Waiting`]; a producer that left or died is reported after the last of its messages was received, one that is stopped
+/// or slow is waited for.
 ///
 /// If this process is killed, its successor may see the last message again that was copied but not released
-/// (at most the unreleased run of a drain); the sequence number tells. A handle does not survive `fork`.
+/// (at most the unreleased run of a drain); the sequence number tells.
+///
+/// A handle can move to another thread, but not be shared: it is [`Send`] and not [`Sync`]. It does not survive `fork`:
+/// see [the crate's word on it](crate#fork).
+///
+/// ```
+/// # let name = format!("shmq-doc-consumer-{}", std::process::id());
+/// let mut rx = shmq::Consumer::create(&name, &shmq::Options::new())?;
+/// assert_eq!(rx.try_recv(), Err(shmq::TryRecvError::Empty));
+/// # let mut tx = shmq::Producer::open(&name)?;
+/// tx.try_send(b"one")?; // in another process, as a rule
+/// assert_eq!(rx.try_recv()?, b"one");
+/// assert_eq!((rx.next_sequence(), rx.pending()), (1, 0));
+/// # drop((tx, rx)); shmq::Queue::open(&name)?.remove()?;
+/// # Ok::<(), shmq::Error>(())
+/// ```
+///
+/// The handles of a pair can be sent to other threads:
+///
+/// ```
+/// fn sent<T: Send>(_: T) {}
+/// let (tx, rx) = shmq::pair(&shmq::Options::new())?;
+/// sent(tx);
+/// sent(rx);
+/// # Ok::<(), shmq::Error>(())
+/// ```
+///
+/// No handle can be shared:
+///
+/// ```compile_fail,E0277
+/// fn shared<T: Sync>() {}
+/// shared::<shmq::Consumer<shmq::Trusted>>();
+/// ```
 #[derive(Debug)]
 pub struct Consumer<T = Checked> {
     pub(crate) end: End<RecordRx<Map>>,
@@ -55,7 +97,10 @@ pub struct Consumer<T = Checked> {
 }
 
 impl Consumer {
-    /// Opens a queue and takes its receiving end.
+    /// Opens a queue and takes its receiving end, as the example of [`crate::Producer::open`] does with the other. What a dead
+    /// predecessor had taken and not given back is given back meanwhile.
+    ///
+    /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`crate::Queue::open`] and [`crate::Queue::consumer`].
@@ -63,7 +108,9 @@ impl Consumer {
         Ok(crate::Queue::open(name)?.consumer()?)
     }
 
-    /// Makes a queue and takes its receiving end.
+    /// Makes a queue and takes its receiving end; see the example of [`Consumer`].
+    ///
+    /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`crate::Queue::create`] and [`crate::Queue::consumer`].
@@ -71,7 +118,9 @@ impl Consumer {
         Ok(crate::Queue::create(name, options)?.consumer()?)
     }
 
-    /// Opens or makes a queue and takes its receiving end.
+    /// Opens or makes a queue and takes its receiving end; see the example of [the crate](crate#ten-lines-for-each-end).
+    ///
+    /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`crate::Queue::open_or_create`] and [`crate::Queue::consumer`].
@@ -84,10 +133,23 @@ impl Consumer {
 
     /// Vouches for the producer's process: guards then are `&[u8]`.
     ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
     /// # Safety
     /// As long as the result lives, no other process may write to the memory of this queue except through
     /// this crate, which never writes to a message that is not released: so no process may have the file mapped that is
-    /// not known to run correct code. The library upholds the rest, whatever the two ends do through it.
+    /// not known to run correct code. The library upholds the rest, whatever the two ends do through it, and whoever dies.
+    ///
+    /// ```
+    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+    /// # let mut tx = queue.producer()?;
+    /// let rx = queue.consumer()?;
+    /// // SAFETY: the queue is anonymous, and its descriptor was given to nobody.
+    /// let mut rx = unsafe { rx.trust_peer() };
+    /// tx.try_send(b"hello")?;
+    /// assert_eq!(&rx.try_read()?[..], b"hello");
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     pub unsafe fn trust_peer(self) -> Consumer<Trusted> {
         Consumer { end: self.end, marker: PhantomData }
     }
@@ -100,8 +162,22 @@ impl<T> Consumer<T> {
 
     /// Receives the next message as a new vector.
     ///
+    /// Allocates the vector, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// use shmq::TryRecvError;
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// tx.try_send(b"message")?;
+    /// assert_eq!(rx.try_recv()?, b"message");
+    /// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+    /// drop(tx);
+    /// assert_eq!(rx.try_recv(), Err(TryRecvError::ProducerLeft)); // a pair: nobody can follow
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`TryRecvError::Empty`], [`TryRecvError::Finished`], [`TryRecvError::Corrupt`].
+    /// [`TryRecvError::Empty`], also when the producer is gone, as another may come; [`TryRecvError::Finished`],
+    /// [`TryRecvError::Corrupt`]; between two threads [`TryRecvError::ProducerLeft`].
     pub fn try_recv(&mut self) -> Result<Vec<u8>, TryRecvError> {
         let record = self.try_record()?;
         let mut message = vec![0; record.len as usize];
@@ -111,8 +187,23 @@ impl<T> Consumer<T> {
 
     /// As [`Consumer::try_recv`], waiting for a message.
     ///
+    /// Allocates the vector, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+    /// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+    /// use shmq::{RecvError, Until};
+    /// use std::time::Duration;
+    /// tx.try_send(b"last")?;
+    /// assert_eq!(rx.recv(Until::Forever)?, b"last");
+    /// assert_eq!(rx.recv(Duration::from_millis(1)), Err(RecvError::TimedOut));
+    /// drop(tx);
+    /// assert_eq!(rx.recv(Until::Forever), Err(RecvError::ProducerLeft));
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`RecvError`].
+    /// [`RecvError`]. A producer that has left or died is reported once everything was received.
     pub fn recv(&mut self, until: impl Into<Until>) -> Result<Vec<u8>, RecvError> {
         let record = self.wait(until.into())?;
         let mut message = vec![0; record.len as usize];
@@ -120,7 +211,20 @@ impl<T> Consumer<T> {
         Ok(message)
     }
 
-    /// Receives the next message into a buffer that may be longer. Does not allocate.
+    /// Receives the next message into a buffer that may be longer. [`Limits::max_message`] bytes are always enough.
+    ///
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// use shmq::TryRecvError;
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// tx.try_send(b"message")?;
+    /// assert_eq!(rx.try_recv_into(&mut [0; 4]), Err(TryRecvError::WrongLength { len: 7, buffer: 4 }));
+    /// let mut buffer = [0; 16];
+    /// let got = rx.try_recv_into(&mut buffer)?;
+    /// assert_eq!((&buffer[..got.len], got.sequence), (&b"message"[..], 0));
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], and [`TryRecvError::WrongLength`] if the buffer is too small; the message stays.
@@ -134,10 +238,12 @@ impl<T> Consumer<T> {
         Ok(Received { len: record.len as usize, sequence: record.sequence })
     }
 
-    /// As [`Consumer::try_recv_into`], waiting for a message.
+    /// As [`Consumer::try_recv_into`], with its example, waiting for a message.
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
-    /// [`RecvError`].
+    /// As [`Consumer::recv`], and [`RecvError::WrongLength`].
     #[inline]
     pub fn recv_into(&mut self, buffer: &mut [u8], until: impl Into<Until>) -> Result<Received, RecvError> {
         let record = self.wait(until.into())?;
@@ -148,7 +254,20 @@ impl<T> Consumer<T> {
         Ok(Received { len: record.len as usize, sequence: record.sequence })
     }
 
-    /// Receives the next message into a vector, whose contents it replaces; allocates only to grow it.
+    /// Receives the next message into a vector, whose contents it replaces.
+    ///
+    /// Allocates only to grow it, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// tx.try_send_batch(&["first", "2nd"])?;
+    /// let mut buffer = Vec::new();
+    /// while rx.try_recv_vec(&mut buffer).is_ok() {
+    ///     println!("{}", String::from_utf8_lossy(&buffer));
+    /// }
+    /// assert_eq!(buffer, b"2nd");
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Consumer::try_recv`].
@@ -157,16 +276,22 @@ impl<T> Consumer<T> {
         Ok(self.take_vec(&record, buffer))
     }
 
-    /// As [`Consumer::try_recv_vec`], waiting for a message.
+    /// As [`Consumer::try_recv_vec`], with its example, waiting for a message.
+    ///
+    /// Allocates only to grow it, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
-    /// [`RecvError`].
+    /// As [`Consumer::recv`].
     pub fn recv_vec(&mut self, buffer: &mut Vec<u8>, until: impl Into<Until>) -> Result<Received, RecvError> {
         let record = self.wait(until.into())?;
         Ok(self.take_vec(&record, buffer))
     }
 
-    /// Receives a plain value; alignment up to 8 or any other, it is copied out.
+    /// Receives a plain value; alignment up to 8 or any other, it is copied out. See the example of
+    /// [`crate::Producer::try_send_value`].
+    ///
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], and [`TryRecvError::WrongLength`] unless the message has exactly the value's size; it
@@ -177,17 +302,22 @@ impl<T> Consumer<T> {
         self.take_value(&record)
     }
 
-    /// As [`Consumer::try_recv_value`], waiting for a message.
+    /// As [`Consumer::try_recv_value`], with the same example, waiting for a message.
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
-    /// [`RecvError`].
+    /// As [`Consumer::recv`], and [`RecvError::WrongLength`].
     #[inline]
     pub fn recv_value<V: AnyBitPattern>(&mut self, until: impl Into<Until>) -> Result<V, RecvError> {
         let record = self.wait(until.into())?;
         self.take_value(&record).map_err(blocking)
     }
 
-    /// The next message in place; dropping the guard takes it, [`Message::keep`] or forgetting it leaves it.
+    /// The next message in place; dropping the guard takes it, [`Message::keep`] or forgetting it leaves it. See the example
+    /// of [`Message`].
+    ///
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Consumer::try_recv`].
@@ -197,17 +327,29 @@ impl<T> Consumer<T> {
         Ok(Message::new(self, record))
     }
 
-    /// As [`Consumer::try_read`], waiting for a message.
+    /// As [`Consumer::try_read`], waiting for a message; see the example of [`Message`].
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
-    /// [`RecvError`].
+    /// As [`Consumer::recv`].
     #[inline]
     pub fn read(&mut self, until: impl Into<Until>) -> Result<Message<'_, T>, RecvError> {
         let record = self.wait(until.into())?;
         Ok(Message::new(self, record))
     }
 
-    /// Length of the next message, which stays.
+    /// Length of the next message in bytes; the message stays, and its length cannot change.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// tx.try_send(b"message")?;
+    /// assert_eq!(rx.peek_len()?, 7);
+    /// assert_eq!(rx.try_recv()?.len(), 7);
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Consumer::try_recv`].
@@ -216,8 +358,10 @@ impl<T> Consumer<T> {
     }
 
     /// Hands a run of messages to `each` and takes them all at once at the end: the fastest way to receive. Stops at the
-    /// limit or when the queue is empty; returns how many there were, at least 1. If `each` panics, the messages
-    /// for which it had returned are taken.
+    /// limit, when the queue is empty, or after half a ring of bytes; returns how many there were, at least 1. If `each`
+    /// panics, the messages for which it had returned are taken; if this process dies, none is.
+    ///
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -239,10 +383,12 @@ impl<T> Consumer<T> {
         Ok(self.drain_from(first, limit, each))
     }
 
-    /// As [`Consumer::try_drain`], waiting for the first message.
+    /// As [`Consumer::try_drain`], with its example, waiting for the first message.
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
-    /// [`RecvError`].
+    /// As [`Consumer::recv`].
     pub fn drain(
         &mut self,
         limit: DrainLimit,
@@ -282,7 +428,10 @@ impl<T> Consumer<T> {
         }
     }
 
-    /// The messages one by one, until the end of data. An error other than that ends it, too.
+    /// The messages one by one as vectors, waiting up to `until` for each ([`Until::At`] ends all of it), until the end of
+    /// data. Any other error is yielded, and ends it as well.
+    ///
+    /// Each allocates a vector, system calls only to wait and to wake: see [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -296,37 +445,111 @@ impl<T> Consumer<T> {
         Messages::new(self, until.into())
     }
 
-    /// State of the producer. One system call if it has the role.
+    /// State of the producer. One system call if it has the role or died; none between two threads.
+    ///
+    /// Whoever is attached may be gone at once, and who has left or died may have a successor. But a producer that lives is
+    /// never said to be lost, and one that came is never again said not to have come.
+    ///
+    /// Allocates nothing, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// use shmq::PeerState;
+    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+    /// let rx = queue.consumer()?;
+    /// assert_eq!(rx.peer(), PeerState::NeverAttached);
+    /// let tx = queue.producer()?;
+    /// assert_eq!((rx.peer(), rx.peer_epoch()), (PeerState::Attached, 1));
+    /// drop(tx);
+    /// assert_eq!(rx.peer(), PeerState::Left);
+    /// let tx = queue.producer()?; // another one: `peer_epoch` tells
+    /// assert_eq!((rx.peer(), rx.peer_epoch()), (PeerState::Attached, 2));
+    /// assert_eq!((tx.epoch(), rx.epoch()), (2, 1));
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     pub fn peer(&self) -> PeerState {
         self.end.seat.peer()
     }
 
-    /// How often the producer's role was taken: a change means another one.
+    /// How often the producer's role was taken, 0 for never: a change means another one. May grow at once, never shrink.
+    /// See the example of [`Consumer::peer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn peer_epoch(&self) -> u64 {
         self.end.seat.peer_epoch()
     }
 
-    /// How often the consumer's role was taken, this time included.
+    /// How often the consumer's role was taken, this time included. Fixed for this handle; see the example of
+    /// [`Consumer::peer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn epoch(&self) -> u64 {
         self.end.seat.epoch()
     }
 
-    /// Messages published and not taken. May be more at once, never less without a receive.
+    /// Messages published and not taken, as the producer last said; it counts a message (a batch) just after publishing it, so
+    /// a receive may find one more. After the producer's death the count may stay behind by that one until a successor comes.
+    ///
+    /// The producer goes on meanwhile: there may be more at once. There cannot be fewer until this end receives.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// tx.try_send(b"one")?;
+    /// assert_eq!(rx.pending(), 1);
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
+    /// This may fail, if a producer is at work:
+    ///
+    /// ```no_run
+    /// # let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// if rx.pending() == 0 {
+    ///     assert_eq!(rx.pending(), 0); // one may have been sent in between
+    /// }
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
+    /// This cannot:
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// # tx.try_send(b"one")?;
+    /// if rx.pending() > 0 {
+    ///     assert!(rx.try_recv().is_ok()); // nobody else receives
+    /// }
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     pub fn pending(&self) -> u64 {
         self.end.ring.pending()
     }
 
-    /// The limits.
+    /// The limits, fixed at creation. For a buffer that takes every message, for example:
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// let mut buffer = vec![0; rx.limits().max_message as usize];
+    /// tx.try_send(b"any")?;
+    /// assert_eq!(rx.try_recv_into(&mut buffer)?.len, 3);
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     pub fn limits(&self) -> Limits {
         self.end.limits
     }
 
-    /// Sequence number of the next message.
+    /// Sequence number of the next message. Counts from 0 over the life of the queue; exact after any takeover, so that a
+    /// successor knows what it sees again. See the example of [`Consumer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn next_sequence(&self) -> u64 {
         self.end.ring.sequence()
     }
 
-    /// Sets how the blocking calls wait.
+    /// Sets how the blocking calls of this handle wait; see the example of [`Waiting`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.waiting = waiting;
     }

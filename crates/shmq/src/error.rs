@@ -24,7 +24,7 @@ macro_rules! errors {
 }
 
 errors! {
-    /// Why a queue file could not be made. Nothing was left behind.
+    /// Why a queue file could not be made. Nothing was left behind. See the example of [`Error`].
     #[derive(Debug)]
     CreateError {
         /// The name is empty, too long, or not a plain name or path.
@@ -68,7 +68,7 @@ errors! {
         } => format!("cannot {doing}: {source}");
     }
 
-    /// Why a file could not be opened as a queue. The file is as it was.
+    /// Why a file could not be opened as a queue. The file is as it was. See the example of [`crate::Queue::open_with`].
     #[derive(Debug)]
     OpenError {
         /// The name is empty, too long, or not a plain name or path.
@@ -140,7 +140,7 @@ errors! {
         } => format!("cannot {doing}: {source}");
     }
 
-    /// Why a role could not be taken. The queue is as it was.
+    /// Why a role could not be taken. The queue is as it was. See the example of [`crate::Queue::producer`].
     #[derive(Debug)]
     AttachError {
         /// A living process has it.
@@ -184,7 +184,8 @@ errors! {
         } => format!("cannot {doing}: {source}");
     }
 
-    /// Why a send that does not wait failed. The queue is as it was.
+    /// Why a send that does not wait failed. The queue is as it was; for the one exception see
+    /// [`TrySendError::ConsumerLeft`]. See the example of [`crate::Producer::try_send`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     TrySendError {
         /// No room now.
@@ -203,7 +204,8 @@ errors! {
             /// Bytes of every message of this queue.
             expected: u64,
         } => format!("messages of this queue have {expected} bytes, this one has {len}; send exactly that many");
-        /// The consumer was dropped. Only between two threads ([`crate::pair`]): nobody can come after it.
+        /// The consumer was dropped. Only between two threads ([`crate::pair`]): nobody can come after it. If it was dropped
+        /// during this very send, it may have received the message before.
         ConsumerLeft => "the consumer was dropped, and with it the queue";
         /// The ring contradicts itself.
         Corrupt {
@@ -212,7 +214,7 @@ errors! {
         } => format!("the queue is corrupt: {what}; recreate it");
     }
 
-    /// Why a send that waits failed. The queue is as it was.
+    /// Why a send that waits failed. The queue is as it was. See the example of [`crate::Producer::send`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     SendError {
         /// Still full at the end of the time given.
@@ -231,7 +233,8 @@ errors! {
             /// Bytes of every message of this queue.
             expected: u64,
         } => format!("messages of this queue have {expected} bytes, this one has {len}; send exactly that many");
-        /// Full, and the consumer closed its end.
+        /// Full, and the consumer closed its end. Between two threads also when it is not full: see
+        /// [`TrySendError::ConsumerLeft`].
         ConsumerLeft => "the queue is full and its consumer has left; start another, nothing is lost";
         /// Full, and the consumer died.
         ConsumerLost => "the queue is full and its consumer has died; start another, nothing is lost";
@@ -244,7 +247,8 @@ errors! {
         } => format!("the queue is corrupt: {what}; recreate it");
     }
 
-    /// Why a receive that does not wait failed. The queue is as it was.
+    /// Why a receive that does not wait failed. The queue is as it was. See the examples of [`crate::Consumer::try_recv`] and
+    /// [`crate::Consumer::try_recv_into`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     TryRecvError {
         /// Nothing there now.
@@ -268,7 +272,7 @@ errors! {
         } => format!("the queue is corrupt: {what}; recreate it");
     }
 
-    /// Why a receive that waits failed. The queue is as it was.
+    /// Why a receive that waits failed. The queue is as it was. See the example of [`crate::Consumer::recv`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     RecvError {
         /// Still empty at the end of the time given.
@@ -296,7 +300,20 @@ errors! {
     }
 }
 
-/// Any error of this crate.
+/// Any error of this crate, for functions that do several things. All errors are values with one sentence on what to do
+/// next; nothing of the outside makes this crate panic.
+///
+/// ```
+/// fn serve(name: &str) -> Result<(), shmq::Error> {
+///     let mut rx = shmq::Consumer::open(name)?; // OpenError or AttachError
+///     let message = rx.try_recv()?; // TryRecvError
+///     println!("{} bytes", message.len());
+///     Ok(())
+/// }
+/// let error = serve("shmq-doc-there-is-none").unwrap_err();
+/// assert!(matches!(error, shmq::Error::Open(shmq::OpenError::NotFound { .. })));
+/// assert!(error.to_string().ends_with("create it first"));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {

@@ -12,6 +12,14 @@ use std::mem::size_of;
 /// The three limits of a queue, fixed at creation.
 ///
 /// Any message within them can eventually be sent; one over them is refused at once and for good.
+///
+/// ```
+/// let limits = shmq::Options::new().max_message(1000).limits()?;
+/// assert_eq!((limits.max_message, limits.max_messages, limits.capacity), (1000, None, 1 << 20));
+/// // What would fill the ring: a record for 1000 bytes is 1008 long, and 8 bytes stay free.
+/// assert_eq!((limits.capacity - 8) / 1008, 1040);
+/// # Ok::<(), shmq::CreateError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Largest message in bytes.
@@ -35,6 +43,24 @@ pub struct Limits {
 /// assert!(error.to_string().contains("2032"));
 /// # Ok::<(), shmq::CreateError>(())
 /// ```
+///
+/// The options are plain values: setting them allocates nothing, makes no system call and cannot fail, but for a tag that
+/// is too long. The memory, when a queue is made or a role taken:
+///
+/// ```
+/// # let name = format!("shmq-doc-options-{}", std::process::id());
+/// let options = shmq::Options::new().capacity(1 << 16).mode(0o660).prefault(true).lock(false).huge_pages(false);
+/// let queue = shmq::Queue::create(&name, &options)?;
+/// # queue.remove()?;
+/// # Ok::<(), shmq::Error>(())
+/// ```
+///
+/// # Which NUMA node
+///
+/// The caller decides, and the kernel's rule is first touch: memory belongs to the node that the thread's policy says when
+/// it is first touched. A file's memory is allocated when it is made, all of it, by the thread that makes it. So make the queue on the
+/// node that should own it, for a start the consumer's: under `numactl --membind=NODE`, or after a call of `set_mempolicy`
+/// or a pinning of the thread. [`Options::prefault`] then touches it there. Whoever opens it later, from any node, moves nothing.
 #[derive(Clone, Debug)]
 pub struct Options {
     capacity: Option<u64>,
@@ -54,7 +80,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The defaults.
+    /// The defaults; see the example of [`Options`].
     pub fn new() -> Self {
         Self {
             capacity: None,
@@ -69,25 +95,28 @@ impl Options {
     }
 
     /// Ring size in bytes: a power of two from 4 KiB to 1 TiB. Default: 1 MiB, or the smallest that suits
-    /// `max_message`.
+    /// `max_message`. See the example of [`Options`].
     pub fn capacity(mut self, bytes: u64) -> Self {
         self.capacity = Some(bytes);
         self
     }
 
-    /// Largest message in bytes: at most half the capacity less 16. Default: 64 KiB, or what the capacity allows.
+    /// Largest message in bytes: at most half the capacity less 16, and never over 4 294 967 280. Default: 64 KiB, or what the
+    /// capacity allows. See the example of [`Options`].
     pub fn max_message(mut self, bytes: u64) -> Self {
         self.max_message = Some(bytes);
         self
     }
 
-    /// Most pending messages, at least 1. Default: as many as the ring holds.
+    /// Most pending messages, at least 1. Default: as many as the ring holds. Exact: a message that was received has given
+    /// its place back. See the example of [`Options`].
     pub fn max_messages(mut self, messages: u64) -> Self {
         self.max_messages = Some(messages);
         self
     }
 
-    /// The user's own bytes in the file, at most 32: the name and version of the schema of the messages, say.
+    /// The user's own bytes in the file, at most 32: the name and version of the schema of the messages, say. Checked when
+    /// a queue is opened with options that have one; see the example of [`crate::Queue::open_with`].
     ///
     /// # Panics
     /// If `tag` is longer than 32 bytes; it is a constant of the program, not outside input.
@@ -99,34 +128,37 @@ impl Options {
         self
     }
 
-    /// Permission bits of the file, whatever the umask. Default 0600. Both ends must be able to write the file;
+    /// Permission bits of the file, whatever the umask; an anonymous queue has none. Default 0600. Both ends must be able to write the file;
     /// whoever may write it can also spoil it, and whoever may only read it can keep others from taking a role.
+    /// See the example of [`Options`].
     pub fn mode(mut self, bits: u32) -> Self {
         self.mode = bits & 0o777;
         self
     }
 
-    /// Touch all memory when attaching, so that no page fault comes later. Default true. (At creation the file's
-    /// blocks are always allocated, so that a full file system is an error there and not a SIGBUS later.)
+    /// Touch all memory when creating and when taking a role, so that no page fault comes later. Default true. (At creation
+    /// the file's blocks are always allocated, so that a full file system is an error there and not a SIGBUS later.)
+    /// Needs Linux 5.14; before, pages fault in one by one. See the example of [`Options`].
     pub fn prefault(mut self, yes: bool) -> Self {
         self.prefault = yes;
         self
     }
 
     /// Keep the memory from being paged out (mlock), in each process that attaches through this value. Default false.
+    /// Needs a limit (RLIMIT_MEMLOCK) of the file's size. See the example of [`Options`].
     pub fn lock(mut self, yes: bool) -> Self {
         self.lock = yes;
         self
     }
 
     /// Ask for huge pages where the file system has them: a file on hugetlbfs, or tmpfs with transparent huge pages
-    /// on *advise*. Elsewhere it changes nothing. Default false.
+    /// on *advise*; an anonymous queue, where there are any to spare. Elsewhere it changes nothing. Default false. See the example of [`Options`].
     pub fn huge_pages(mut self, yes: bool) -> Self {
         self.huge_pages = yes;
         self
     }
 
-    /// The limits these options lead to.
+    /// The limits these options lead to; see the example of [`Options`]. Allocates for the text of an error only.
     ///
     /// # Errors
     /// [`CreateError::Options`] if they contradict each other.

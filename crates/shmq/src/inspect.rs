@@ -15,6 +15,8 @@ use std::path::Path;
 
 /// A queue, looked at from outside. Needs read permission only and disturbs nobody.
 ///
+/// Works on every shape, whoever is alive or dead, finished or corrupt, and also on a file from another boot.
+///
 /// ```
 /// # let name = format!("shmq-doc-inspect-{}", std::process::id());
 /// let mut tx = shmq::Producer::create(&name, &shmq::Options::new())?;
@@ -25,6 +27,19 @@ use std::path::Path;
 /// # drop(tx); shmq::Queue::open(&name)?.remove()?;
 /// # Ok::<(), shmq::Error>(())
 /// ```
+///
+/// What does not change while a file exists:
+///
+/// ```
+/// # let queue = shmq::Queue::anonymous(&shmq::Options::new().tag("prices/1"))?;
+/// let it = queue.inspect()?;
+/// assert_eq!((it.kind(), it.limits()), (shmq::Kind::Records, queue.limits()));
+/// assert_eq!(it.tag(), queue.tag());
+/// assert!(it.length() > it.limits().capacity && it.created_ns() > 0);
+/// assert_ne!(it.queue_id(), [0; 16]);
+/// assert!(!it.is_from_another_boot());
+/// # Ok::<(), shmq::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Inspector {
     window: Window<Map>,
@@ -32,7 +47,8 @@ pub struct Inspector {
     geometry: Geometry,
 }
 
-/// What one end's page says. Counters are kept by that end's own process: a hostile one can write anything.
+/// What one end's page says. Counters are kept by that end's own process: a hostile one can write anything. They run on
+/// over all holders of the role. See the example of [`Inspector`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndSnapshot {
     /// Whether it is there.
@@ -55,7 +71,9 @@ pub struct EndSnapshot {
     pub stalled_since_ns: Option<u64>,
 }
 
-/// One look at a queue. Both ends go on meanwhile, so the parts belong together only roughly.
+/// One look at a queue. Both ends go on meanwhile, so the parts belong together only roughly, and all of it may be
+/// different at once. What a dead process committed last may be missing from the counts until it has a successor.
+/// See the example of [`Inspector`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// Messages sent since creation: the next sequence number.
@@ -84,6 +102,15 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// One of the two ends.
+    ///
+    /// ```
+    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+    /// let seen = queue.inspect()?.snapshot();
+    /// for role in [shmq::Role::Producer, shmq::Role::Consumer] {
+    ///     println!("{role}: {}", seen.end(role).state); // producer: never attached
+    /// }
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     pub fn end(&self, role: Role) -> &EndSnapshot {
         match role {
             Role::Producer => &self.producer,
@@ -93,7 +120,9 @@ impl Snapshot {
 }
 
 impl Inspector {
-    /// Opens a queue for looking.
+    /// Opens a queue for looking; see the example of [`Inspector`].
+    ///
+    /// Allocates and makes system calls; bounded.
     ///
     /// # Errors
     /// As [`crate::Queue::open`].
@@ -114,42 +143,44 @@ impl Inspector {
         Ok(Self { window, probe: Probe::File(probe), geometry })
     }
 
-    /// What the file holds.
+    /// What the file holds; see the example of [`Inspector`].
     pub fn kind(&self) -> Kind {
         self.geometry.kind
     }
 
-    /// The limits.
+    /// The limits, fixed at creation; see the example of [`Inspector`]. Of fixed-size messages, `max_message` is the size and
+    /// `max_messages` the depth.
     pub fn limits(&self) -> Limits {
         self.geometry.limits
     }
 
-    /// The user's own bytes.
+    /// The user's own bytes, zero behind their end; see the example of [`Inspector`].
     pub fn tag(&self) -> [u8; TAG] {
         self.geometry.tag
     }
 
-    /// Random: tells this file from one that replaces it.
+    /// Random: tells this file from one that replaces it. See the example of [`Inspector`].
     pub fn queue_id(&self) -> [u8; 16] {
         self.geometry.queue_id
     }
 
-    /// Creation time, nanoseconds since 1970.
+    /// Creation time, nanoseconds since 1970; see the example of [`Inspector`].
     pub fn created_ns(&self) -> u64 {
         self.geometry.created_ns
     }
 
-    /// Bytes of the file.
+    /// Bytes of the file; see the example of [`Inspector`].
     pub fn length(&self) -> u64 {
         self.geometry.length
     }
 
-    /// Whether the file was made before the machine last started.
+    /// Whether the file was made before the machine last started. (A role is refused only if a holder from then had not left
+    /// cleanly.) Reads a file of the kernel's. See the example of [`Inspector`].
     pub fn is_from_another_boot(&self) -> bool {
         self.geometry.boot_id != segment::boot_id()
     }
 
-    /// State of one end.
+    /// State of one end, with at most a few system calls; as [`crate::Producer::peer`] sees it, and its example.
     pub fn state(&self, role: Role) -> PeerState {
         state_of(&self.window, &self.probe, role)
     }
@@ -174,7 +205,8 @@ impl Inspector {
         }
     }
 
-    /// One look.
+    /// One look; see the example of [`Inspector`]. Allocates nothing; a system call for each end that was ever taken; bounded by the
+    /// number of groups of fixed-size messages.
     pub fn snapshot(&self) -> Snapshot {
         if let Some(shape) = self.geometry.shape() {
             return self.snapshot_slots(&shape);

@@ -28,7 +28,8 @@ pub const MAX_MESSAGE: u64 = u32::MAX as u64 - 15;
 /// Bytes of the user's own tag.
 pub const TAG: usize = 32;
 
-/// What a file holds.
+/// What a file holds; see the example of [`crate::Inspector`]. A later version may know more kinds, and this one opens
+/// the first two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[repr(u32)]
@@ -154,7 +155,7 @@ pub struct Control {
     pub(crate) offset: usize,
 }
 
-/// The two ends of a queue.
+/// The two ends of a queue; see the example of [`Role::peer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The end that sends.
@@ -165,6 +166,10 @@ pub enum Role {
 
 impl Role {
     /// The other one.
+    ///
+    /// ```
+    /// assert_eq!(shmq::Role::Producer.peer(), shmq::Role::Consumer);
+    /// ```
     pub fn peer(self) -> Self {
         match self {
             Self::Producer => Self::Consumer,
@@ -243,7 +248,7 @@ pub enum Counter {
     Sleeps = 0,
     /// Times this end woke its peer.
     Wakes = 1,
-    /// Producer: sends refused because the ring was full. Consumer: blocking receives that found nothing.
+    /// Times this end waited long enough to sleep.
     Stalls = 2,
     /// Operations refused for their arguments: too large, too small a buffer.
     Refused = 3,
@@ -271,6 +276,7 @@ pub const CONSUMER: RoleWords = role_words(Role::Consumer);
 
 impl Role {
     /// This role's common words.
+    #[doc(hidden)]
     pub const fn words(self) -> &'static RoleWords {
         match self {
             Self::Producer => &PRODUCER,

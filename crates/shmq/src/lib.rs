@@ -39,23 +39,38 @@
 //!
 //! | call | allocates | system calls | bounded |
 //! |---|---|---|---|
-//! | `try_send`, `try_send_slices`, `try_send_value`, `try_send_batch` | no | none, one wake if the consumer sleeps | by the message's own length |
-//! | `try_claim`, `commit`, abort, `try_batch`, `push` | no | as above | by what was claimed |
-//! | `try_recv_into`, `try_recv_value`, `try_read`, `try_drain`, `try_run`, `peek_len` | no | none, one wake if the producer sleeps | by what it took, and 16 KiB |
+//! | `try_send`, `try_send_slices`, `try_send_value`, `try_send_batch`, `try_send_slice` | no | none, one wake if the consumer sleeps | by what was to be sent |
+//! | `try_claim`, `write_at`, `commit`, abort, `try_batch`, `push` | no | as above | by what was claimed |
+//! | `try_recv_into`, `try_recv_value`, `try_read`, `read_into`, `try_drain`, `try_run`, `take`, `peek_len`; with slots also `try_recv`, `try_peek`, `try_recv_slice` | no | none, one wake if the producer sleeps | by what it took, and 16 KiB |
 //! | `try_recv_vec` | to grow the vector | as above | as above |
-//! | `try_recv` | yes | as above | as above |
-//! | the same with `until` | as without | none while both ends are awake; asleep, at most 100 wake-ups a second | by `until` |
-//! | `peer` | no | one | yes |
-//! | `pending`, `room`, `limits`, `next_sequence`, `epoch`, `peer_epoch` | no | none | yes |
-//! | create, open, taking a role, dropping an end | yes | yes | by the ring size |
+//! | `try_recv` of messages of any length, `to_vec` | yes | as above | as above |
+//! | the same with `until` | as without | none while it spins; each yield is one; asleep, at most 100 wake-ups a second | by `until` |
+//! | `peer` | no | one, none between two threads | yes |
+//! | `pending`, `room`, `limits`, `next_sequence`, `epoch`, `peer_epoch`, `set_waiting` | no | none | yes |
+//! | [`Inspector::snapshot`] | no | one or a few for each end | yes |
+//! | create, open, taking a role, `finish`, dropping an end | yes | yes | by the ring size |
 //!
-//! Bounds hold whatever the other process does. Erasing what a dead predecessor left happens while taking a role.
+//! Bounds hold whatever the other process does, alive or dead. Erasing what a dead predecessor left happens while taking
+//! a role. A wait that spins asks the kernel every 10 ms whether the other end lives. Where the kernel has no `membarrier`,
+//! a sleeper wakes up a thousand times a second instead of a hundred. A hostile peer can make each send or
+//! receive cost its wake.
 //!
 //! # When the other end dies
 //!
 //! The kernel frees its role together with its memory. Blocked calls first drain what is left, then say *lost*, within about
 //! 20 ms. A new process takes the same role with the same call and goes on; nothing needs repair.
 //! A peer that is merely slow or stopped is never taken for dead, because nothing here is decided by a timer.
+//!
+//! # Fork
+//!
+//! A role belongs to the process that took it. In a forked child the ring is not mapped, so that the parent's death
+//! is the end of its roles, whatever children it has. In the child, a [`Producer`] or [`Consumer`] may be dropped,
+//! which does nothing, or left alone; other calls kill the child (SIGSEGV). An open [`Claim`], [`Batch`], [`Message`]
+//! or [`Run`] must not be used there, nor even dropped: dropping a claim or a message is an access to the ring. A child that
+//! calls `exec` or `_exit` drops nothing. A [`Queue`] can be used in the child, and take a role of its own.
+//!
+//! A process that forks in one thread while another is just taking a role may hand the child a copy of the descriptor that
+//! carries the lock; the role is then held until the child calls `exec` or ends. The window is some system calls long.
 
 #![cfg_attr(
     not(feature = "testing"),
@@ -109,14 +124,34 @@ pub use slots::channel;
 pub use wait::{Until, Waiting};
 
 /// Type-state of an end whose peer is not vouched for: whatever it writes, nothing here breaks.
+///
+/// Messages in place are then not slices; they are written and read by copying.
+///
+/// ```
+/// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+/// let mut tx: shmq::Producer<shmq::Checked> = queue.producer()?; // `shmq::Producer` for short
+/// let mut claim = tx.try_claim(5)?;
+/// claim.write_at(0, b"hello")?;
+/// claim.commit();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// ```compile_fail,E0608
+/// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+/// let mut tx = queue.producer()?;
+/// let mut claim = tx.try_claim(5)?;
+/// claim[0] = 1; // the peer could write there, too
+/// # Ok::<(), shmq::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Checked(());
 
-/// Type-state of an end whose peer's process is vouched for, so that messages can be plain slices.
+/// Type-state of an end whose peer's process is vouched for, so that messages can be plain slices. The ends of a
+/// [`pair`] are, by construction; see the examples of [`Producer::trust_peer`] and [`Claim`].
 #[derive(Debug)]
 pub struct Trusted(());
 
-/// An offset and length that do not lie inside a message.
+/// An offset and length that do not lie inside a message. Nothing was copied; see the example of [`Claim::write_at`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfBounds {
     /// Where it was to start.

@@ -19,10 +19,14 @@ use std::ops::Range;
 ///
 /// Every send is whole or not at all, also when this process is killed in the middle of it. `try_` calls make no system
 /// call unless the consumer sleeps, do not allocate and take bounded time. The calls with an `until` spin, then
-/// yield, then sleep, see [`Waiting`]. If the consumer has left or died, sends go on until the queue is full;
-/// the blocking ones then end with [`SendError::ConsumerLeft`] or [`SendError::ConsumerLost`].
+/// yield, then sleep, see [`Waiting`].
 ///
-/// A handle does not survive `fork`: in the child, leave it alone or drop it.
+/// If the consumer has left or died, sends go on until the queue is full; the blocking ones then end with
+/// [`SendError::ConsumerLeft`] or [`SendError::ConsumerLost`]. One that is merely stopped or slow is waited for.
+/// Between two threads ([`crate::pair`]) nobody can follow a consumer that was dropped, and sends fail at once.
+///
+/// A handle can move to another thread, but not be shared: it is [`Send`] and not [`Sync`]. It does not survive `fork`:
+/// see [the crate's word on it](crate#fork).
 ///
 /// ```
 /// # let name = format!("shmq-doc-producer-{}", std::process::id());
@@ -33,6 +37,13 @@ use std::ops::Range;
 /// # shmq::Queue::open(&name)?.remove()?;
 /// # Ok::<(), shmq::Error>(())
 /// ```
+///
+/// It cannot be shared between threads:
+///
+/// ```compile_fail,E0277
+/// fn shared<T: Sync>() {}
+/// shared::<shmq::Producer>();
+/// ```
 #[derive(Debug)]
 pub struct Producer<T = Checked> {
     pub(crate) end: End<RecordTx<Map>>,
@@ -41,7 +52,18 @@ pub struct Producer<T = Checked> {
 }
 
 impl Producer {
-    /// Opens a queue and takes its sending end.
+    /// Opens a queue and takes its sending end. A dead predecessor's half-done work is put in order meanwhile.
+    ///
+    /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-tx-open-{}", std::process::id());
+    /// # shmq::Queue::create(&name, &shmq::Options::new())?;
+    /// let mut tx = shmq::Producer::open(&name)?;
+    /// assert!(shmq::Producer::open(&name).is_err()); // one at a time
+    /// # drop(tx); shmq::Queue::open(&name)?.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`crate::Queue::open`] and [`crate::Queue::producer`].
@@ -49,7 +71,9 @@ impl Producer {
         Ok(crate::Queue::open(name)?.producer()?)
     }
 
-    /// Makes a queue and takes its sending end.
+    /// Makes a queue and takes its sending end; see the example of [`Producer`].
+    ///
+    /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`crate::Queue::create`] and [`crate::Queue::producer`].
@@ -57,7 +81,9 @@ impl Producer {
         Ok(crate::Queue::create(name, options)?.producer()?)
     }
 
-    /// Opens or makes a queue and takes its sending end.
+    /// Opens or makes a queue and takes its sending end; see the example of [the crate](crate#ten-lines-for-each-end).
+    ///
+    /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`crate::Queue::open_or_create`] and [`crate::Queue::producer`].
@@ -70,10 +96,23 @@ impl Producer {
 
     /// Vouches for the consumer's process: claims then are `&mut [u8]`.
     ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
     /// # Safety
     /// As long as the result lives, no other process may write to the memory of this queue except through
     /// this crate, which never writes to claimed space: so no process may have the file mapped that is not known
-    /// to run correct code. The library upholds the rest, whatever the two ends do through it.
+    /// to run correct code. The library upholds the rest, whatever the two ends do through it, and whoever dies.
+    ///
+    /// ```
+    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+    /// let tx = queue.producer()?;
+    /// // SAFETY: the queue is anonymous, and its descriptor was given to nobody.
+    /// let mut tx = unsafe { tx.trust_peer() };
+    /// let mut claim = tx.try_claim(5)?;
+    /// claim.copy_from_slice(b"hello");
+    /// claim.commit();
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     pub unsafe fn trust_peer(self) -> Producer<Trusted> {
         Producer { end: self.end, marker: PhantomData }
     }
@@ -84,10 +123,26 @@ impl<T> Producer<T> {
         Self { end, marker: PhantomData }
     }
 
-    /// Sends one message if there is room; returns its sequence number.
+    /// Sends one message if there is room; returns its sequence number. A message has at most
+    /// [`Limits::max_message`] bytes, and may have none.
+    ///
+    /// A consumer that is gone changes nothing while there is room; between two threads it is an error at once.
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new().max_message(8).max_messages(1))?;
+    /// # let mut tx = queue.producer()?;
+    /// use shmq::TrySendError;
+    /// assert_eq!(tx.try_send(b"first"), Ok(0));
+    /// assert_eq!(tx.try_send(b"second"), Err(TrySendError::Full));
+    /// assert_eq!(tx.try_send(b"too large"), Err(TrySendError::TooLarge { len: 9, max: 8 }));
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`TrySendError::Full`], [`TrySendError::TooLarge`], [`TrySendError::Corrupt`].
+    /// [`TrySendError::Full`], [`TrySendError::TooLarge`], [`TrySendError::Corrupt`]; between two threads
+    /// [`TrySendError::ConsumerLeft`].
     #[inline]
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
         let sent = self.end.ring.try_send(message);
@@ -96,14 +151,40 @@ impl<T> Producer<T> {
 
     /// Sends one message, waiting for room; returns its sequence number.
     ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new().max_messages(1))?;
+    /// # let (mut tx, rx) = (queue.producer()?, queue.consumer()?);
+    /// use shmq::{SendError, Until};
+    /// use std::time::Duration;
+    /// tx.send(b"one", Until::Forever)?;
+    /// assert_eq!(tx.send(b"two", Duration::from_millis(1)), Err(SendError::TimedOut));
+    /// drop(rx);
+    /// assert_eq!(tx.send(b"two", Until::Forever), Err(SendError::ConsumerLeft));
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`SendError`]; the message was then not sent.
+    /// [`SendError`]. [`SendError::ConsumerLeft`] and [`SendError::ConsumerLost`] come only when the queue is full; a
+    /// consumer that has never come, or that is stopped, is waited for.
     #[inline]
     pub fn send(&mut self, message: &[u8], until: impl Into<Until>) -> Result<u64, SendError> {
         self.wait_and_publish(until.into(), message.len() as u64, |ring| ring.try_send(message))
     }
 
-    /// Sends several slices, a header and a body say, as one message.
+    /// Sends several slices, a header and a body say, as one message. Their lengths together are within
+    /// [`Limits::max_message`].
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// use std::io::IoSlice;
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// tx.try_send_slices(&[IoSlice::new(b"head"), IoSlice::new(b"body")])?;
+    /// assert_eq!(rx.try_recv()?, b"headbody");
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Producer::try_send`].
@@ -113,7 +194,9 @@ impl<T> Producer<T> {
         self.done(sent, len)
     }
 
-    /// Sends several slices as one message, waiting for room.
+    /// Sends several slices as one message, waiting for room; see the example of [`Producer::try_send_slices`].
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Producer::send`].
@@ -122,7 +205,16 @@ impl<T> Producer<T> {
         self.wait_and_publish(until.into(), len, |ring| send_slices(ring, slices, len))
     }
 
-    /// Sends a plain value as one message.
+    /// Sends a plain value as one message. Any alignment will do: its bytes are copied.
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// tx.try_send_value(&[1.5f32, 2.5])?;
+    /// assert_eq!(rx.try_recv_value::<[f32; 2]>()?, [1.5, 2.5]);
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Producer::try_send`].
@@ -131,7 +223,9 @@ impl<T> Producer<T> {
         self.try_send(bytemuck::bytes_of(value))
     }
 
-    /// Sends a plain value as one message, waiting for room.
+    /// Sends a plain value as one message, waiting for room; see the example of [`Producer::try_send_value`].
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Producer::send`].
@@ -140,7 +234,9 @@ impl<T> Producer<T> {
         self.send(bytemuck::bytes_of(value), until)
     }
 
-    /// Reserves room for a message of up to `len` bytes, to be filled in place.
+    /// Reserves room for a message of up to `len` bytes, to be filled in place; see the example of [`Claim`].
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Producer::try_send`].
@@ -151,7 +247,9 @@ impl<T> Producer<T> {
         }
     }
 
-    /// As [`Producer::try_claim`], waiting for room.
+    /// As [`Producer::try_claim`], waiting for room; see the example of [`Claim`].
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Producer::send`].
@@ -161,6 +259,8 @@ impl<T> Producer<T> {
     }
 
     /// Starts a batch: messages that become visible together, or not at all.
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -180,7 +280,16 @@ impl<T> Producer<T> {
         }
     }
 
-    /// Sends many messages that become visible together; returns their sequence numbers.
+    /// Sends many messages that become visible together; returns their sequence numbers. Killed in the middle, none was sent.
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// assert_eq!(tx.try_send_batch(&["debit", "credit"])?, 0..2);
+    /// assert_eq!(rx.pending(), 2);
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Producer::try_send`]. [`TrySendError::TooLarge`] if they could not fit an empty queue from
@@ -191,7 +300,9 @@ impl<T> Producer<T> {
         self.done(sent, batch_len(messages))
     }
 
-    /// As [`Producer::try_send_batch`], waiting for room for all of them.
+    /// As [`Producer::try_send_batch`], with its example, waiting for room for all of them.
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Producer::send`], with the limits of [`Producer::try_send_batch`].
@@ -204,7 +315,18 @@ impl<T> Producer<T> {
     }
 
     /// Declares the end of data: the consumer drains the queue and is then told *finished*, and no producer can follow.
-    /// Needs no room. Returns how many messages there were in all.
+    /// Needs no room, and no consumer. Returns how many messages there were in all.
+    ///
+    /// Also drops the handle, which makes system calls: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// tx.try_send(b"last")?;
+    /// assert_eq!(tx.finish(), Ok(1));
+    /// assert_eq!(rx.try_recv()?, b"last");
+    /// assert_eq!(rx.try_recv(), Err(shmq::TryRecvError::Finished));
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`TrySendError::Corrupt`]; the queue then ends as if this end had been dropped.
@@ -218,45 +340,122 @@ impl<T> Producer<T> {
         }
     }
 
-    /// State of the consumer. One system call if it has the role.
+    /// State of the consumer. One system call if it has the role or died; none between two threads.
+    ///
+    /// Whoever is attached may be gone at once, and who has left or died may have a successor. But a consumer that lives is
+    /// never said to be lost, and one that came is never again said not to have come.
+    ///
+    /// Allocates nothing, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// use shmq::PeerState;
+    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+    /// let tx = queue.producer()?;
+    /// assert_eq!(tx.peer(), PeerState::NeverAttached);
+    /// let rx = queue.consumer()?;
+    /// assert_eq!((tx.peer(), tx.peer_epoch()), (PeerState::Attached, 1));
+    /// drop(rx);
+    /// assert_eq!(tx.peer(), PeerState::Left);
+    /// let rx = queue.consumer()?; // another one
+    /// assert_eq!((tx.peer(), tx.peer_epoch()), (PeerState::Attached, 2));
+    /// assert_eq!((tx.epoch(), rx.epoch()), (1, 2));
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     pub fn peer(&self) -> PeerState {
         self.end.seat.peer()
     }
 
-    /// How often the consumer's role was taken: a change means another one.
+    /// How often the consumer's role was taken, 0 for never: a change means another one. May grow at once, never shrink.
+    /// See the example of [`Producer::peer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn peer_epoch(&self) -> u64 {
         self.end.seat.peer_epoch()
     }
 
-    /// How often the producer's role was taken, this time included.
+    /// How often the producer's role was taken, this time included. Fixed for this handle; see the example of
+    /// [`Producer::peer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn epoch(&self) -> u64 {
         self.end.seat.epoch()
     }
 
-    /// Messages sent and not yet taken. May be less at once, never more without a send.
+    /// Messages sent and not yet taken, as the consumer last said.
+    ///
+    /// The consumer goes on meanwhile: there may be fewer at once. There cannot be more until this end sends.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// tx.try_send(b"one")?;
+    /// assert_eq!(tx.pending(), 1);
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
+    /// This may fail, if a consumer is at work:
+    ///
+    /// ```no_run
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// # tx.try_send(b"one")?;
+    /// if tx.pending() == 1 {
+    ///     assert_eq!(tx.pending(), 1); // it may have been taken in between
+    /// }
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
+    /// This cannot:
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// if tx.pending() == 0 {
+    ///     assert_eq!(tx.pending(), 0); // nobody else sends
+    /// }
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     pub fn pending(&self) -> u64 {
         self.end.ring.pending()
     }
 
-    /// Largest message that has room now, in bytes; `None` if not even an empty one has. May be more at once, never
-    /// less without a send.
+    /// Largest message that has room now, in bytes; `None` if not even an empty one has.
+    ///
+    /// The consumer goes on meanwhile: there may be more room at once. There cannot be less until this end sends, so a
+    /// message of that size will not find the queue full.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// # let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// let room = tx.room().unwrap();
+    /// assert_eq!(room, tx.limits().max_message);
+    /// assert!(tx.try_send(&vec![0; room as usize]).is_ok());
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     pub fn room(&mut self) -> Option<u64> {
         // A contradiction shows as no room here, and as itself at the next send.
         let _ = self.end.ring.refresh();
         self.end.ring.room()
     }
 
-    /// The limits.
+    /// The limits, fixed at creation; see the example of [`Producer::room`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn limits(&self) -> Limits {
         self.end.limits
     }
 
-    /// Sequence number of the next message: where a successor resumes. Exact after any takeover.
+    /// Sequence number of the next message: where a successor resumes. Counts from 0 over the life of the queue; exact after
+    /// any takeover. See the example of [`Producer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn next_sequence(&self) -> u64 {
         self.end.ring.sequence()
     }
 
-    /// Sets how the blocking calls wait.
+    /// Sets how the blocking calls of this handle wait; see the example of [`Waiting`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.waiting = waiting;
     }

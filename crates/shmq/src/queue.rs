@@ -22,10 +22,15 @@ use std::path::Path;
 /// A bare name means a file in `/dev/shm`; a name with a slash is a path. On a file system on disk it works as
 /// well, but the kernel then writes the pages back now and then, which costs speed.
 ///
+/// All calls here allocate and make system calls, except the three getters: see [costs](crate#what-a-call-costs).
+///
 /// ```
 /// # let name = format!("shmq-doc-queue-{}", std::process::id());
 /// use shmq::{Options, Queue};
-/// let queue = Queue::create(&name, &Options::new().max_message(1024))?;
+/// let queue = Queue::create(&name, &Options::new().max_message(1024).tag("greetings/1"))?;
+/// assert_eq!(queue.limits().max_message, 1024);
+/// assert!(queue.tag().starts_with(b"greetings/1\0"));
+/// assert!(queue.path().is_some_and(|path| path.starts_with("/dev/shm")));
 /// let mut tx = queue.producer()?;
 /// let mut rx = Queue::open(&name)?.consumer()?; // in another process, as a rule
 /// tx.try_send(b"hello")?;
@@ -38,17 +43,21 @@ use std::path::Path;
 pub struct Queue(QueueFile);
 
 impl Queue {
-    /// Makes a new queue. It appears under its name complete or not at all.
+    /// Makes a new queue. It appears under its name complete or not at all, also if this process dies meanwhile. See the
+    /// example of [`Queue`].
+    ///
+    /// Bounded by the size of the ring, all of which is allocated here.
     ///
     /// # Errors
     /// [`CreateError::AlreadyExists`] if the name is taken, [`CreateError::NoSpace`] if the file system is full,
-    /// [`CreateError::Options`] for impossible limits.
+    /// [`CreateError::Options`] for impossible limits, [`CreateError::Name`], [`CreateError::Denied`],
+    /// [`CreateError::Lock`] if it was to be locked and may not, [`CreateError::Io`].
     pub fn create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, CreateError> {
         let geometry = Geometry::records(options.limits()?, options.tag);
         QueueFile::create(name.as_ref(), geometry, options).map(Self)
     }
 
-    /// Opens a queue that exists.
+    /// Opens a queue that exists; see the example of [`Queue`]. It does not matter whether anybody is there.
     ///
     /// # Errors
     /// [`OpenError::NotFound`] if it does not, [`OpenError::Denied`], and a variant for everything a file can be
@@ -60,13 +69,34 @@ impl Queue {
     /// Opens a queue that exists; `prefault`, `lock` and `huge_pages` are taken from the options, and a tag, if they
     /// have one, must be the file's. The limits are the file's.
     ///
+    /// ```
+    /// # let name = format!("shmq-doc-open-with-{}", std::process::id());
+    /// use shmq::{OpenError, Options, Queue};
+    /// let queue = Queue::create(&name, &Options::new().tag("prices/1"))?;
+    /// let newer = Queue::open_with(&name, &Options::new().tag("prices/2"));
+    /// assert!(matches!(newer, Err(OpenError::Tag { found }) if found == "prices/1"));
+    /// # queue.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Queue::open`], and [`OpenError::Tag`].
     pub fn open_with(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, OpenError> {
         QueueFile::open(name.as_ref(), Kind::Records, options).map(Self)
     }
 
-    /// Opens the queue, or makes it if there is none; whoever comes first makes it, the other opens it.
+    /// Opens the queue, or makes it if there is none; whoever comes first makes it, the other opens it. The limits are those
+    /// of the first.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-open-or-create-{}", std::process::id());
+    /// use shmq::{Options, Queue};
+    /// let first = Queue::open_or_create(&name, &Options::new().max_message(100))?;
+    /// let second = Queue::open_or_create(&name, &Options::new())?;
+    /// assert_eq!(second.limits().max_message, 100);
+    /// # first.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Queue::open_with`] and [`Queue::create`].
@@ -76,7 +106,19 @@ impl Queue {
     }
 
     /// A queue without a name, in memory that can neither shrink nor grow: no peer can cause a SIGBUS. Pass its
-    /// descriptor ([`AsFd`]) to the process that is to have the other end.
+    /// descriptor ([`AsFd`]) to the process that is to have the other end. It is gone with its last handle and descriptor.
+    ///
+    /// ```
+    /// use shmq::{Options, Queue};
+    /// use std::os::fd::AsFd;
+    /// let queue = Queue::anonymous(&Options::new())?;
+    /// let fd = queue.as_fd().try_clone_to_owned()?; // passed over a socket, as a rule
+    /// let mut tx = queue.producer()?;
+    /// let mut rx = Queue::from_fd(fd, &Options::new())?.consumer()?;
+    /// tx.try_send(b"hello")?;
+    /// assert_eq!(rx.try_recv()?, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Queue::create`].
@@ -84,7 +126,7 @@ impl Queue {
         QueueFile::anonymous(Geometry::records(options.limits()?, options.tag), options).map(Self)
     }
 
-    /// The queue behind a descriptor that another process passed, made by [`Queue::anonymous`].
+    /// The queue behind a descriptor that another process passed, made by [`Queue::anonymous`]; see the example there.
     ///
     /// # Errors
     /// [`OpenError::NotSealed`] if its size could still change; otherwise as [`Queue::open_with`].
@@ -92,11 +134,26 @@ impl Queue {
         QueueFile::from_fd(fd, Kind::Records, options).map(Self)
     }
 
-    /// Takes the sending end.
+    /// Takes the sending end, and puts in order what a dead predecessor left half done. A predecessor that is stopped still
+    /// has it.
+    ///
+    /// Bounded by the size of the ring.
+    ///
+    /// ```
+    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+    /// use shmq::AttachError;
+    /// let tx = queue.producer()?;
+    /// assert!(matches!(queue.producer(), Err(AttachError::Busy { .. })));
+    /// drop(tx);
+    /// queue.producer()?.finish()?;
+    /// assert!(matches!(queue.producer(), Err(AttachError::Finished)));
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`AttachError::Busy`] while a living process has it, [`AttachError::Finished`] after end of data,
-    /// [`AttachError::Removed`], [`AttachError::OtherBoot`], [`AttachError::Corrupt`].
+    /// [`AttachError::Removed`], [`AttachError::OtherBoot`], [`AttachError::Corrupt`], [`AttachError::Denied`],
+    /// [`AttachError::Lock`], [`AttachError::Io`].
     pub fn producer(&self) -> Result<Producer, AttachError> {
         let mut seat = self.0.seat(Role::Producer)?;
         let limits = self.limits();
@@ -109,7 +166,7 @@ impl Queue {
         Ok(Producer::new(End::new(ring, seat, limits)))
     }
 
-    /// Takes the receiving end.
+    /// Takes the receiving end, as [`Queue::producer`] does the other; see the example of [`Queue`].
     ///
     /// # Errors
     /// As [`Queue::producer`], but a finished queue can be drained.
@@ -122,7 +179,7 @@ impl Queue {
         Ok(Consumer::new(End::new(ring, seat, limits)))
     }
 
-    /// Looks at the queue without taking a role.
+    /// Looks at the queue without taking a role; see the example of [`Inspector`].
     ///
     /// # Errors
     /// [`OpenError::Io`] if it cannot be mapped.
@@ -130,25 +187,27 @@ impl Queue {
         self.0.inspect()
     }
 
-    /// The limits.
+    /// The limits, fixed at creation; see the example of [`Queue`].
     pub fn limits(&self) -> Limits {
         self.0.geometry.limits
     }
 
-    /// The user's own bytes.
+    /// The user's own bytes, zero behind their end; see the example of [`Queue`].
     pub fn tag(&self) -> [u8; TAG] {
         self.0.geometry.tag
     }
 
-    /// Where it is; `None` for an anonymous one.
+    /// Where it is; `None` for an anonymous one. See the example of [`Queue`].
     pub fn path(&self) -> Option<&Path> {
         self.0.path()
     }
 
-    /// Removes the file, after taking both roles so that nobody is cut off.
+    /// Removes the file, after taking both roles so that nobody is cut off. What is queued is lost. Does nothing to an
+    /// anonymous queue. See the example of [`Queue`].
     ///
     /// # Errors
-    /// [`AttachError::Busy`] while a living process has a role.
+    /// [`AttachError::Busy`] while a living process has a role, [`AttachError::Removed`] if the name leads elsewhere by
+    /// now, [`AttachError::Io`].
     pub fn remove(self) -> Result<(), AttachError> {
         self.0.remove()
     }
@@ -164,13 +223,22 @@ impl AsFd for Queue {
 /// trusts the other, as they share one program.
 ///
 /// As with the channels of the standard library, a dropped end is the end of the queue: sends then fail with
-/// `ConsumerLeft`, and receives, once everything was received, with `ProducerLeft`.
+/// `ConsumerLeft`, and receives, once everything was received, with `ProducerLeft`. A send that meets the consumer in the
+/// act of leaving may say `ConsumerLeft` of a message that was received all the same.
+///
+/// Of the options only the limits count. The memory is given by the kernel when a page is first touched, on the touching
+/// thread's NUMA node; one lap of messages through the ring touches all of it.
+///
+/// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
 ///
 /// ```
 /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
-/// let receiver = std::thread::spawn(move || rx.recv(shmq::Until::Forever));
+/// let receiver = std::thread::spawn(move || (rx.recv(shmq::Until::Forever), rx));
 /// tx.try_send(b"across")?;
-/// assert_eq!(receiver.join().unwrap()?, b"across");
+/// let (message, rx) = receiver.join().unwrap();
+/// assert_eq!(message?, b"across");
+/// drop(rx);
+/// assert_eq!(tx.try_send(b"nobody there"), Err(shmq::TrySendError::ConsumerLeft));
 /// # Ok::<(), shmq::Error>(())
 /// ```
 ///

@@ -9,8 +9,8 @@ use crate::wait::Until;
 
 /// A run of messages, looked at one after the other and taken together by [`Run::take`].
 ///
-/// Dropped or forgotten it takes nothing: the next receive starts with its first message again. So a program can
-/// write a run to a file, and take it only once the file has it.
+/// Dropped or forgotten it takes nothing: the next receive starts with its first message again, and so does a successor
+/// if this process dies. So a program can write a run to a file, and take it only once the file has it.
 ///
 /// ```
 /// use std::io::Write;
@@ -22,10 +22,13 @@ use crate::wait::Until;
 ///     log.write_all(&message)?; // an error here leaves all three queued
 /// }
 /// log.flush()?;
+/// assert_eq!((run.messages(), run.bytes()), (3, 3));
 /// assert_eq!(run.take(), 3);
 /// assert!(rx.try_recv().is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// It borrows the consumer, as a [`crate::Message`] does, and must not be used in a child of `fork`.
 #[derive(Debug)]
 pub struct Run<'a, T = Checked> {
     consumer: &'a mut Consumer<T>,
@@ -37,7 +40,9 @@ pub struct Run<'a, T = Checked> {
 
 impl<T> Run<'_, T> {
     /// The next message of the run, in place. `None` at its limit, or when no more are there now; a later call
-    /// may then find more. The first call finds one.
+    /// may then find more. The first call finds one. See the example of [`Run`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     #[allow(
         clippy::should_implement_trait,
         reason = "each message borrows the run, which an iterator cannot say"
@@ -52,17 +57,23 @@ impl<T> Run<'_, T> {
         Some(View::new(&self.consumer.end.ring, record))
     }
 
-    /// Messages looked at so far.
+    /// Messages looked at so far; see the example of [`Run`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn messages(&self) -> usize {
         self.messages
     }
 
-    /// Their bytes.
+    /// Their bytes of payload; see the example of [`Run`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes all messages looked at, at once; returns how many.
+    /// Takes all messages looked at, at once; returns how many. See the example of [`Run`].
+    ///
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     pub fn take(self) -> usize {
         let end = &mut self.consumer.end;
         if self.messages > 0 && end.ring.take_to(&self.ahead) {
@@ -73,7 +84,9 @@ impl<T> Run<'_, T> {
 }
 
 impl<T> Consumer<T> {
-    /// The messages that are there now, up to a limit, to be looked at first and taken later; see [`Run`].
+    /// The messages that are there now, up to a limit, to be looked at first and taken later; see the example of [`Run`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], if there is not a single message.
@@ -82,10 +95,12 @@ impl<T> Consumer<T> {
         Ok(self.run_from_here(limit))
     }
 
-    /// As [`Consumer::try_run`], waiting for the first message.
+    /// As [`Consumer::try_run`], waiting for the first message; see the example of [`Run`].
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
-    /// [`RecvError`].
+    /// As [`Consumer::recv`].
     pub fn run(&mut self, limit: DrainLimit, until: impl Into<Until>) -> Result<Run<'_, T>, RecvError> {
         self.wait(until.into())?;
         Ok(self.run_from_here(limit))

@@ -19,7 +19,10 @@ use std::time::Duration;
 ///
 /// Names, errors and disconnection are those of [`std::sync::mpsc::sync_channel`]: a send fails once the receiver is gone, a
 /// receive fails once the sender is gone and everything was received. The differences: messages are
-/// [`Pod`], there is no `Clone`, a depth of 0 (rendezvous) is refused, and the ends are borrowed mutably.
+/// [`Pod`], there is no `Clone`, a depth of 0 (rendezvous) is refused, and the ends are borrowed mutably. And a send that
+/// meets the receiver in the act of leaving may fail although the message was received.
+///
+/// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
 ///
 /// ```
 /// let (mut tx, mut rx) = shmq::channel::<u64>(100)?;
@@ -48,14 +51,31 @@ pub fn channel<P: Pod>(depth: u64) -> Result<(Sender<P>, Receiver<P>), CreateErr
     Ok((Sender { producer: Producer::new(tx) }, Receiver { consumer: Consumer::new(rx) }))
 }
 
-/// The sending end of a [`channel`].
+/// The sending end of a [`channel`]. It can move to another thread, but not be shared.
+///
+/// ```
+/// use shmq::Waiting;
+/// use std::sync::mpsc::TrySendError;
+/// let (mut tx, rx) = shmq::channel::<u32>(2)?;
+/// tx.set_waiting(Waiting::low_power());
+/// tx.send(1).unwrap();
+/// tx.try_send(2).unwrap();
+/// assert_eq!(tx.try_send(3), Err(TrySendError::Full(3)));
+/// assert_eq!(tx.try_send_slice(&[3, 4]), 0);
+/// drop(rx);
+/// assert_eq!(tx.try_send(3), Err(TrySendError::Disconnected(3)));
+/// assert!(tx.send(3).is_err());
+/// # Ok::<(), shmq::CreateError>(())
+/// ```
 #[derive(Debug)]
 pub struct Sender<P: Pod> {
     producer: Producer<P, Trusted>,
 }
 
 impl<P: Pod> Sender<P> {
-    /// Sends a message, waiting for room.
+    /// Sends a message, waiting for room; see the example of [`Sender`].
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by the other end: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// The message back, if the receiver is gone.
@@ -71,7 +91,9 @@ impl<P: Pod> Sender<P> {
         }
     }
 
-    /// Sends a message if there is room.
+    /// Sends a message if there is room; see the example of [`Sender`].
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// The message back, if the channel is full or the receiver is gone.
@@ -95,25 +117,49 @@ impl<P: Pod> Sender<P> {
         if self.producer.end.is_deserted() { Err(TrySendError::Disconnected(message)) } else { otherwise }
     }
 
-    /// Sends as many of the messages as there is room for; returns how many.
+    /// Sends as many of the messages as there is room for; returns how many, 0 also when the receiver is gone. See the example
+    /// of [`Sender`].
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     pub fn try_send_slice(&mut self, messages: &[P]) -> usize {
         if self.producer.end.is_deserted() { 0 } else { self.producer.try_send_slice(messages).unwrap_or(0) }
     }
 
-    /// Sets how `send` waits.
+    /// Sets how `send` waits; see the example of [`Sender`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.producer.set_waiting(waiting);
     }
 }
 
-/// The receiving end of a [`channel`].
+/// The receiving end of a [`channel`]. It can move to another thread, but not be shared.
+///
+/// ```
+/// use shmq::Waiting;
+/// use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
+/// use std::time::Duration;
+/// let (mut tx, mut rx) = shmq::channel::<u32>(100)?;
+/// rx.set_waiting(Waiting::low_power());
+/// assert_eq!(tx.try_send_slice(&[1, 2, 3, 4, 5, 6]), 6);
+/// assert_eq!((rx.recv(), rx.try_recv()), (Ok(1), Ok(2)));
+/// let mut some = [0; 2];
+/// assert_eq!((rx.try_recv_slice(&mut some), some), (2, [3, 4]));
+/// assert_eq!(rx.try_iter().collect::<Vec<_>>(), [5, 6]);
+/// assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+/// drop(tx);
+/// assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
+/// # Ok::<(), shmq::CreateError>(())
+/// ```
 #[derive(Debug)]
 pub struct Receiver<P: Pod> {
     consumer: Consumer<P, Trusted>,
 }
 
 impl<P: Pod> Receiver<P> {
-    /// Receives a message, waiting for one.
+    /// Receives a message, waiting for one; see the example of [`Receiver`].
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by the other end: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// If the sender is gone and everything was received.
@@ -122,7 +168,9 @@ impl<P: Pod> Receiver<P> {
         self.consumer.recv(Until::Forever).map_err(|_| RecvError)
     }
 
-    /// Receives a message if there is one.
+    /// Receives a message if there is one; see the example of [`Receiver`].
+    ///
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// If there is none, or the sender is gone as well.
@@ -144,7 +192,9 @@ impl<P: Pod> Receiver<P> {
         self.consumer.try_recv().map_err(|_| TryRecvError::Disconnected)
     }
 
-    /// Receives a message, waiting for one no longer than `timeout`.
+    /// Receives a message, waiting for one no longer than `timeout`; see the example of [`Receiver`].
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `timeout`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// If the time was up, or the sender is gone and everything was received.
@@ -155,22 +205,27 @@ impl<P: Pod> Receiver<P> {
         })
     }
 
-    /// Receives as many messages as there are and the slice takes; returns how many.
+    /// Receives as many messages as there are and the slice takes; returns how many, 0 also when the sender is gone. See the
+    /// example of [`Receiver`].
+    ///
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     pub fn try_recv_slice(&mut self, messages: &mut [P]) -> usize {
         self.consumer.try_recv_slice(messages).unwrap_or(0)
     }
 
-    /// The messages one by one, waiting for each, until the sender is gone.
+    /// The messages one by one, waiting for each, until the sender is gone; see the example of [`channel`].
     pub fn iter(&mut self) -> impl Iterator<Item = P> + '_ {
         std::iter::from_fn(|| self.recv().ok())
     }
 
-    /// The messages that are there, without waiting.
+    /// The messages that are there, without waiting; see the example of [`Receiver`].
     pub fn try_iter(&mut self) -> TryIter<'_, P> {
         TryIter { receiver: self }
     }
 
-    /// Sets how `recv` waits.
+    /// Sets how `recv` waits; see the example of [`Receiver`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.consumer.set_waiting(waiting);
     }

@@ -13,9 +13,27 @@ use bytemuck::Pod;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-/// The receiving end of a queue of fixed-size messages. Everything said of [`crate::Consumer`] holds.
+/// The receiving end of a queue of fixed-size messages. Everything said of [`crate::Consumer`] holds: what a producer
+/// means that has left or died, or is stopped, what is seen again after a kill, also to fork and threads.
 ///
 /// `try_` calls do not allocate, make no system call unless the producer sleeps, and take bounded time.
+///
+/// ```
+/// use shmq::{Options, TryRecvError, slots};
+/// let queue = slots::Queue::<u64>::anonymous(100, &Options::new())?;
+/// let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+/// tx.try_send_batch(&[10, 11])?;
+/// assert_eq!((rx.message_size(), rx.depth(), rx.pending()), (8, 100, 2));
+/// assert_eq!(rx.try_peek()?, 10); // it stays
+/// assert_eq!(rx.try_recv()?, 10);
+/// assert_eq!(rx.recv(shmq::Until::Forever)?, 11);
+/// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+/// assert_eq!(rx.next_sequence(), 2);
+/// assert_eq!((rx.peer(), rx.peer_epoch(), rx.epoch()), (shmq::PeerState::Attached, 1, 1));
+/// tx.finish()?;
+/// assert_eq!(rx.try_recv(), Err(TryRecvError::Finished));
+/// # Ok::<(), shmq::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Consumer<P: ?Sized, T = Checked> {
     pub(super) end: End<SlotRx<Map>>,
@@ -23,7 +41,9 @@ pub struct Consumer<P: ?Sized, T = Checked> {
 }
 
 impl<P: ?Sized> Consumer<P> {
-    /// Vouches for the producer's process: messages can then be read in place.
+    /// Vouches for the producer's process: messages can then be read in place; see the example of [`Message`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Safety
     /// As for [`crate::Consumer::trust_peer`].
@@ -33,10 +53,13 @@ impl<P: ?Sized> Consumer<P> {
 }
 
 impl<P: Pod, T> Consumer<P, T> {
-    /// Receives the next message.
+    /// Receives the next message; see the example of [`Consumer`].
+    ///
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`], [`TryRecvError::Finished`], [`TryRecvError::Corrupt`].
+    /// [`TryRecvError::Empty`], also when the producer is gone, as another may come; [`TryRecvError::Finished`],
+    /// [`TryRecvError::Corrupt`].
     #[inline]
     pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
         self.ready()?;
@@ -45,10 +68,12 @@ impl<P: Pod, T> Consumer<P, T> {
         Ok(message)
     }
 
-    /// As [`Consumer::try_recv`], waiting for a message.
+    /// As [`Consumer::try_recv`], waiting for a message; see the example of [`Consumer`].
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
-    /// [`RecvError`].
+    /// [`RecvError`]. A producer that has left or died is reported once everything was received.
     #[inline]
     pub fn recv(&mut self, until: impl Into<Until>) -> Result<P, RecvError> {
         self.wait(until.into())?;
@@ -57,7 +82,9 @@ impl<P: Pod, T> Consumer<P, T> {
         Ok(message)
     }
 
-    /// The next message, which stays.
+    /// The next message, which stays; see the example of [`Consumer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Consumer::try_recv`].
@@ -67,7 +94,9 @@ impl<P: Pod, T> Consumer<P, T> {
     }
 
     /// Receives as many messages as there are and the slice takes; returns how many, at least 1 unless the slice is
-    /// empty.
+    /// empty. See the example of [`super::Producer::try_send_slice`].
+    ///
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], if there was not a single message.
@@ -98,7 +127,9 @@ impl<P: Pod, T> Consumer<P, T> {
 }
 
 impl<P: Pod> Consumer<P, Trusted> {
-    /// The next message in place; dropping the guard takes it, forgetting it leaves it.
+    /// The next message in place; dropping the guard takes it, forgetting it leaves it. See the example of [`Message`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Consumer::try_recv`].
@@ -111,6 +142,21 @@ impl<P: Pod> Consumer<P, Trusted> {
 impl<T> Consumer<[u8], T> {
     /// Receives the next message into a buffer of at least [`Consumer::message_size`] bytes; returns its sequence number.
     ///
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-bytes-{}-{}", std::process::id(), line!());
+    /// # let queue = shmq::slots::Queue::create_bytes(&name, 3, 8, &shmq::Options::new())?;
+    /// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+    /// use shmq::TryRecvError;
+    /// tx.try_send(b"abc")?;
+    /// assert_eq!(rx.try_recv_into(&mut [0; 2]), Err(TryRecvError::WrongLength { len: 3, buffer: 2 }));
+    /// let mut buffer = [0; 3];
+    /// assert_eq!((rx.try_recv_into(&mut buffer), &buffer), (Ok(0), b"abc"));
+    /// # drop((tx, rx)); queue.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As for values, and [`TryRecvError::WrongLength`] if the buffer is too small; the message stays.
     pub fn try_recv_into(&mut self, buffer: &mut [u8]) -> Result<u64, TryRecvError> {
@@ -118,7 +164,9 @@ impl<T> Consumer<[u8], T> {
         self.take_into(buffer)
     }
 
-    /// As [`Consumer::try_recv_into`], waiting for a message.
+    /// As [`Consumer::try_recv_into`], with its example, waiting for a message.
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// [`RecvError`].
@@ -174,42 +222,62 @@ impl<P: ?Sized, T> Consumer<P, T> {
         }
     }
 
-    /// State of the producer. One system call if it has the role.
+    /// State of the producer. One system call if it has the role or died. What may change at once and what cannot is as with
+    /// [`crate::Consumer::peer`]. See the example of [`Consumer`].
+    ///
+    /// Allocates nothing, bounded: see [costs](crate#what-a-call-costs).
     pub fn peer(&self) -> PeerState {
         self.end.seat.peer()
     }
 
-    /// How often the producer's role was taken: a change means another one.
+    /// How often the producer's role was taken, 0 for never: a change means another one. May grow at once, never shrink.
+    /// See the example of [`Consumer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn peer_epoch(&self) -> u64 {
         self.end.seat.peer_epoch()
     }
 
-    /// How often the consumer's role was taken, this time included.
+    /// How often the consumer's role was taken, this time included. See the example of [`Consumer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn epoch(&self) -> u64 {
         self.end.seat.epoch()
     }
 
-    /// Messages published and not taken. May be more at once, never less without a receive.
+    /// Messages published and not taken. See the example of [`Consumer`].
+    ///
+    /// The producer goes on meanwhile: there may be more at once. There cannot be fewer until this end receives.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn pending(&self) -> u64 {
         self.end.ring.pending()
     }
 
-    /// Bytes of a message.
+    /// Bytes of a message; see the example of [`Consumer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn message_size(&self) -> u64 {
         self.end.limits.max_message
     }
 
-    /// Messages that fit, exactly.
+    /// Messages that fit, exactly; see the example of [`Consumer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn depth(&self) -> u64 {
         self.end.ring.shape().depth
     }
 
-    /// Sequence number of the next message.
+    /// Sequence number of the next message, exact after any takeover; see the example of [`Consumer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn next_sequence(&self) -> u64 {
         self.end.ring.sequence()
     }
 
-    /// Sets how the blocking calls wait.
+    /// Sets how the blocking calls of this handle wait; as the example of [`Waiting`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.waiting = waiting;
     }
@@ -236,19 +304,41 @@ fn blocking(error: TryRecvError) -> RecvError {
     }
 }
 
-/// The next message, in place. Dropping it takes it; kept or forgotten, the next receive gets it again.
+/// The next message, in place. Dropping it takes it; kept or forgotten, the next receive gets it again; if this process
+/// dies first, its successor does.
+///
+/// ```
+/// # let queue = shmq::slots::Queue::<u64>::anonymous(8, &shmq::Options::new())?;
+/// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+/// # tx.try_send(&42)?;
+/// // SAFETY: the queue is anonymous, and its descriptor was given to nobody.
+/// let mut rx = unsafe { rx.trust_peer() };
+/// let message = rx.try_read()?;
+/// assert_eq!((*message, message.sequence()), (42, 0));
+/// message.keep();
+/// assert_eq!(*rx.try_read()?, 42);
+/// assert_eq!(rx.pending(), 0);
+/// # Ok::<(), shmq::Error>(())
+/// ```
+///
+/// It borrows the consumer: there is no other receive while it is open. It must not be dropped in a child of `fork`: see
+/// [the crate's word on it](crate#fork).
 #[derive(Debug)]
 pub struct Message<'a, P: Pod> {
     consumer: &'a mut Consumer<P, Trusted>,
 }
 
 impl<P: Pod> Message<'_, P> {
-    /// Its sequence number.
+    /// Its sequence number; see the example of [`Message`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn sequence(&self) -> u64 {
         self.consumer.next_sequence()
     }
 
-    /// Leaves the message in the queue, for the next receive.
+    /// Leaves the message in the queue, for the next receive; see the example of [`Message`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn keep(self) {
         std::mem::forget(self);
     }

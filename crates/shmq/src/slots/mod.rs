@@ -42,6 +42,26 @@ type Marker<P, T> = PhantomData<(Cell<()>, T, fn(&P))>;
 
 /// A file of fixed-size messages that is open, with neither role taken. `Queue<P>` holds values of a plain type with
 /// an alignment of up to 8; `Queue<[u8]>` holds blocks of bytes whose size is known only when the program runs.
+///
+/// What is said of [`crate::Queue`] holds here: names, memory, costs, and what becomes of a dead end.
+///
+/// ```
+/// # let name = format!("shmq-doc-slots-queue-{}", std::process::id());
+/// use shmq::{OpenError, Options, slots::Queue};
+/// let queue = Queue::<[f32; 2]>::create(&name, 100, &Options::new().tag("points/1"))?;
+/// assert_eq!((queue.message_size(), queue.depth()), (8, 100));
+/// assert!(queue.tag().starts_with(b"points/1\0"));
+/// assert!(queue.path().is_some());
+/// let same = Queue::<[f32; 2]>::open(&name)?; // in another process, as a rule
+/// let (mut tx, mut rx) = (queue.producer()?, same.consumer()?);
+/// tx.try_send(&[1.0, 2.0])?;
+/// assert_eq!(rx.try_recv()?, [1.0, 2.0]);
+/// // Size and alignment are the file's.
+/// assert!(matches!(Queue::<u64>::open(&name), Err(OpenError::WrongMessage { .. })));
+/// drop((tx, rx));
+/// queue.remove()?;
+/// # Ok::<(), shmq::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Queue<P: ?Sized> {
     file: QueueFile,
@@ -53,7 +73,8 @@ impl<P: Pod> Queue<P> {
         Geometry::slots(size_of::<P>() as u64, align_of::<P>() as u32, depth, options)
     }
 
-    /// Makes a new queue for exactly `depth` messages. It appears under its name complete or not at all.
+    /// Makes a new queue for exactly `depth` messages. It appears under its name complete or not at all. See the example of
+    /// [`Queue`].
     ///
     /// # Errors
     /// As [`crate::Queue::create`]; [`CreateError::Options`] for a depth of 0, a type without bytes or with an alignment
@@ -62,7 +83,7 @@ impl<P: Pod> Queue<P> {
         QueueFile::create(name.as_ref(), Self::geometry(depth, options)?, options).map(Self::of)
     }
 
-    /// Opens a queue that exists, of this message type.
+    /// Opens a queue that exists, of this message type; see the example of [`Queue`].
     ///
     /// # Errors
     /// As [`crate::Queue::open`]; [`OpenError::WrongMessage`] if size or alignment differ.
@@ -70,7 +91,7 @@ impl<P: Pod> Queue<P> {
         Self::open_with(name, &Options::new())
     }
 
-    /// As [`Queue::open`]; a tag in the options must be the file's.
+    /// As [`Queue::open`]; a tag in the options must be the file's. As the example of [`crate::Queue::open_with`].
     ///
     /// # Errors
     /// As [`Queue::open`], and [`OpenError::Tag`].
@@ -80,6 +101,16 @@ impl<P: Pod> Queue<P> {
 
     /// Opens the queue, or makes it if there is none. The depth is the file's if there is one.
     ///
+    /// ```
+    /// # let name = format!("shmq-doc-slots-ooc-{}", std::process::id());
+    /// use shmq::{Options, slots::Queue};
+    /// let first = Queue::<u64>::open_or_create(&name, 100, &Options::new())?;
+    /// let second = Queue::<u64>::open_or_create(&name, 5000, &Options::new())?;
+    /// assert_eq!(second.depth(), 100);
+    /// # first.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Queue::open_with`] and [`Queue::create`].
     pub fn open_or_create(name: impl AsRef<OsStr>, depth: u64, options: &Options) -> Result<Self, Error> {
@@ -87,7 +118,7 @@ impl<P: Pod> Queue<P> {
         QueueFile::open_or_create(|| Self::open_with(name, options), || Self::create(name, depth, options))
     }
 
-    /// A queue without a name; see [`crate::Queue::anonymous`].
+    /// A queue without a name, for processes that pass descriptors; as the example of [`crate::Queue::anonymous`].
     ///
     /// # Errors
     /// As [`Queue::create`].
@@ -95,7 +126,7 @@ impl<P: Pod> Queue<P> {
         QueueFile::anonymous(Self::geometry(depth, options)?, options).map(Self::of)
     }
 
-    /// The queue behind a descriptor; see [`crate::Queue::from_fd`].
+    /// The queue behind a descriptor; as the example of [`crate::Queue::anonymous`].
     ///
     /// # Errors
     /// As [`crate::Queue::from_fd`], and [`OpenError::WrongMessage`].
@@ -113,7 +144,17 @@ impl<P: Pod> Queue<P> {
 }
 
 impl Queue<[u8]> {
-    /// Makes a new queue for exactly `depth` messages of exactly `size` bytes.
+    /// Makes a new queue for exactly `depth` messages of exactly `size` bytes, both at least 1.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-slots-bytes-{}", std::process::id());
+    /// use shmq::{Options, slots::Queue};
+    /// let queue = Queue::create_bytes(&name, 3, 8, &Options::new())?;
+    /// let same = Queue::open_bytes(&name, &Options::new())?; // of whatever size
+    /// assert_eq!((same.message_size(), same.depth()), (3, 8));
+    /// # queue.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Queue::create`].
@@ -126,7 +167,7 @@ impl Queue<[u8]> {
         QueueFile::create(name.as_ref(), Geometry::slots(size, 1, depth, options)?, options).map(Self::of)
     }
 
-    /// Opens a queue of fixed-size messages of whatever size and type.
+    /// Opens a queue of fixed-size messages of whatever size and type; see the example of [`Queue::create_bytes`].
     ///
     /// # Errors
     /// As [`crate::Queue::open`].
@@ -160,7 +201,7 @@ impl<P: ?Sized> Queue<P> {
         self.file.geometry.shape().ok_or(AttachError::Corrupt { what: Corruption::Position })
     }
 
-    /// Takes the sending end.
+    /// Takes the sending end, as [`crate::Queue::producer`]; see the example of [`Queue`].
     ///
     /// # Errors
     /// As [`crate::Queue::producer`].
@@ -175,7 +216,7 @@ impl<P: ?Sized> Queue<P> {
         Ok(Producer::new(End::new(ring, seat, self.file.geometry.limits)))
     }
 
-    /// Takes the receiving end.
+    /// Takes the receiving end, as [`crate::Queue::consumer`]; see the example of [`Queue`].
     ///
     /// # Errors
     /// As [`crate::Queue::consumer`].
@@ -187,7 +228,7 @@ impl<P: ?Sized> Queue<P> {
         Ok(Consumer::new(End::new(ring, seat, self.file.geometry.limits)))
     }
 
-    /// Looks at the queue without taking a role.
+    /// Looks at the queue without taking a role; as the example of [`Inspector`].
     ///
     /// # Errors
     /// [`OpenError::Io`] if it cannot be mapped.
@@ -195,30 +236,30 @@ impl<P: ?Sized> Queue<P> {
         self.file.inspect()
     }
 
-    /// Bytes of a message.
+    /// Bytes of a message; see the example of [`Queue`].
     pub fn message_size(&self) -> u64 {
         self.file.geometry.limits.max_message
     }
 
-    /// Messages that fit, exactly.
+    /// Messages that fit, exactly; see the example of [`Queue`].
     pub fn depth(&self) -> u64 {
         self.file.geometry.limits.max_messages.unwrap_or(0)
     }
 
-    /// The user's own bytes.
+    /// The user's own bytes, zero behind their end; see the example of [`Queue`].
     pub fn tag(&self) -> [u8; TAG] {
         self.file.geometry.tag
     }
 
-    /// Where it is; `None` for an anonymous one.
+    /// Where it is; `None` for an anonymous one. See the example of [`Queue`].
     pub fn path(&self) -> Option<&Path> {
         self.file.path()
     }
 
-    /// Removes the file, after taking both roles so that nobody is cut off.
+    /// Removes the file, after taking both roles so that nobody is cut off; see the example of [`Queue`].
     ///
     /// # Errors
-    /// [`AttachError::Busy`] while a living process has a role.
+    /// As [`crate::Queue::remove`].
     pub fn remove(self) -> Result<(), AttachError> {
         self.file.remove()
     }

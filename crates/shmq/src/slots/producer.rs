@@ -14,9 +14,25 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 
 /// The sending end of a queue of fixed-size messages. Everything said of [`crate::Producer`] holds, with messages in
-/// place of bytes.
+/// place of bytes: what a consumer means that has left or died, or is stopped, also to fork and threads.
 ///
 /// `try_` calls do not allocate, make no system call unless the consumer sleeps, and take bounded time.
+///
+/// ```
+/// use shmq::{Options, TrySendError, slots};
+/// let queue = slots::Queue::<u64>::anonymous(2, &Options::new())?;
+/// let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+/// assert_eq!((tx.message_size(), tx.depth(), tx.room()), (8, 2, 2));
+/// tx.try_send(&10)?;
+/// tx.try_send(&11)?;
+/// assert_eq!(tx.try_send(&12), Err(TrySendError::Full));
+/// assert_eq!((tx.pending(), tx.room(), tx.next_sequence()), (2, 0, 2));
+/// rx.try_recv()?;
+/// assert_eq!(tx.try_send(&12), Ok(2));
+/// assert_eq!((tx.peer(), tx.peer_epoch(), tx.epoch()), (shmq::PeerState::Attached, 1, 1));
+/// assert_eq!(tx.finish(), Ok(3));
+/// # Ok::<(), shmq::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Producer<P: ?Sized, T = Checked> {
     pub(super) end: End<SlotTx<Map>>,
@@ -24,7 +40,9 @@ pub struct Producer<P: ?Sized, T = Checked> {
 }
 
 impl<P: ?Sized> Producer<P> {
-    /// Vouches for the consumer's process: claims are then possible.
+    /// Vouches for the consumer's process: claims are then possible; see the example of [`Claim`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Safety
     /// As for [`crate::Producer::trust_peer`].
@@ -34,7 +52,9 @@ impl<P: ?Sized> Producer<P> {
 }
 
 impl<P: Pod, T> Producer<P, T> {
-    /// Sends one message if there is room; returns its sequence number.
+    /// Sends one message if there is room; returns its sequence number. See the example of [`Producer`].
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// [`TrySendError::Full`], [`TrySendError::Corrupt`].
@@ -43,7 +63,9 @@ impl<P: Pod, T> Producer<P, T> {
         self.try_bytes(bytemuck::bytes_of(message))
     }
 
-    /// Sends one message, waiting for room; returns its sequence number.
+    /// Sends one message, waiting for room; returns its sequence number. As the example of [`crate::Producer::send`].
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// [`SendError`]; the message was then not sent.
@@ -54,6 +76,16 @@ impl<P: Pod, T> Producer<P, T> {
 
     /// Sends as many of the messages as there is room for, from the first on; returns how many. They become visible
     /// group by group. Zero if the queue is full.
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// # let queue = shmq::slots::Queue::<u64>::anonymous(8, &shmq::Options::new())?;
+    /// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+    /// assert_eq!(tx.try_send_slice(&[0; 20])?, 8); // a queue for 8
+    /// assert_eq!(rx.try_recv_slice(&mut [0; 20])?, 8);
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`TrySendError::Corrupt`].
@@ -76,7 +108,19 @@ impl<P: Pod, T> Producer<P, T> {
         Ok(sent)
     }
 
-    /// Sends all of the messages, visible together or not at all; returns their sequence numbers.
+    /// Sends all of the messages, visible together or not at all; returns their sequence numbers. Killed in the middle, none
+    /// was sent.
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// # let queue = shmq::slots::Queue::<u64>::anonymous(8, &shmq::Options::new())?;
+    /// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+    /// assert_eq!(tx.try_send_batch(&[1, 2, 3])?, 0..3);
+    /// assert!(tx.try_send_batch(&[4; 6]).is_err()); // a queue for 8
+    /// assert_eq!(rx.pending(), 3);
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Producer::try_send`]; [`TrySendError::TooLarge`] for more than the depth.
@@ -90,7 +134,9 @@ impl<P: Pod, T> Producer<P, T> {
         }
     }
 
-    /// As [`Producer::try_send_batch`], waiting for room for all of them.
+    /// As [`Producer::try_send_batch`], with its example, waiting for room for all of them.
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Producer::send`]; [`SendError::TooLarge`] for more than the depth.
@@ -100,7 +146,9 @@ impl<P: Pod, T> Producer<P, T> {
 }
 
 impl<P: Pod> Producer<P, Trusted> {
-    /// Room for one message, to be filled in place. It holds whatever was there before.
+    /// Room for one message, to be filled in place. It holds whatever was there before. See the example of [`Claim`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Producer::try_send`].
@@ -116,6 +164,19 @@ impl<P: Pod> Producer<P, Trusted> {
 impl<T> Producer<[u8], T> {
     /// Sends one message of exactly [`Producer::message_size`] bytes if there is room; returns its sequence number.
     ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-bytes-{}-{}", std::process::id(), line!());
+    /// # let queue = shmq::slots::Queue::create_bytes(&name, 3, 8, &shmq::Options::new())?;
+    /// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+    /// use shmq::TrySendError;
+    /// assert_eq!(tx.try_send(b"abc"), Ok(0));
+    /// assert_eq!(tx.try_send(b"ab"), Err(TrySendError::WrongLength { len: 2, expected: 3 }));
+    /// # drop((tx, rx)); queue.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As for values, and [`TrySendError::WrongLength`].
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
@@ -123,10 +184,12 @@ impl<T> Producer<[u8], T> {
         self.try_bytes(message)
     }
 
-    /// As [`Producer::try_send`], waiting for room.
+    /// As the example of `try_send`, waiting for room.
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
-    /// [`SendError`]; the message was then not sent.
+    /// [`SendError`], [`SendError::WrongLength`] among them; the message was then not sent.
     pub fn send(&mut self, message: &[u8], until: impl Into<Until>) -> Result<u64, SendError> {
         self.check(message.len()).map_err(|_| SendError::WrongLength {
             len: message.len() as u64,
@@ -205,7 +268,9 @@ impl<P: ?Sized, T> Producer<P, T> {
     }
 
     /// Declares the end of data: the consumer drains the queue and is then told *finished*, and no producer can follow.
-    /// Needs no room. Returns how many messages there were in all.
+    /// Needs no room. Returns how many messages there were in all. See the example of [`Producer`].
+    ///
+    /// Also drops the handle, which makes system calls: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// [`TrySendError::Corrupt`]; the queue then ends as if this end had been dropped.
@@ -215,49 +280,75 @@ impl<P: ?Sized, T> Producer<P, T> {
         Ok(self.end.ring.sequence())
     }
 
-    /// State of the consumer. One system call if it has the role.
+    /// State of the consumer. One system call if it has the role or died. What may change at once and what cannot is as with
+    /// [`crate::Producer::peer`]. See the example of [`Producer`].
+    ///
+    /// Allocates nothing, bounded: see [costs](crate#what-a-call-costs).
     pub fn peer(&self) -> PeerState {
         self.end.seat.peer()
     }
 
-    /// How often the consumer's role was taken: a change means another one.
+    /// How often the consumer's role was taken, 0 for never: a change means another one. May grow at once, never shrink.
+    /// See the example of [`Producer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn peer_epoch(&self) -> u64 {
         self.end.seat.peer_epoch()
     }
 
-    /// How often the producer's role was taken, this time included.
+    /// How often the producer's role was taken, this time included. See the example of [`Producer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn epoch(&self) -> u64 {
         self.end.seat.epoch()
     }
 
-    /// Messages sent and not yet taken. May be less at once, never more without a send.
+    /// Messages sent and not yet taken. See the example of [`Producer`].
+    ///
+    /// The consumer goes on meanwhile: there may be fewer at once. There cannot be more until this end sends.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn pending(&self) -> u64 {
         self.end.ring.pending()
     }
 
-    /// Messages that there is room for. May be more at once, never less without a send.
+    /// Messages that there is room for. See the example of [`Producer`].
+    ///
+    /// The consumer goes on meanwhile: there may be more room at once. There cannot be less until this end sends, so that many sends
+    /// will not find the queue full.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn room(&mut self) -> u64 {
         // A contradiction shows as no room here, and as itself at the next send.
         let _ = self.end.ring.refresh();
         self.end.ring.room()
     }
 
-    /// Bytes of a message.
+    /// Bytes of a message; see the example of [`Producer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn message_size(&self) -> u64 {
         self.end.limits.max_message
     }
 
-    /// Messages that fit, exactly.
+    /// Messages that fit, exactly; see the example of [`Producer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn depth(&self) -> u64 {
         self.end.ring.shape().depth
     }
 
-    /// Sequence number of the next message: where a successor resumes. Exact after any takeover.
+    /// Sequence number of the next message: where a successor resumes. Exact after any takeover. See the example of
+    /// [`Producer`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn next_sequence(&self) -> u64 {
         self.end.ring.sequence()
     }
 
-    /// Sets how the blocking calls wait.
+    /// Sets how the blocking calls of this handle wait; as the example of [`Waiting`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.waiting = waiting;
     }
@@ -292,7 +383,23 @@ fn send_batch<P: Pod>(ring: &mut SlotTx<Map>, messages: &[P]) -> Result<Range<u6
     Ok(first..ring.sequence())
 }
 
-/// Room for one message inside the ring. Committed, it is sent; dropped or forgotten, nothing was.
+/// Room for one message inside the ring. Committed, it is sent; dropped or forgotten, nothing was, nor if this process
+/// dies.
+///
+/// ```
+/// # let queue = shmq::slots::Queue::<u64>::anonymous(8, &shmq::Options::new())?;
+/// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+/// // SAFETY: the queue is anonymous, and its descriptor was given to nobody.
+/// let mut tx = unsafe { tx.trust_peer() };
+/// let mut claim = tx.try_claim()?;
+/// *claim = 42;
+/// assert_eq!(claim.commit(), 0);
+/// tx.try_claim()?.abort();
+/// assert_eq!(rx.pending(), 1);
+/// # Ok::<(), shmq::Error>(())
+/// ```
+///
+/// It borrows the producer: there is no second claim, and no send, while it is open. It is of no use in a child of `fork`.
 #[derive(Debug)]
 pub struct Claim<'a, P: Pod> {
     producer: &'a mut Producer<P, Trusted>,
@@ -300,7 +407,9 @@ pub struct Claim<'a, P: Pod> {
 }
 
 impl<P: Pod> Claim<'_, P> {
-    /// Sends it; returns the sequence number.
+    /// Sends it; returns the sequence number. Does not fail and does not wait. See the example of [`Claim`].
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     pub fn commit(mut self) -> u64 {
         let end = &mut self.producer.end;
         end.ring.seal(&mut self.draft);
@@ -309,7 +418,9 @@ impl<P: Pod> Claim<'_, P> {
         sequence
     }
 
-    /// Sends nothing; the same as dropping it.
+    /// Sends nothing; the same as dropping it. See the example of [`Claim`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn abort(self) {}
 
     fn pointer(&self) -> *mut P {
