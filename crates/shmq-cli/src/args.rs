@@ -202,8 +202,8 @@ pub struct SendArgs {
     /// Each line is a message, without its line end; so is what follows the last one [default]
     #[arg(long, group = "framing")]
     pub lines: bool,
-    /// Messages of this many bytes, the last one may be shorter; fixed-size messages have one size, needless to give
-    #[arg(long, value_name = "SIZE", group = "framing", value_parser = units::some_bytes, num_args = 0..=1)]
+    /// Messages of this many bytes, the last one may be shorter; with fixed-size messages leave the size out
+    #[arg(long, value_name = "SIZE", group = "framing", value_parser = units::chunk, num_args = 0..=1)]
     pub chunk: Option<Option<u64>>,
     /// A stream of bytes: messages as the input happens to arrive, or of the fixed size
     #[arg(long, group = "framing")]
