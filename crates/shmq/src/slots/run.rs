@@ -193,7 +193,6 @@ mod tests {
             // It runs into the end of data, which must not end the messages before it.
             let mut run = rx.try_run(usize::MAX).unwrap();
             assert_eq!(look(&mut run), sent);
-            std::mem::forget(run);
         }
         assert_eq!((rx.next_sequence(), rx.pending()), (0, 20));
         let mut run = rx.try_run(9).unwrap();
@@ -236,6 +235,30 @@ mod tests {
                 assert_eq!(seen, (got..got + seen.len() as u64).collect::<Vec<_>>(), "depth {depth}");
                 got += seen.len() as u64;
             }
+        }
+    }
+
+    #[test]
+    fn p5_a_run_ends_at_the_depth_whatever_the_words_say() {
+        for depth in [5, 7] {
+            let queue = queue::<u64>(depth);
+            let (tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
+            let shape = *tx.end.ring.shape();
+            // Every message that is looked at, a producer that does not wait puts another group behind it.
+            let publish = |count: u64| {
+                let word = shape.cursor(count - 1).word;
+                tx.end.ring.window().store_at(word, count, crate::memory::at::COMMIT);
+            };
+            publish(shape.group.min(depth));
+            let mut run = rx.try_run(usize::MAX).unwrap();
+            let mut seen = 0;
+            while run.next().is_some() {
+                seen += 1;
+                publish((seen / shape.group + 1) * shape.group);
+                publish((seen / shape.group + 2) * shape.group);
+                assert!(seen <= depth, "more than {depth} messages in one run");
+            }
+            assert_eq!((seen, run.take() as u64), (depth, depth));
         }
     }
 
