@@ -1,7 +1,10 @@
 //! Bytes to messages and back. Every framing carries any bytes; lines alone say nothing about line ends inside a message.
 
+mod error;
+
+pub use error::CutError;
+
 use crate::shape::{Length, Message};
-use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
 
@@ -18,82 +21,6 @@ impl Cut {
     /// What it cuts, in words.
     fn piece(self) -> &'static str {
         if self == Self::Lines { "line" } else { "message" }
-    }
-}
-
-fn bytes(n: u64) -> String {
-    format!("{n} byte{}", if n == 1 { "" } else { "s" })
-}
-
-/// Why input could not be cut.
-#[derive(Debug)]
-pub enum CutError {
-    Read(io::Error),
-    TooLong {
-        cut: Cut,
-        number: u64,
-        largest: u64,
-    },
-    /// Not the one length that messages have; `at_least`: where the end was not looked for.
-    OtherLength {
-        cut: Cut,
-        number: u64,
-        len: u64,
-        at_least: bool,
-        size: u64,
-    },
-    /// What is left at the end does not fill a message.
-    Remainder {
-        before: u64,
-        bytes: u64,
-        size: u64,
-    },
-    Truncated {
-        number: u64,
-        missing: u64,
-    },
-}
-
-impl fmt::Display for CutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read(error) => write!(f, "cannot read the input: {error}"),
-            Self::TooLong { cut, number, largest } => {
-                write!(
-                    f,
-                    "{} {number} of the input has more than {largest} bytes, the most this queue takes; create the \
-                     queue with a larger --max-message, or cut the input with --chunk",
-                    cut.piece()
-                )
-            }
-            Self::OtherLength { cut, number, len, at_least, size } => {
-                let than = if *at_least { "more than " } else { "" };
-                let remedy = match cut {
-                    Cut::Lines => {
-                        "make each line that long, or cut the input with --chunk whatever its lines"
-                    }
-                    _ => "make each that long",
-                };
-                write!(
-                    f,
-                    "{} {number} of the input has {than}{}, but every message of this queue has exactly {size}; {remedy}, \
-                     or use a queue made without --slots",
-                    cut.piece(),
-                    bytes(*len)
-                )
-            }
-            Self::Remainder { before, bytes: rest, size } => write!(
-                f,
-                "{} left at the end of the input, but every message of this queue has exactly {size}; the {before} before \
-                 were sent: complete the input and go on with --chunk --resume",
-                if *rest == 1 { "1 byte is".into() } else { format!("{rest} bytes are") }
-            ),
-            Self::Truncated { number, missing } => write!(
-                f,
-                "the input ends inside message {number}, {missing} bytes are missing; is it really length-prefixed, \
-                 and complete?"
-            ),
-        }
     }
 }
 
@@ -337,6 +264,7 @@ mod tests {
         exactly_4(b"", Cut::Chunk(4), 0, "");
         exactly_4(b"abcdefgh", Cut::Chunk(4), 2, "");
         exactly_4(b"abcdefghi", Cut::Chunk(4), 2, "1 byte is left at the end of the input");
+        exactly_4(b"abc", Cut::Chunk(4), 0, "exactly 4; nothing was sent, so");
         exactly_4(b"abcdef", Cut::Chunk(4), 1, "2 bytes are left at the end of the input, but every message");
         exactly_4(b"\x04\0\0\0abcd", Cut::LengthPrefixed, 1, "");
         exactly_4(
@@ -389,7 +317,7 @@ mod tests {
             let prefixed = |input: &[u8]| cut(input, step, Cut::LengthPrefixed, 5);
             assert_eq!(prefixed(input).unwrap(), [&b"ab"[..], b"", b"\n"]);
             assert_eq!(prefixed(b"").unwrap(), Vec::<Vec<u8>>::new());
-            assert!(prefixed(&input[..5]).unwrap_err().contains("message 1, 1 bytes are missing"));
+            assert!(prefixed(&input[..5]).unwrap_err().contains("message 1, 1 byte is missing"));
             assert!(prefixed(&input[..8]).unwrap_err().contains("message 2, 2 bytes are missing"));
             assert!(
                 prefixed(b"\x06\0\0\0abcdef").unwrap_err().contains("message 1 of the input has more than 5")

@@ -92,10 +92,12 @@ fn fails_with_report(output: &Output, what: &str) {
 
 #[test]
 fn null_control_planted_faults_are_found() {
-    for shape in [&[][..], &["--slots"]] {
-        for (fault, what) in [("torn", "torn"), ("lost", "lost"), ("skipped", "torn")] {
-            let args = ["demo", "--bytes", "4MiB", "--kills", "2", "--json", "--plant", fault];
-            fails_with_report(&run(&[&args[..], shape].concat()), what);
+    for (fault, what) in [("torn", "torn"), ("lost", "lost"), ("skipped", "torn")] {
+        let args = ["demo", "--bytes", "4MiB", "--kills", "2", "--json", "--plant", fault];
+        fails_with_report(&run(&args), what);
+        // Skipped ones are planted in the test of fixed-size messages.
+        if fault != "skipped" {
+            fails_with_report(&run(&[&args[..], &["--slots"]].concat()), what);
         }
     }
 }

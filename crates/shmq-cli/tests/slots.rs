@@ -91,7 +91,8 @@ fn a_remainder_is_sent_once_its_message_is_complete() {
     let cut = run_with(&["send", &name.0, "--chunk"], b"one.....two.....thr");
     fails(&cut, 1, "3 bytes are left");
     assert!(
-        stderr(&cut).contains("the 2 before were sent: complete the input and go on with --chunk --resume")
+        stderr(&cut)
+            .contains("2 messages before were sent, so complete the input and go on with --chunk --resume")
     );
     assert_eq!(stat(&name)["pending_messages"], 2);
     ok(&run_with(&["send", &name.0, "--chunk", "--resume"], b"one.....two.....three..."));
