@@ -48,13 +48,17 @@ pub enum Command {
     DemoPart(PartArgs),
 }
 
-/// Make a queue; its three limits are fixed from then on
+/// Make a queue; its shape and its limits are fixed from then on
+///
+/// Messages have any length up to a limit, or with --slots all exactly the same: such a queue is faster for small
+/// messages.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   shmq create prices
   shmq create prices --capacity 16MiB --max-message 1MiB
-  shmq create jobs --max-messages 100 --mode 0660 --tag jobs/1")]
+  shmq create jobs --max-messages 100 --mode 0660 --tag jobs/1
+  shmq create ticks --slots 64 --depth 1000     exactly 64 bytes each, 1000 of them wait at most")]
 pub struct CreateArgs {
     /// Name of the queue, or its path
     pub name: OsString,
@@ -74,6 +78,13 @@ pub struct QueueOptions {
     /// Most messages waiting at a time [default: as many as fit]
     #[arg(long, value_name = "N")]
     pub max_messages: Option<u64>,
+    /// Every message has exactly this many bytes, instead of any length up to a limit
+    #[arg(long, value_name = "SIZE", value_parser = units::some_bytes, requires = "depth")]
+    #[arg(conflicts_with_all = ["capacity", "max_message", "max_messages"])]
+    pub slots: Option<u64>,
+    /// With --slots: so many messages fit, exactly
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), requires = "slots")]
+    pub depth: Option<u64>,
     /// Who may open it, in octal; both ends must be able to write it [default: 0600]
     #[arg(long, value_parser = units::mode)]
     pub mode: Option<u32>,
@@ -103,10 +114,19 @@ impl QueueOptions {
         options
     }
 
+    /// Size and depth, if fixed-size messages were asked for.
+    pub fn slots(&self) -> Option<(u64, u64)> {
+        self.slots.zip(self.depth)
+    }
+
+    /// Whether a limit was given that only records have.
+    pub fn any_records_limit(&self) -> bool {
+        [self.capacity, self.max_message, self.max_messages].iter().any(Option::is_some)
+    }
+
     /// Whether anything was given that only counts for a new queue.
     pub fn any_limit(&self) -> bool {
-        [self.capacity, self.max_message, self.max_messages].iter().any(Option::is_some)
-            || self.mode.is_some()
+        self.any_records_limit() || self.slots.is_some() || self.mode.is_some()
     }
 }
 
@@ -152,13 +172,15 @@ impl Wait {
 /// Send each line of a file or of standard input as a message
 ///
 /// Declares the end of data at the end, so that the receiver is done once it has everything. Waits while the queue is full, also
-/// for a receiver that has yet to come, or to come back.
+/// for a receiver that has yet to come, or to come back. Queues of fixed-size messages (`create --slots`) take messages of
+/// their size only.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   seq 1 1000000 | shmq send numbers --create
   tail -F app.log | shmq send log --create --capacity 16MiB
   shmq send frames movie.raw --chunk 64KiB
+  shmq send ticks ticks.bin --create --slots 64 --depth 1000 --chunk
   shmq send log app.log --resume      go on where a killed `shmq send log app.log` stopped
 
 If the input cannot be read or cut, the messages before that are sent and the end of data is not declared:
@@ -180,10 +202,10 @@ pub struct SendArgs {
     /// Each line is a message, without its line end; so is what follows the last one [default]
     #[arg(long, group = "framing")]
     pub lines: bool,
-    /// Messages of this many bytes, the last one may be shorter
-    #[arg(long, value_name = "SIZE", group = "framing", value_parser = units::some_bytes)]
-    pub chunk: Option<u64>,
-    /// A stream of bytes: messages as the input happens to arrive
+    /// Messages of this many bytes, the last one may be shorter; with fixed-size messages leave the size out
+    #[arg(long, value_name = "SIZE", group = "framing", value_parser = units::chunk, num_args = 0..=1)]
+    pub chunk: Option<Option<u64>>,
+    /// A stream of bytes: messages as the input happens to arrive, or of the fixed size
     #[arg(long, group = "framing")]
     pub raw: bool,
     /// Before each message its length, 4 bytes, little-endian
@@ -271,13 +293,15 @@ pub struct StatArgs {
 ///
 /// Cuts a file (this program, unless told otherwise) into messages of 0 to 4096 bytes and streams it from one process to another,
 /// again and again, until enough has passed. Now and then one of them is killed with SIGKILL, and a successor goes on by sequence
-/// number. Every message is checked. Then the round trip of 8 bytes is measured over two queues, beside that of a bare
-/// cache line.
+/// number. Every message is checked. Then the round trip of 8 bytes is measured over two queues of each shape, beside that
+/// of a bare cache line. With --slots the stream goes over a queue of fixed-size messages, each of 64 bytes: its number and 56
+/// bytes of the file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   shmq demo
   shmq demo --file /usr/share/dict/words --seed 42
+  shmq demo --slots
   shmq demo --json | jq .round_trip.p50_ns
 
 Exit code 1 if anything was lost, torn, out of order, or seen again beyond the allowance.")]
@@ -291,6 +315,9 @@ pub struct DemoArgs {
     /// Draws the cuts and the kills [default: a new one each time, printed]
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Stream over a queue of fixed-size messages
+    #[arg(long)]
+    pub slots: bool,
     /// How much to stream at least
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = units::some_bytes)]
     pub bytes: u64,
@@ -334,6 +361,9 @@ pub struct PartArgs {
     /// Messages to send at least
     #[arg(long)]
     pub messages: u64,
+    /// Over fixed-size messages
+    #[arg(long)]
+    pub slots: bool,
     /// Who started it
     #[arg(long)]
     pub parent: i32,

@@ -1,6 +1,7 @@
 //! Getting hold of an end: waiting for the file to appear, and for a holder that is just leaving.
 
-use shmq::{AttachError, Queue};
+use crate::shape::Queue;
+use shmq::AttachError;
 use std::ffi::OsStr;
 use std::time::{Duration, Instant};
 

@@ -3,13 +3,13 @@
 use crate::args::{CreateArgs, RmArgs};
 use crate::attach::{patiently, quoted};
 use crate::failure::Failure;
-use shmq::{AttachError, OpenError, Queue};
+use crate::shape::Queue;
+use shmq::{AttachError, OpenError, Options};
 use std::ffi::OsStr;
 use std::io;
-use std::path::PathBuf;
 
 pub fn create(args: &CreateArgs) -> Result<(), Failure> {
-    Queue::create(&args.name, &args.options.options())?;
+    Queue::create(&args.name, &args.options)?;
     Ok(())
 }
 
@@ -30,7 +30,7 @@ fn remove_one(name: &OsStr, force: bool) -> Result<(), Failure> {
     if force {
         return remove_by_force(name);
     }
-    let removed = patiently(|| match Queue::open(name) {
+    let removed = patiently(|| match Queue::open(name, &Options::new()) {
         Ok(queue) => queue.remove().map(|()| None),
         Err(error) => Ok(Some(error)),
     });
@@ -62,19 +62,16 @@ fn with_hint(failure: Failure, hint: &str) -> Failure {
 
 /// Removes the name whoever holds an end. Anything that does not even look like a queue is left alone.
 fn remove_by_force(name: &OsStr) -> Result<(), Failure> {
-    let path = match Queue::open(name) {
-        Ok(queue) => queue.path().map(PathBuf::from),
+    match Queue::open(name, &Options::new()) {
+        Ok(_) => {}
         Err(OpenError::NotFound { .. }) => return Ok(()),
-        Err(OpenError::Truncated { .. } | OpenError::Newer { .. } | OpenError::WrongKind { .. }) => None,
+        Err(OpenError::Truncated { .. } | OpenError::Newer { .. } | OpenError::WrongKind { .. }) => {}
         Err(error @ OpenError::NotAQueue { .. }) => {
             return Err(with_hint(error.into(), "if it is the right one, remove it with rm"));
         }
         Err(error) => return Err(error.into()),
-    };
-    let path = path.unwrap_or_else(|| {
-        let bare = !name.to_string_lossy().contains('/');
-        if bare { PathBuf::from("/dev/shm").join(name) } else { PathBuf::from(name) }
-    });
+    }
+    let Some(path) = shmq::path_of(name) else { return Ok(()) };
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Failure::io(format_args!("remove {}", path.display()), &error))

@@ -1,7 +1,10 @@
 //! Bytes to messages and back. Every framing carries any bytes; lines alone say nothing about line ends inside a message.
 
-use shmq::View;
-use std::fmt;
+mod error;
+
+pub use error::CutError;
+
+use crate::shape::{Length, Message};
 use std::io::{self, Read};
 use std::ops::Range;
 
@@ -14,43 +17,23 @@ pub enum Cut {
     LengthPrefixed,
 }
 
-/// Why input could not be cut.
-#[derive(Debug)]
-pub enum CutError {
-    Read(io::Error),
-    TooLong { cut: Cut, number: u64, largest: u64 },
-    Truncated { number: u64, missing: u64 },
-}
-
-impl fmt::Display for CutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read(error) => write!(f, "cannot read the input: {error}"),
-            Self::TooLong { cut, number, largest } => {
-                let what = if *cut == Cut::Lines { "line" } else { "message" };
-                write!(
-                    f,
-                    "{what} {number} of the input has more than {largest} bytes, the most this queue takes; create the \
-                     queue with a larger --max-message, or cut the input with --chunk"
-                )
-            }
-            Self::Truncated { number, missing } => write!(
-                f,
-                "the input ends inside message {number}, {missing} bytes are missing; is it really length-prefixed, \
-                 and complete?"
-            ),
-        }
+impl Cut {
+    /// What it cuts, in words.
+    fn piece(self) -> &'static str {
+        if self == Self::Lines { "line" } else { "message" }
     }
 }
 
 const FIRST_BUFFER: usize = 256 << 10;
+/// The end of a line that is too long is looked for so far, to say how long it is.
+const LOOK_FOR_END: u64 = 64 << 10;
 
 /// Cuts what a reader yields into messages. What has arrived is handed out before more is read.
 #[derive(Debug)]
 pub struct Cutter<R> {
     input: R,
     cut: Cut,
-    largest: u64,
+    length: Length,
     buffer: Vec<u8>,
     /// The part of the buffer that was read and not yet handed out.
     rest: Range<usize>,
@@ -61,10 +44,10 @@ pub struct Cutter<R> {
 }
 
 impl<R: Read> Cutter<R> {
-    /// `largest`: the longest message the queue takes.
-    pub fn new(input: R, cut: Cut, largest: u64) -> Self {
+    /// `length`: which messages the queue takes.
+    pub fn new(input: R, cut: Cut, length: Length) -> Self {
         let buffer = vec![0; FIRST_BUFFER];
-        Self { input, cut, largest, buffer, rest: 0..0, scanned: 0, ended: false, number: 0 }
+        Self { input, cut, length, buffer, rest: 0..0, scanned: 0, ended: false, number: 0 }
     }
 
     /// The next message; `None` at the end of the input.
@@ -79,8 +62,13 @@ impl<R: Read> Cutter<R> {
         Ok(found.map(|range| &self.buffer[range]))
     }
 
-    fn too_long(&self) -> CutError {
-        CutError::TooLong { cut: self.cut, number: self.number, largest: self.largest }
+    /// A message of so many bytes, or at least so many, is refused.
+    fn refused(&self, len: u64, at_least: bool) -> CutError {
+        let (cut, number) = (self.cut, self.number);
+        match self.length {
+            Length::UpTo(largest) => CutError::TooLong { cut, number, largest },
+            Length::Exactly(size) => CutError::OtherLength { cut, number, len, at_least, size },
+        }
     }
 
     fn line(&mut self) -> Result<Option<Range<usize>>, CutError> {
@@ -89,36 +77,48 @@ impl<R: Read> Cutter<R> {
             let unseen = start + self.scanned..self.rest.end;
             let end = memchr::memchr(b'\n', &self.buffer[unseen]).map(|i| start + self.scanned + i);
             let len = end.unwrap_or(self.rest.end) - start;
-            if len as u64 > self.largest {
-                return Err(self.too_long());
+            let enough = match self.length {
+                Length::UpTo(most) => most,
+                Length::Exactly(size) => size + LOOK_FOR_END,
+            };
+            if len as u64 > enough {
+                return Err(self.refused(enough, true));
             }
             self.scanned = len;
+            if end.is_some() || self.ended && len > 0 {
+                if !self.length.allows(len as u64) {
+                    return Err(self.refused(len as u64, false));
+                }
+                self.scanned = 0;
+            }
             match end {
                 Some(end) => {
-                    self.scanned = 0;
                     self.rest.start = end + 1;
                     return Ok(Some(start..end));
                 }
-                None if self.ended => {
-                    self.scanned = 0;
-                    return Ok(self.hand_out(len));
-                }
+                None if self.ended => return Ok(self.hand_out(len)),
                 None => self.read_more()?,
             }
         }
     }
 
     fn chunk(&mut self, bytes: u64) -> Result<Option<Range<usize>>, CutError> {
-        if bytes > self.largest {
-            return Err(self.too_long());
+        if bytes > self.length.longest() {
+            return Err(self.refused(bytes, false));
         }
-        self.gather(bytes as usize)?;
+        let there = self.gather(bytes as usize)?.min(bytes as usize) as u64;
+        if let Length::Exactly(size) = self.length
+            && there > 0
+            && there != size
+        {
+            return Err(CutError::Remainder { before: self.number - 1, bytes: there, size });
+        }
         Ok(self.hand_out(bytes as usize))
     }
 
     fn raw(&mut self) -> Result<Option<Range<usize>>, CutError> {
         self.gather(1)?;
-        Ok(self.hand_out(self.largest.min(self.buffer.len() as u64) as usize))
+        Ok(self.hand_out(self.length.longest().min(self.buffer.len() as u64) as usize))
     }
 
     fn prefixed(&mut self) -> Result<Option<Range<usize>>, CutError> {
@@ -131,8 +131,8 @@ impl<R: Read> Cutter<R> {
             return Err(truncated(self.number, 4 - there as u64));
         };
         let len = u32::from_le_bytes(*prefix);
-        if u64::from(len) > self.largest {
-            return Err(self.too_long());
+        if !self.length.allows(len.into()) {
+            return Err(self.refused(len.into(), false));
         }
         let whole = 4 + len as usize;
         let there = self.gather(whole)?;
@@ -189,15 +189,12 @@ pub enum Frame {
 
 impl Frame {
     /// Appends a message in its frame.
-    pub fn append(self, message: &View<'_>, to: &mut Vec<u8>) {
+    pub fn append(self, message: &Message<'_>, to: &mut Vec<u8>) {
         if self == Self::LengthPrefixed {
             // A message of 4 GiB does not fit the frame; `recv` refuses queues that could hold one.
             to.extend_from_slice(&(message.len() as u32).to_le_bytes());
         }
-        let start = to.len();
-        to.resize(start + message.len(), 0);
-        let inside = message.read_into(0, &mut to[start..]);
-        debug_assert!(inside.is_ok());
+        message.append_to(to);
         if self == Self::Lines {
             to.push(b'\n');
         }
@@ -207,6 +204,7 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape::Consumer;
 
     /// Yields at most `step` bytes at a time.
     struct Slowly<'a>(&'a [u8], usize);
@@ -219,12 +217,63 @@ mod tests {
     }
 
     fn cut(input: &[u8], step: usize, cut: Cut, largest: u64) -> Result<Vec<Vec<u8>>, String> {
-        let mut cutter = Cutter::new(Slowly(input, step), cut, largest);
+        pieces(input, step, cut, Length::UpTo(largest)).1
+    }
+
+    /// As long as it goes: how many pieces, and all of them or the error.
+    fn pieces(input: &[u8], step: usize, cut: Cut, length: Length) -> (usize, Result<Vec<Vec<u8>>, String>) {
+        let mut cutter = Cutter::new(Slowly(input, step), cut, length);
         let mut messages = Vec::new();
-        while let Some(message) = cutter.next().map_err(|e| e.to_string())? {
-            messages.push(message.to_vec());
+        loop {
+            match cutter.next() {
+                Ok(Some(message)) => messages.push(message.to_vec()),
+                Ok(None) => return (messages.len(), Ok(messages)),
+                Err(error) => return (messages.len(), Err(error.to_string())),
+            }
         }
-        Ok(messages)
+    }
+
+    /// What comes before the error, and the error, for messages of exactly 4 bytes.
+    #[track_caller]
+    fn exactly_4(input: &[u8], cut: Cut, before: usize, says: &str) {
+        for step in [1, 3, 1000] {
+            match pieces(input, step, cut, Length::Exactly(4)) {
+                (there, Ok(_)) => assert!(there == before && says.is_empty(), "{there} and no error"),
+                (there, Err(error)) => {
+                    assert!(there == before && !says.is_empty() && error.contains(says), "{there}, {error:?}")
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fixed_size_lines_have_that_length() {
+        exactly_4(b"", Cut::Lines, 0, "");
+        exactly_4(b"abcd\nefgh", Cut::Lines, 2, "");
+        exactly_4(b"abcd\nefgh\n", Cut::Lines, 2, "");
+        exactly_4(b"abcd\n\nefgh\n", Cut::Lines, 1, "line 2 of the input has 0 bytes, but");
+        exactly_4(b"abcd\nefghi\n", Cut::Lines, 1, "line 2 of the input has 5 bytes, but");
+        exactly_4(b"a\n", Cut::Lines, 0, "has 1 byte, but every message of this queue has exactly 4; make");
+        exactly_4(b"abcd\nefg", Cut::Lines, 1, "line 2 of the input has 3 bytes");
+        let endless = vec![b'x'; 100_000];
+        exactly_4(&endless, Cut::Lines, 0, "line 1 of the input has more than 65540 bytes");
+    }
+
+    #[test]
+    fn fixed_size_pieces_leave_nothing_over() {
+        exactly_4(b"", Cut::Chunk(4), 0, "");
+        exactly_4(b"abcdefgh", Cut::Chunk(4), 2, "");
+        exactly_4(b"abcdefghi", Cut::Chunk(4), 2, "1 byte is left at the end of the input");
+        exactly_4(b"abc", Cut::Chunk(4), 0, "exactly 4; nothing was sent, so");
+        exactly_4(b"abcdef", Cut::Chunk(4), 1, "2 bytes are left at the end of the input, but every message");
+        exactly_4(b"\x04\0\0\0abcd", Cut::LengthPrefixed, 1, "");
+        exactly_4(
+            b"\x04\0\0\0abcd\x03\0\0\0abc",
+            Cut::LengthPrefixed,
+            1,
+            "message 2 of the input has 3 bytes",
+        );
+        exactly_4(b"\x04\0\0\0abcd\x05\0\0\0", Cut::LengthPrefixed, 1, "message 2 of the input has 5 bytes");
     }
 
     #[test]
@@ -268,7 +317,7 @@ mod tests {
             let prefixed = |input: &[u8]| cut(input, step, Cut::LengthPrefixed, 5);
             assert_eq!(prefixed(input).unwrap(), [&b"ab"[..], b"", b"\n"]);
             assert_eq!(prefixed(b"").unwrap(), Vec::<Vec<u8>>::new());
-            assert!(prefixed(&input[..5]).unwrap_err().contains("message 1, 1 bytes are missing"));
+            assert!(prefixed(&input[..5]).unwrap_err().contains("message 1, 1 byte is missing"));
             assert!(prefixed(&input[..8]).unwrap_err().contains("message 2, 2 bytes are missing"));
             assert!(
                 prefixed(b"\x06\0\0\0abcdef").unwrap_err().contains("message 1 of the input has more than 5")
@@ -286,18 +335,20 @@ mod tests {
 
     #[test]
     fn frames_are_what_the_cutter_reads() {
+        let name = format!("shmq-framing-{}", std::process::id());
+        let queue = shmq::Queue::create(&name, &shmq::Options::new()).unwrap();
+        let (mut tx, rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
+        std::fs::remove_file(queue.path().unwrap()).unwrap();
+        let mut rx = Consumer::Records(rx);
         let messages = [&b"a"[..], b"", b"\0\xff\n", &[7; 1000]];
-        let (mut tx, mut rx) = {
-            let name = format!("shmq-framing-{}", std::process::id());
-            let queue = shmq::Queue::create(&name, &shmq::Options::new()).unwrap();
-            let ends = (queue.producer().unwrap(), queue.consumer().unwrap());
-            std::fs::remove_file(queue.path().unwrap()).unwrap();
-            ends
-        };
         for (frame, expected) in [(Frame::Raw, 1004), (Frame::Lines, 1008), (Frame::LengthPrefixed, 1020)] {
             tx.try_send_batch(&messages).unwrap();
             let mut out = Vec::new();
-            rx.try_drain(Default::default(), |m| frame.append(m, &mut out)).unwrap();
+            let mut run = rx.run(usize::MAX, shmq::Until::Forever).unwrap();
+            while let Some(message) = run.next() {
+                frame.append(&message, &mut out);
+            }
+            assert_eq!(run.take(), 4);
             assert_eq!(out.len(), expected);
             if frame == Frame::LengthPrefixed {
                 assert_eq!(cut(&out, 100, Cut::LengthPrefixed, 1000).unwrap(), messages);

@@ -6,6 +6,7 @@
 //! | [`units`] | `64KiB`, `5s`, `0600` |
 //! | [`failure`] | exit codes, and which error has which |
 //! | [`attach`] | waiting for a file to appear, for a role to become free |
+//! | [`shape`] | queues of records and of fixed-size messages behind one face |
 //! | [`framing`] | bytes to messages and back |
 //! | [`files`], [`send`], [`recv`], [`stat`], [`demo`] | the subcommands |
 
@@ -19,6 +20,7 @@ mod interrupt;
 mod progress;
 mod recv;
 mod send;
+mod shape;
 mod stat;
 mod units;
 

@@ -6,8 +6,9 @@ use crate::failure::{Failure, say};
 use crate::framing::Frame;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
+use crate::shape::{Consumer, Queue, Run};
 use rustix::event::{PollFd, PollFlags, poll};
-use shmq::{AttachError, Consumer, DrainLimit, OpenError, Options, Queue, RecvError, Run, Until};
+use shmq::{AttachError, OpenError, Options, RecvError, Until};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write, stdout};
 use std::os::fd::AsFd;
@@ -18,7 +19,6 @@ const GATHER: usize = 64 << 10;
 /// Longest wait without a look at signals, at the clock and at whether anyone still reads.
 const SLICE: Duration = Duration::from_millis(200);
 const APPEAR: Duration = Duration::from_millis(10);
-const UNLIMITED: DrainLimit = DrainLimit { messages: usize::MAX, bytes: usize::MAX };
 
 pub fn run(args: &RecvArgs) -> Result<(), Failure> {
     let mut receiver = Receiver::new(args)?;
@@ -89,7 +89,7 @@ impl<'a> Receiver<'a> {
             options = options.tag(tag);
         }
         loop {
-            match Queue::open_with(&self.args.name, &options) {
+            match Queue::open(&self.args.name, &options) {
                 Ok(queue) => match patiently(|| queue.consumer()) {
                     Ok(consumer) => return self.check(consumer).map(Some),
                     // Replaced between the two steps.
@@ -113,7 +113,7 @@ impl<'a> Receiver<'a> {
     }
 
     fn check(&self, mut consumer: Consumer) -> Result<Consumer, Failure> {
-        if self.frame == Frame::LengthPrefixed && consumer.limits().max_message > u64::from(u32::MAX) {
+        if self.frame == Frame::LengthPrefixed && consumer.longest() > u64::from(u32::MAX) {
             return Err(Failure::usage(
                 "messages of this queue may be too long for a 4-byte length; use --raw or --lines",
             ));
@@ -206,7 +206,7 @@ impl<'a> Receiver<'a> {
     fn release_written(&mut self, consumer: &mut Consumer, written: usize) -> Result<(), Failure> {
         let whole = self.ends.partition_point(|end| *end <= written);
         if whole > 0 {
-            let mut run = consumer.try_run(DrainLimit { messages: whole, bytes: usize::MAX })?;
+            let mut run = consumer.run(whole, Until::After(Duration::ZERO))?;
             while run.next().is_some() {}
             run.take();
         }
@@ -223,8 +223,5 @@ impl<'a> Receiver<'a> {
 
 /// The messages that are there, or, unless `no_wait`, that come within a slice.
 fn next_run(consumer: &mut Consumer, no_wait: bool, slice: Until) -> Result<Run<'_>, RecvError> {
-    if no_wait {
-        return consumer.run(UNLIMITED, Duration::ZERO);
-    }
-    consumer.run(UNLIMITED, slice)
+    consumer.run(usize::MAX, if no_wait { Until::After(Duration::ZERO) } else { slice })
 }

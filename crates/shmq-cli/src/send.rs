@@ -5,7 +5,8 @@ use crate::attach::{patiently, pending, quoted};
 use crate::failure::{Code, Failure, say};
 use crate::framing::{Cut, Cutter};
 use crate::progress::Progress;
-use shmq::{AttachError, OpenError, Producer, Queue, SendError, Until, Waiting};
+use crate::shape::{Length, Producer, Queue};
+use shmq::{AttachError, OpenError, SendError, Until, Waiting};
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
 use std::os::fd::AsFd;
@@ -16,20 +17,12 @@ pub fn run(args: &SendArgs) -> Result<(), Failure> {
             "limits and modes are fixed when a queue is created; add --create, or leave them out",
         ));
     }
-    let cut = cut(args);
     // Opened first: without input, no queue is made and no end is taken.
     let input = open_input(args)?;
     let bytes = input.metadata().ok().filter(|m| m.is_file()).map(|m| m.len());
     let queue = open_queue(args)?;
-    let largest = queue.limits().max_message;
-    if let Cut::Chunk(bytes) = cut
-        && bytes > largest
-    {
-        return Err(Failure::usage(format!(
-            "--chunk {bytes} is more than the {largest} bytes this queue takes; use a smaller one, or create the queue with \
-             a larger --max-message"
-        )));
-    }
+    let length = queue.length();
+    let cut = cut(args, length)?;
     let Some(producer) = attach(&queue, args)? else { return Ok(()) };
     let mut sender = Sender {
         producer,
@@ -39,7 +32,7 @@ pub fn run(args: &SendArgs) -> Result<(), Failure> {
         need_consumer: args.need_consumer,
     };
     sender.producer.set_waiting(sender.waiting);
-    match sender.send_all(Cutter::new(input, cut, largest), args.resume) {
+    match sender.send_all(Cutter::new(input, cut, length), args.resume) {
         Ok(()) if args.no_finish => Ok(()),
         Ok(()) => {
             let Sender { producer, progress, .. } = sender;
@@ -55,13 +48,30 @@ pub fn run(args: &SendArgs) -> Result<(), Failure> {
     }
 }
 
-fn cut(args: &SendArgs) -> Cut {
-    match args.chunk {
-        Some(bytes) => Cut::Chunk(bytes),
-        None if args.raw => Cut::Raw,
-        None if args.length_prefixed => Cut::LengthPrefixed,
-        None => Cut::Lines,
-    }
+/// How the input is cut, if the queue can take that.
+fn cut(args: &SendArgs, length: Length) -> Result<Cut, Failure> {
+    let why = match (args.chunk, length) {
+        (None, _) if args.length_prefixed => return Ok(Cut::LengthPrefixed),
+        (None, Length::UpTo(_)) if args.raw => return Ok(Cut::Raw),
+        (None, Length::Exactly(size)) if args.raw => return Ok(Cut::Chunk(size)),
+        (None, _) => return Ok(Cut::Lines),
+        (Some(None), Length::Exactly(size)) => return Ok(Cut::Chunk(size)),
+        (Some(Some(bytes)), _) if length.allows(bytes) => return Ok(Cut::Chunk(bytes)),
+        (Some(None), Length::UpTo(most)) => {
+            format!(
+                "--chunk needs a size here, as this queue takes messages of up to {most} bytes; try --chunk {}",
+                most.min(4096)
+            )
+        }
+        (Some(Some(bytes)), Length::Exactly(size)) => format!(
+            "--chunk {bytes} does not fit this queue, whose messages have exactly {size} bytes; leave the size out"
+        ),
+        (Some(Some(bytes)), Length::UpTo(most)) => format!(
+            "--chunk {bytes} is more than the {most} bytes this queue takes; use a smaller one, or create the queue with \
+             a larger --max-message"
+        ),
+    };
+    Err(Failure::usage(why))
 }
 
 /// The input, unbuffered: the cutter has a buffer of its own.
@@ -83,11 +93,10 @@ fn open_input(args: &SendArgs) -> Result<File, Failure> {
 }
 
 fn open_queue(args: &SendArgs) -> Result<Queue, Failure> {
-    let options = args.options.options();
     if args.create {
-        return Ok(Queue::open_or_create(&args.name, &options)?);
+        return Queue::open_or_create(&args.name, &args.options);
     }
-    Queue::open_with(&args.name, &options).map_err(|error| match error {
+    Queue::open(&args.name, &args.options.options()).map_err(|error| match error {
         OpenError::NotFound { path } => Failure::new(format!(
             "there is no queue at {}; make it with --create, or with `shmq create {}`",
             path.display(),

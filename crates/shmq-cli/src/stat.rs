@@ -4,7 +4,7 @@ use crate::args::StatArgs;
 use crate::failure::Failure;
 use crate::units::{show_bytes, show_count, show_duration, show_messages};
 use serde::Serialize;
-use shmq::{EndSnapshot, Inspector, PeerState, Snapshot};
+use shmq::{EndSnapshot, Inspector, Kind, PeerState, Snapshot};
 use std::io::{self, Write, stdout};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +22,9 @@ struct Stat {
     capacity_bytes: u64,
     max_message_bytes: u64,
     max_messages: Option<u64>,
+    /// Of fixed-size messages: how long each is, and how many fit.
+    message_bytes: Option<u64>,
+    depth: Option<u64>,
     sent_messages: u64,
     received_messages: u64,
     pending_messages: u64,
@@ -72,7 +75,7 @@ impl End {
 pub fn run(args: &StatArgs) -> Result<(), Failure> {
     let inspector = Inspector::open(&args.name)?;
     let seen = inspector.snapshot();
-    let path = path_of(&args.name);
+    let path = shmq::path_of(&args.name).unwrap_or_default().display().to_string();
     let text = if args.json { json(&inspector, &seen, path)? } else { people(&inspector, &seen, &path) };
     print(&text)
 }
@@ -85,17 +88,13 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn path_of(name: &std::ffi::OsStr) -> String {
-    let name = name.to_string_lossy();
-    if name.contains('/') { name.into() } else { format!("/dev/shm/{name}") }
-}
-
 fn tag_of(inspector: &Inspector) -> String {
     String::from_utf8_lossy(&inspector.tag()).trim_end_matches('\0').into()
 }
 
 fn json(inspector: &Inspector, seen: &Snapshot, path: String) -> Result<String, Failure> {
     let limits = inspector.limits();
+    let fixed = inspector.kind() == Kind::Slots;
     let stat = Stat {
         schema: "shmq.stat/1",
         path,
@@ -108,6 +107,8 @@ fn json(inspector: &Inspector, seen: &Snapshot, path: String) -> Result<String, 
         capacity_bytes: limits.capacity,
         max_message_bytes: limits.max_message,
         max_messages: limits.max_messages,
+        message_bytes: fixed.then_some(limits.max_message),
+        depth: limits.max_messages.filter(|_| fixed),
         sent_messages: seen.sent,
         received_messages: seen.received,
         pending_messages: seen.pending_messages,
@@ -128,11 +129,13 @@ fn people(inspector: &Inspector, seen: &Snapshot, path: &str) -> String {
     let limits = inspector.limits();
     let mut lines = vec![path.to_string()];
     let mut line = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
-    let depth = limits.max_messages.map_or(String::new(), |n| format!(", at most {} waiting", show_count(n)));
+    let fixed = inspector.kind() == Kind::Slots;
+    let most = limits.max_messages.map_or(String::new(), |n| format!(", at most {} waiting", show_count(n)));
     line(
         "limits",
         format!(
-            "messages up to {}{depth}, in a ring of {}",
+            "messages {} {}{most}, in a ring of {}",
+            if fixed { "of exactly" } else { "up to" },
             show_bytes(limits.max_message),
             show_bytes(limits.capacity)
         ),
@@ -144,14 +147,18 @@ fn people(inspector: &Inspector, seen: &Snapshot, path: &str) -> String {
     if inspector.is_from_another_boot() {
         line("warning", "made before the machine last started".into());
     }
-    let percent = 100.0 * seen.used_bytes as f64 / limits.capacity as f64;
+    let waiting = show_messages(seen.pending_messages);
+    let percent = |used: u64, of: u64| 100.0 * used as f64 / of as f64;
     line(
         "waiting",
-        format!(
-            "{} in {} of the ring ({percent:.0} % in use)",
-            show_messages(seen.pending_messages),
-            show_bytes(seen.pending_bytes)
-        ),
+        match limits.max_messages.filter(|_| fixed) {
+            Some(depth) => format!("{waiting} ({:.0} % full)", percent(seen.pending_messages, depth)),
+            None => format!(
+                "{waiting} in {} of the ring ({:.0} % in use)",
+                show_bytes(seen.pending_bytes),
+                percent(seen.used_bytes, limits.capacity)
+            ),
+        },
     );
     line("sent", show_messages(seen.sent));
     line("received", show_messages(seen.received));

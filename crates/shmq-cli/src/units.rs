@@ -45,6 +45,11 @@ pub fn some_bytes(text: &str) -> Result<u64, String> {
     }
 }
 
+/// As [`some_bytes`]. Its option may stand without a size, so that what follows it can be meant as something else.
+pub fn chunk(text: &str) -> Result<u64, String> {
+    some_bytes(text).map_err(|why| format!("{why}; if it is the file to send, name it before --chunk"))
+}
+
 /// `5s`, `250ms`, `0.5s`, `2m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a duration; write 5s, 250ms or 2m");

@@ -6,18 +6,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
-/// One sentence on stderr, and the code.
-#[track_caller]
-fn fails(output: &std::process::Output, expected: i32, says: &str) {
-    let text = stderr(output);
-    assert_eq!(code(output), expected, "{text}");
-    assert!(text.contains(says), "{text:?} does not say {says:?}");
-    if !text.starts_with("error: ") {
-        assert!(text.starts_with("shmq: ") && text.lines().count() == 1, "{text:?} is not one sentence");
-    }
-    assert_eq!(stdout(output), "");
-}
-
 #[test]
 fn the_promised_pipeline_holds_twice() {
     let name = Name::new("pipeline");
@@ -44,6 +32,16 @@ fn exit_codes_and_sentences() {
     fails(&run(&["create", q, "--mode", "0999"]), 2, "octal");
     fails(&run(&["create", q, "--tag", &"x".repeat(33)]), 2, "32 bytes");
     fails(&run(&["create", ""]), 2, "not a usable name");
+    fails(&run(&["create", q, "--slots", "8"]), 2, "--depth");
+    fails(&run(&["create", q, "--depth", "8"]), 2, "--slots");
+    fails(&run(&["create", q, "--slots", "0", "--depth", "8"]), 2, "at least one byte");
+    fails(&run(&["create", q, "--slots", "8", "--depth", "0"]), 2, "--depth");
+    for limit in ["--capacity", "--max-message", "--max-messages"] {
+        let both = run(&["create", q, "--slots", "8", "--depth", "8", limit, "4096"]);
+        fails(&both, 2, &format!("'--slots <SIZE>' cannot be used with '{limit}"));
+    }
+    fails(&run(&["send", q, "--slots", "8", "--depth", "8"]), 2, "--create");
+    fails(&run(&["send", q, "--chunk", "file.bin"]), 2, "before --chunk");
     fails(&run(&["send", q]), 1, "--create");
     fails(&run(&["send", q, "--capacity", "1MiB"]), 2, "--create");
     fails(&run(&["send", q, "/no/such/file", "--create"]), 1, "/no/such/file");
@@ -62,6 +60,7 @@ fn exit_codes_and_sentences() {
     fails(&run(&["recv", q, "--timeout", "50ms"]), 3, "time was up");
     ok(&run(&["recv", q, "--no-wait"]));
     fails(&run(&["send", q, "--chunk", "11"]), 2, "--chunk 11");
+    fails(&run(&["send", q, "--chunk"]), 2, "try --chunk 10");
     ok(&run(&["rm", q]));
 }
 

@@ -32,7 +32,8 @@ fn nothing_is_lost_torn_or_out_of_order() {
     assert!(number("stream_bytes") >= 32 << 20 && number("messages") >= 16384);
     assert!(number("redelivered") <= number("redelivered_allowance"));
     assert!(number("producer_kills") > 0 && number("consumer_kills") > 0);
-    for kind in ["round_trip", "raw_round_trip"] {
+    assert_eq!((&report["kind"], &report["message_bytes"]), (&"records".into(), &Value::Null));
+    for kind in ["round_trip", "slots_round_trip", "raw_round_trip"] {
         let of = |what: &str| report[kind][what].as_u64().unwrap();
         assert!(of("samples") > 0 && of("p50_ns") <= of("p99_ns") && of("p99_ns") <= of("p999_ns"));
     }
@@ -44,21 +45,60 @@ fn a_short_file_and_the_table_for_people() {
     let file = Temp::new("demo-short", b"hello");
     let output = run(&["demo", "--bytes", "1MiB", "--kills", "2", "--file", file.text()]);
     ok(&output);
-    for part in
-        ["seed", "kills        2", "lost         0", "torn         0", "redelivered", "p99.9", "two bare"]
-    {
+    for part in [
+        "seed",
+        "kills        2",
+        "lost         0",
+        "torn         0",
+        "redelivered",
+        "p99.9",
+        "two bare",
+        "fixed-size",
+    ] {
         assert!(stdout(&output).contains(part), "{part} is not in\n{}", stdout(&output));
     }
 }
 
 #[test]
+fn fixed_size_messages_are_streamed_as_safely() {
+    let demo = Running::start(shmq(&[
+        "demo", "--slots", "--bytes", "32MiB", "--seed", "7", "--kills", "6", "--json",
+    ]));
+    let pid = demo.0.id();
+    let output = demo.finish();
+    ok(&output);
+    let report = json(&output);
+    assert_eq!((&report["ok"], &report["kind"]), (&true.into(), &"slots".into()));
+    assert_eq!((&report["message_bytes"], &report["takeovers"]), (&64.into(), &6.into()));
+    assert!(report["stream_bytes"].as_u64().unwrap() >= 32 << 20);
+    assert!(report["messages"].as_u64().unwrap() * 56 >= 32 << 20);
+    assert_eq!(files_of(pid), Vec::<String>::new());
+    // All bytes the same: only their own numbers tell the messages apart.
+    let file = Temp::new("demo-same", &[0; 1000]);
+    let args = ["demo", "--slots", "--bytes", "1MiB", "--kills", "2", "--file", file.text()];
+    let output = run(&args);
+    ok(&output);
+    assert!(stdout(&output).contains("of exactly 64 bytes"), "{}", stdout(&output));
+    fails_with_report(&run(&[&args[..], &["--plant", "skipped", "--json"]].concat()), "torn");
+}
+
+#[track_caller]
+fn fails_with_report(output: &Output, what: &str) {
+    assert_eq!(code(output), 1, "{what} was not found");
+    assert!(stderr(output).contains("the demo failed"), "{}", stderr(output));
+    let report = json(output);
+    assert!(report["ok"] == false && report[what].as_u64().unwrap() > 0, "{what}: {report}");
+}
+
+#[test]
 fn null_control_planted_faults_are_found() {
     for (fault, what) in [("torn", "torn"), ("lost", "lost"), ("skipped", "torn")] {
-        let output = run(&["demo", "--bytes", "4MiB", "--kills", "2", "--json", "--plant", fault]);
-        assert_eq!(code(&output), 1, "{fault} was not found");
-        assert!(stderr(&output).contains("the demo failed"), "{}", stderr(&output));
-        let report = json(&output);
-        assert!(report["ok"] == false && report[what].as_u64().unwrap() > 0, "{fault}: {report}");
+        let args = ["demo", "--bytes", "4MiB", "--kills", "2", "--json", "--plant", fault];
+        fails_with_report(&run(&args), what);
+        // Skipped ones are planted in the test of fixed-size messages.
+        if fault != "skipped" {
+            fails_with_report(&run(&[&args[..], &["--slots"]].concat()), what);
+        }
     }
 }
 

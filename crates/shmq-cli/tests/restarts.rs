@@ -7,31 +7,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// Puts together what receivers, killed one after the other, wrote: each goes on where the one before was released, and
-/// may repeat what that had written and not released. `Err`: the first number that is missing or out of place.
-fn join(outputs: &[Vec<u8>], repeat_at_most: usize) -> Result<usize, usize> {
-    let mut next = 0;
-    for output in outputs {
-        // A kill may cut the last line.
-        let whole = output.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
-        let numbers = output[..whole].split(|b| *b == b'\n').filter(|line| !line.is_empty());
-        let mut numbers = numbers.map(|line| std::str::from_utf8(line).unwrap().parse::<usize>().unwrap());
-        let Some(first) = numbers.next() else { continue };
-        if first > next || next - first > repeat_at_most {
-            return Err(next);
-        }
-        let mut expected = first + 1;
-        for number in numbers {
-            if number != expected {
-                return Err(expected);
-            }
-            expected += 1;
-        }
-        next = next.max(expected);
-    }
-    Ok(next)
-}
-
 /// 64 KiB of numbered lines of at least 6 bytes.
 const REPEATS: usize = 64 * 1024 / 6;
 

@@ -1,12 +1,12 @@
-//! The round trip of 8 bytes: over two queues, and over two bare cache lines, in turns.
+//! The round trip of 8 bytes: over two queues of each shape, and over two bare cache lines, in turns.
 
 use super::page::{Note, Page};
-use super::scene::{Actor, BACK, PAGE, Scene, THERE};
+use super::scene::{Actor, BACK, PAGE, SLOTS_BACK, SLOTS_THERE, Scene, THERE};
 use crate::args::PartArgs;
 use crate::failure::{Code, Failure};
 use crate::interrupt::Interrupt;
 use serde::Serialize;
-use shmq::{Consumer, Producer, Queue, RecvError, Until, Waiting};
+use shmq::{Options, Queue, RecvError, SendError, Until, Waiting, slots};
 use std::time::{Duration, Instant};
 
 const BLOCKS: usize = 10;
@@ -16,7 +16,7 @@ const BLOCK_TIME: Duration = Duration::from_millis(150);
 /// Not measured, at the start of each block: so many, or as many as take so long.
 const WARM_UP: usize = 200;
 const WARM_UP_TIME: Duration = Duration::from_millis(20);
-/// Set in the last value of a block: both sides then turn to the other kind.
+/// Set in the last value of a block: both sides then turn to the next kind.
 const TURN: u64 = 1 << 63;
 /// The last value of all.
 const END: u64 = u64::MAX;
@@ -45,24 +45,98 @@ impl Percentiles {
     }
 }
 
-/// Round trips over the queues, then over the bare lines.
+/// Fixed-size messages that fit: one is under way at a time.
+const DEPTH: u64 = 64;
+
+/// The round trips of each kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Trips {
+    pub records: Percentiles,
+    pub slots: Percentiles,
+    pub bare: Percentiles,
+}
+
+/// One process's ends of the two queues of a shape: it sends over one and receives over the other.
+trait Ends {
+    fn send(&mut self, value: u64, until: Until) -> Result<(), SendError>;
+    fn recv(&mut self, until: Until) -> Result<u64, RecvError>;
+}
+
+struct Records(shmq::Producer, shmq::Consumer);
+
+impl Records {
+    fn open(scene: &Scene, out: &str, back: &str) -> Result<Self, Failure> {
+        let tx = Queue::open(scene.queue(out))?.producer()?;
+        let mut rx = Queue::open(scene.queue(back))?.consumer()?;
+        rx.set_waiting(Waiting::new().across_restarts(true));
+        Ok(Self(tx, rx))
+    }
+}
+
+impl Ends for Records {
+    fn send(&mut self, value: u64, until: Until) -> Result<(), SendError> {
+        self.0.send_value(&value, until).map(drop)
+    }
+
+    fn recv(&mut self, until: Until) -> Result<u64, RecvError> {
+        self.1.recv_value(until)
+    }
+}
+
+struct Slots(slots::Producer<u64>, slots::Consumer<u64>);
+
+impl Slots {
+    fn open(scene: &Scene, out: &str, back: &str) -> Result<Self, Failure> {
+        let tx = slots::Queue::open(scene.queue(out))?.producer()?;
+        let mut rx = slots::Queue::open(scene.queue(back))?.consumer()?;
+        rx.set_waiting(Waiting::new().across_restarts(true));
+        Ok(Self(tx, rx))
+    }
+}
+
+impl Ends for Slots {
+    fn send(&mut self, value: u64, until: Until) -> Result<(), SendError> {
+        self.0.send(&value, until).map(drop)
+    }
+
+    fn recv(&mut self, until: Until) -> Result<u64, RecvError> {
+        self.1.recv(until)
+    }
+}
+
+/// Makes the queues of the round trips.
+pub fn create(scene: &Scene) -> Result<(), Failure> {
+    for name in [THERE, BACK] {
+        Queue::create(scene.queue(name), &Options::new().capacity(4096).max_message(8))?;
+    }
+    for name in [SLOTS_THERE, SLOTS_BACK] {
+        slots::Queue::<u64>::create(scene.queue(name), DEPTH, &Options::new())?;
+    }
+    Ok(())
+}
+
+/// Round trips of each kind, block by block in turns.
 pub fn measure(
     scene: &Scene,
     page: &Page,
     echo: &mut Actor,
     interrupt: &Interrupt,
-) -> Result<(Percentiles, Percentiles), Failure> {
-    let mut there = Queue::open(scene.queue(THERE))?.producer()?;
-    let mut back = Queue::open(scene.queue(BACK))?.consumer()?;
-    back.set_waiting(Waiting::new().across_restarts(true));
-    let (mut queued, mut bare) = (Vec::new(), Vec::new());
+) -> Result<Trips, Failure> {
+    let mut records = Records::open(scene, THERE, BACK)?;
+    let mut slots = Slots::open(scene, SLOTS_THERE, SLOTS_BACK)?;
+    let (mut bare, mut over_records, mut over_slots) = (Vec::new(), Vec::new(), Vec::new());
     for block in 0..BLOCKS {
         interrupt.check()?;
         run_block(&mut bare, false, |value| bare_trip(page, value, echo, interrupt))?;
+        run_block(&mut over_records, false, |value| queued_trip(&mut records, value, echo, interrupt))?;
         let last = block + 1 == BLOCKS;
-        run_block(&mut queued, last, |value| queued_trip(&mut there, &mut back, value, echo, interrupt))?;
+        run_block(&mut over_slots, last, |value| queued_trip(&mut slots, value, echo, interrupt))?;
     }
-    Ok((Percentiles::of(queued), Percentiles::of(bare)))
+    Ok(Trips {
+        records: Percentiles::of(over_records),
+        slots: Percentiles::of(over_slots),
+        bare: Percentiles::of(bare),
+    })
 }
 
 /// One block: `trip` sends a value and waits until it is back.
@@ -109,16 +183,15 @@ fn is_there(page: &Page, note: Note, value: u64) -> bool {
 }
 
 fn queued_trip(
-    there: &mut Producer,
-    back: &mut Consumer,
+    ends: &mut impl Ends,
     value: u64,
     echo: &mut Actor,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    there.send_value(&value, PATIENCE)?;
+    ends.send(value, Until::After(PATIENCE))?;
     let begin = Instant::now();
     loop {
-        match back.recv_value::<u64>(Duration::from_millis(100)) {
+        match ends.recv(Until::After(Duration::from_millis(100))) {
             Ok(answer) if answer == value => return Ok(()),
             Ok(answer) => return Err(Failure::new(format!("the echo of {value} was {answer}"))),
             Err(RecvError::TimedOut) => check_echo(echo, interrupt, begin)?,
@@ -142,27 +215,37 @@ fn check_echo(echo: &mut Actor, interrupt: &Interrupt, begin: Instant) -> Result
 pub fn echo(args: &PartArgs) -> Result<(), Failure> {
     let scene = Scene::of_parent(&args.scene);
     let page = Page::open(&scene.path(PAGE))?;
-    let mut back = Queue::open(scene.queue(BACK))?.producer()?;
-    let mut there = Queue::open(scene.queue(THERE))?.consumer()?;
+    let mut records = Records::open(&scene, BACK, THERE)?;
+    let mut slots = Slots::open(&scene, SLOTS_BACK, SLOTS_THERE)?;
     loop {
         let mut seen = page.get(Note::Back);
         while seen != TURN {
             seen = next_word(&page, seen);
             page.set(Note::Back, seen);
         }
-        loop {
-            let value: u64 = there.recv_value(Until::Forever)?;
-            if value == TURN {
-                // The parent starts its next bare block only after this answer.
-                page.set(Note::Back, 0);
-                page.set(Note::There, 0);
-            }
-            back.send_value(&value, Until::Forever)?;
-            match value {
-                END => return Ok(()),
-                TURN => break,
-                _ => {}
-            }
+        echo_block(&mut records, || {})?;
+        let last = echo_block(&mut slots, || {
+            // The parent starts its next bare block only after this answer.
+            page.set(Note::Back, 0);
+            page.set(Note::There, 0);
+        })?;
+        if last == END {
+            return Ok(());
+        }
+    }
+}
+
+/// Answers until the end of a block, and does something before its last answer. Returns its last value.
+fn echo_block(ends: &mut impl Ends, before_last: impl Fn()) -> Result<u64, Failure> {
+    loop {
+        let value = ends.recv(Until::Forever)?;
+        let last = value & TURN != 0;
+        if last {
+            before_last();
+        }
+        ends.send(value, Until::Forever)?;
+        if last {
+            return Ok(value);
         }
     }
 }

@@ -13,12 +13,13 @@ use crate::args::{DemoArgs, Part, PartArgs};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
+use crate::shape::Queue;
 use crate::stat::print;
 use page::{Note, Page};
 use plan::{Cuts, Kill, Victim};
 use report::Report;
-use scene::{Actor, BACK, Brief, PAGE, STREAM, Scene, THERE};
-use shmq::{Inspector, Options, Queue};
+use scene::{Actor, Brief, PAGE, STREAM, Scene};
+use shmq::{Inspector, Options};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -49,26 +50,28 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::catch()?;
     let scene = Scene::new();
     let page = Page::create(&scene.path(PAGE))?;
-    let messages = plan::messages_for(args.bytes);
-    let brief = Brief { scene: scene.base().into(), input, input_bytes, seed, messages, plant: args.plant };
-    let queue = Queue::create(scene.queue(STREAM), &Options::new().max_message(plan::BLOCK))?;
+    let cuts = Cuts::new(seed, args.slots);
+    let messages = cuts.messages_for(args.bytes);
+    let (plant, slots) = (args.plant, args.slots);
+    let brief = Brief { scene: scene.base().into(), input, input_bytes, seed, messages, slots, plant };
+    let queue = create_stream(&scene.queue(STREAM), slots)?;
     let kills = plan::kills(seed, args.kills, messages);
     let streamed = Stream::begin(&page, queue.inspect()?, &brief, &interrupt)?.run(kills)?;
 
-    for name in [THERE, BACK] {
-        Queue::create(scene.queue(name), &Options::new().capacity(4096).max_message(8))?;
-    }
+    latency::create(&scene)?;
     let mut echo = Actor::start(Part::Echo, &brief)?;
-    let (round_trip, raw_round_trip) = latency::measure(&scene, &page, &mut echo, &interrupt)?;
+    let trips = latency::measure(&scene, &page, &mut echo, &interrupt)?;
 
     let ends = queue.inspect()?.snapshot();
     let total = page.get(Note::Total);
-    let stream_bytes = Cuts::new(seed).start(total);
+    let stream_bytes = cuts.start(total);
     let per_second = |n: u64| (n as f64 / streamed.elapsed.as_secs_f64()) as u64;
     let mut report = Report {
         schema: "shmq.demo/1",
         ok: false,
         seed,
+        kind: if slots { shmq::Kind::Slots } else { shmq::Kind::Records }.to_string(),
+        message_bytes: slots.then_some(plan::SLOT),
         input_path: shown,
         input_bytes,
         messages: total,
@@ -86,13 +89,24 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         redelivered: page.get(Note::Redelivered),
         redelivered_after_one_kill: page.get(Note::MostRedelivered),
         redelivered_allowance: streamed.consumer_kills * stream::RUN,
-        round_trip,
-        raw_round_trip,
+        round_trip: trips.records,
+        slots_round_trip: trips.slots,
+        raw_round_trip: trips.bare,
     };
     let complaint = report.complaint();
     report.ok = complaint.is_none();
     print(&if args.json { report.json()? } else { report.table() })?;
     complaint.map_or(Ok(()), |text| Err(Failure::new(text)))
+}
+
+/// The queue of the stream, of either shape.
+fn create_stream(name: &str, slots: bool) -> Result<Queue, Failure> {
+    let options = Options::new();
+    Ok(if slots {
+        Queue::Slots(shmq::slots::Queue::create_bytes(name, plan::SLOT, plan::DEPTH, &options)?)
+    } else {
+        Queue::Records(shmq::Queue::create(name, &options.max_message(plan::BLOCK))?)
+    })
 }
 
 /// What to stream: where it is for the processes, how it is called, how long it is.
@@ -133,6 +147,7 @@ struct Stream<'a> {
     page: &'a Page,
     inspector: Inspector,
     brief: &'a Brief,
+    cuts: Cuts,
     interrupt: &'a Interrupt,
     producer: Actor,
     consumer: Actor,
@@ -151,11 +166,13 @@ impl<'a> Stream<'a> {
         interrupt: &'a Interrupt,
     ) -> Result<Self, Failure> {
         let begin = Instant::now();
-        let total = Cuts::new(brief.seed).start(brief.messages);
+        let cuts = Cuts::new(brief.seed, brief.slots);
+        let total = cuts.start(brief.messages);
         Ok(Self {
             page,
             inspector,
             brief,
+            cuts,
             interrupt,
             producer: Actor::start(Part::Producer, brief)?,
             consumer: Actor::start(Part::Consumer, brief)?,
@@ -200,7 +217,7 @@ impl<'a> Stream<'a> {
         self.producer.is_done()?;
         self.consumer.is_done()?;
         let checked = self.page.get(Note::Checked);
-        self.progress.set(checked, Cuts::new(self.brief.seed).start(checked));
+        self.progress.set(checked, self.cuts.start(checked));
         if checked > self.checked.0 {
             self.checked = (checked, Instant::now());
         }

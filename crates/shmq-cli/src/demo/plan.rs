@@ -3,6 +3,13 @@
 /// The input is cut into blocks of this size, and each block in two at a random place.
 pub const BLOCK: u64 = 4096;
 
+/// Bytes of a fixed-size message: its number, and so much of the input that it fills a line.
+pub const SLOT: u64 = 64;
+/// Bytes of its number.
+pub const NUMBER: u64 = 8;
+/// Fixed-size messages that fit.
+pub const DEPTH: u64 = 8192;
+
 /// Scrambles a number: Steele, Lea and Flood's SplitMix64.
 pub fn mix(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -27,37 +34,44 @@ impl Draw {
     }
 }
 
-/// Where the endless repetition of the input is cut. Two messages to a block, so that where one starts is known
-/// without adding up all before it.
+/// Where the endless repetition of the input is cut.
 #[derive(Clone, Copy, Debug)]
-pub struct Cuts {
-    seed: u64,
+pub enum Cuts {
+    /// Two messages to a block, so that where one starts is known without adding up all before it.
+    Varied { seed: u64 },
+    /// What a fixed-size message holds besides its number.
+    Fixed,
 }
 
 impl Cuts {
-    pub fn new(seed: u64) -> Self {
-        Self { seed }
-    }
-
-    fn of_block(&self, block: u64) -> u64 {
-        mix(self.seed ^ mix(block)) % (BLOCK + 1)
+    pub fn new(seed: u64, slots: bool) -> Self {
+        if slots { Self::Fixed } else { Self::Varied { seed } }
     }
 
     /// Bytes of all messages before this one.
     pub fn start(&self, sequence: u64) -> u64 {
-        let block = sequence / 2;
-        block * BLOCK + if sequence % 2 == 1 { self.of_block(block) } else { 0 }
+        match self {
+            Self::Fixed => sequence * (SLOT - NUMBER),
+            Self::Varied { seed } => {
+                let block = sequence / 2;
+                let cut = || mix(seed ^ mix(block)) % (BLOCK + 1);
+                block * BLOCK + if sequence % 2 == 1 { cut() } else { 0 }
+            }
+        }
     }
 
-    /// Bytes of this message: 0 to 4096.
+    /// Bytes of the input in this message: 0 to 4096, or always as many.
     pub fn len(&self, sequence: u64) -> usize {
         (self.start(sequence + 1) - self.start(sequence)) as usize
     }
-}
 
-/// The fewest messages that have so many bytes together.
-pub fn messages_for(bytes: u64) -> u64 {
-    2 * bytes.div_ceil(BLOCK)
+    /// The fewest messages that have so many bytes of the input together.
+    pub fn messages_for(&self, bytes: u64) -> u64 {
+        match self {
+            Self::Fixed => bytes.div_ceil(SLOT - NUMBER),
+            Self::Varied { .. } => 2 * bytes.div_ceil(BLOCK),
+        }
+    }
 }
 
 /// Which end is killed.
@@ -98,7 +112,7 @@ mod tests {
 
     #[test]
     fn messages_follow_each_other_without_gap() {
-        let cuts = Cuts::new(7);
+        let cuts = Cuts::new(7, false);
         let mut start = 0;
         let mut shortest = usize::MAX;
         let mut longest = 0;
@@ -109,12 +123,21 @@ mod tests {
         }
         assert_eq!((shortest, longest), (0, 4096));
         assert_eq!(start, 50_000 * BLOCK);
-        assert_eq!(cuts.start(messages_for(10_000)), 12_288);
+        assert_eq!(cuts.start(cuts.messages_for(10_000)), 12_288);
+    }
+
+    #[test]
+    fn fixed_size_messages_follow_each_other_without_gap() {
+        let cuts = Cuts::new(7, true);
+        for k in 0..100 {
+            assert_eq!((cuts.start(k), cuts.len(k)), (k * 56, 56));
+        }
+        assert_eq!((cuts.messages_for(1), cuts.messages_for(56), cuts.messages_for(57)), (1, 1, 2));
     }
 
     #[test]
     fn a_seed_says_it_all() {
-        let lens = |seed| (0..100).map(|k| Cuts::new(seed).len(k)).collect::<Vec<_>>();
+        let lens = |seed| (0..100).map(|k| Cuts::new(seed, false).len(k)).collect::<Vec<_>>();
         assert_eq!(lens(1), lens(1));
         assert_ne!(lens(1), lens(2));
         assert_eq!(kills(1, 8, 1000), kills(1, 8, 1000));

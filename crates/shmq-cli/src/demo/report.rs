@@ -13,6 +13,9 @@ pub struct Report {
     pub schema: &'static str,
     pub ok: bool,
     pub seed: u64,
+    pub kind: String,
+    /// Of fixed-size messages, with the number in each.
+    pub message_bytes: Option<u64>,
     pub input_path: String,
     pub input_bytes: u64,
     pub messages: u64,
@@ -31,6 +34,7 @@ pub struct Report {
     pub redelivered_after_one_kill: u64,
     pub redelivered_allowance: u64,
     pub round_trip: Percentiles,
+    pub slots_round_trip: Percentiles,
     pub raw_round_trip: Percentiles,
 }
 
@@ -62,7 +66,11 @@ impl Report {
         let mut lines = Vec::new();
         let mut line = |what: &str, text: String| lines.push(format!("{what:<13}{text}"));
         line("input", format!("{} ({}, {times:.1} times)", self.input_path, show_bytes(self.input_bytes)));
-        line("messages", show_count(self.messages));
+        let shape = match self.message_bytes {
+            Some(bytes) => format!("of exactly {}", show_bytes(bytes)),
+            None => "of 0 to 4096 bytes".into(),
+        };
+        line("messages", format!("{} {shape}", show_count(self.messages)));
         let elapsed = show_duration(Duration::from_nanos(self.elapsed_ns));
         line("bytes", format!("{} in {elapsed}", show_bytes(self.stream_bytes)));
         line(
@@ -82,10 +90,14 @@ impl Report {
         line("torn", self.torn.to_string());
         line("out of order", self.out_of_order.to_string());
         line("redelivered", format!("{} (allowed: {})", self.redelivered, self.redelivered_allowance));
-        lines.push(format!("\n{:<22}{:>10}{:>10}{:>10}", "round trip, 8 bytes", "p50", "p99", "p99.9"));
-        for (what, p) in [("two queues", self.round_trip), ("two bare cache lines", self.raw_round_trip)] {
+        lines.push(format!("\n{:<24}{:>10}{:>10}{:>10}", "round trip, 8 bytes", "p50", "p99", "p99.9"));
+        for (what, p) in [
+            ("two queues", self.round_trip),
+            ("two queues, fixed-size", self.slots_round_trip),
+            ("two bare cache lines", self.raw_round_trip),
+        ] {
             let [a, b, c] = [p.p50_ns, p.p99_ns, p.p999_ns].map(|ns| show_duration(Duration::from_nanos(ns)));
-            lines.push(format!("{what:<22}{a:>10}{b:>10}{c:>10}"));
+            lines.push(format!("{what:<24}{a:>10}{b:>10}{c:>10}"));
         }
         lines.join("\n") + "\n"
     }

@@ -6,11 +6,12 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-const DIR: &str = "/dev/shm";
-/// The queue of the stream, the two of the round trip, and the page.
+/// The queue of the stream, those of the round trips, and the page.
 pub const STREAM: &str = "stream";
 pub const THERE: &str = "there";
 pub const BACK: &str = "back";
+pub const SLOTS_THERE: &str = "slots-there";
+pub const SLOTS_BACK: &str = "slots-back";
 pub const PAGE: &str = "page";
 
 /// Names of a demo's files.
@@ -43,14 +44,14 @@ impl Scene {
     }
 
     pub fn path(&self, what: &str) -> PathBuf {
-        PathBuf::from(DIR).join(self.queue(what))
+        shmq::path_of(self.queue(what)).unwrap_or_default()
     }
 }
 
 impl Drop for Scene {
     fn drop(&mut self) {
         if self.owner {
-            for what in [STREAM, THERE, BACK, PAGE] {
+            for what in [STREAM, THERE, BACK, SLOTS_THERE, SLOTS_BACK, PAGE] {
                 let _ = std::fs::remove_file(self.path(what));
             }
         }
@@ -65,6 +66,7 @@ pub struct Brief {
     pub input_bytes: u64,
     pub seed: u64,
     pub messages: u64,
+    pub slots: bool,
     pub plant: Option<Fault>,
 }
 
@@ -90,6 +92,9 @@ impl Actor {
         command.arg("--seed").arg(brief.seed.to_string());
         command.arg("--messages").arg(brief.messages.to_string());
         command.arg("--parent").arg(std::process::id().to_string());
+        if brief.slots {
+            command.arg("--slots");
+        }
         match brief.plant {
             None => {}
             Some(Fault::Torn) => drop(command.args(["--plant", "torn"])),

@@ -2,13 +2,13 @@
 
 use super::input::Input;
 use super::page::{Note, Page};
-use super::plan::Cuts;
+use super::plan::{BLOCK, Cuts};
 use super::scene::{PAGE, STREAM, Scene};
 use crate::args::{Fault, PartArgs};
 use crate::attach::patiently;
 use crate::failure::Failure;
-use shmq::{DrainLimit, Queue, RecvError, Until, View, Waiting};
-use std::io::IoSlice;
+use crate::shape::{Message, Producer, Queue};
+use shmq::{Options, RecvError, Until, Waiting};
 
 /// Messages the consumer takes at once: after its death, so many may come again.
 pub const RUN: u64 = 64;
@@ -25,10 +25,10 @@ impl Stage {
     fn new(args: &PartArgs) -> Result<Self, Failure> {
         let scene = Scene::of_parent(&args.scene);
         Ok(Self {
-            queue: Queue::open(scene.queue(STREAM))?,
+            queue: Queue::open(scene.queue(STREAM).as_ref(), &Options::new())?,
             page: Page::open(&scene.path(PAGE))?,
             input: Input::open(&args.input, args.input_bytes)?,
-            cuts: Cuts::new(args.seed),
+            cuts: Cuts::new(args.seed, args.slots),
         })
     }
 }
@@ -45,15 +45,17 @@ pub fn produce(args: &PartArgs) -> Result<(), Failure> {
     page.add(Note::Disorder, next.saturating_sub(sent + 1));
     let skip = u64::from(args.plant == Some(Fault::Skipped) && next > 0);
     let mut tear = args.plant == Some(Fault::Torn);
+    let mut message = Vec::with_capacity(BLOCK as usize);
     while !(1..=next).contains(&page.get(Note::Enough)) {
-        let (start, len) = (cuts.start(next + skip), cuts.len(next + skip));
-        if tear && len > 0 && next >= args.messages / 2 {
+        let number = next + skip;
+        if tear && cuts.len(number) > 0 && next >= args.messages / 2 {
             tear = false;
-            let mut message: Vec<u8> = input.pieces(start, len).flatten().copied().collect();
-            message[len / 2] ^= 1;
+            assemble(&input, cuts, number, &mut message);
+            let middle = message.len() / 2;
+            message[middle] ^= 1;
             producer.send(&message, Until::Forever)?;
         } else {
-            send(&mut producer, &input, start, len)?;
+            send(&mut producer, &input, cuts, number, &mut message)?;
         }
         next += 1;
         page.set(Note::Sent, next);
@@ -63,14 +65,32 @@ pub fn produce(args: &PartArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn send(producer: &mut shmq::Producer, input: &Input, start: u64, len: usize) -> Result<(), Failure> {
-    let mut pieces = input.pieces(start, len);
-    let first = pieces.next().unwrap_or_default();
-    if first.len() == len {
+/// What a message holds: a piece of the input, behind its number if it is of fixed size.
+fn assemble(input: &Input, cuts: Cuts, number: u64, message: &mut Vec<u8>) {
+    message.clear();
+    if let Cuts::Fixed = cuts {
+        message.extend_from_slice(&number.to_le_bytes());
+    }
+    for piece in input.pieces(cuts.start(number), cuts.len(number)) {
+        message.extend_from_slice(piece);
+    }
+}
+
+/// Sends a message: straight from the input where it is one piece of it.
+fn send(
+    producer: &mut Producer,
+    input: &Input,
+    cuts: Cuts,
+    number: u64,
+    message: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    let (start, len) = (cuts.start(number), cuts.len(number));
+    let first = input.pieces(start, len).next().unwrap_or_default();
+    if first.len() == len && matches!(cuts, Cuts::Varied { .. }) {
         producer.send(first, Until::Forever)?;
     } else {
-        let slices: Vec<_> = std::iter::once(first).chain(pieces).map(IoSlice::new).collect();
-        producer.send_slices(&slices, Until::Forever)?;
+        assemble(input, cuts, number, message);
+        producer.send(message, Until::Forever)?;
     }
     Ok(())
 }
@@ -81,18 +101,22 @@ pub fn consume(args: &PartArgs) -> Result<(), Failure> {
     let mut consumer = patiently(|| queue.consumer())?;
     consumer.set_waiting(Waiting::new().across_restarts(true));
     let mut checker = Checker::new(page, input, cuts, consumer.next_sequence());
-    let limit = DrainLimit { messages: RUN as usize, bytes: usize::MAX };
     let mut lose = args.plant == Some(Fault::Lost);
     loop {
-        match consumer.drain(limit, Until::Forever, |message| checker.check(message)) {
-            Ok(_) => {}
+        let mut run = match consumer.run(RUN as usize, Until::Forever) {
+            Ok(run) => run,
             Err(RecvError::Finished) => return Ok(()),
             Err(error) => return Err(error.into()),
+        };
+        while let Some(message) = run.next() {
+            if lose && checker.next >= args.messages / 2 {
+                // Not looked at, and taken with the others.
+                lose = false;
+            } else {
+                checker.check(&message);
+            }
         }
-        if lose && checker.next >= args.messages / 2 {
-            lose = false;
-            drop(consumer.recv(Until::Forever)?);
-        }
+        run.take();
     }
 }
 
@@ -113,18 +137,15 @@ impl Checker {
         page.add(Note::Lost, next.saturating_sub(checked));
         page.add(Note::Redelivered, checked.saturating_sub(next));
         page.raise(Note::MostRedelivered, checked.saturating_sub(next));
-        Self { page, input, cuts, next, checked, buffer: vec![0; super::plan::BLOCK as usize] }
+        Self { page, input, cuts, next, checked, buffer: Vec::with_capacity(BLOCK as usize) }
     }
 
-    fn check(&mut self, message: &View<'_>) {
+    fn check(&mut self, message: &Message<'_>) {
         let sequence = message.sequence();
         self.note_order(sequence);
-        let (start, len) = (self.cuts.start(sequence), self.cuts.len(sequence));
-        let whole = message.len() == len && {
-            let copy = &mut self.buffer[..len];
-            message.read_into(0, copy).is_ok() && self.input.holds(start, copy)
-        };
-        if !whole {
+        self.buffer.clear();
+        message.append_to(&mut self.buffer);
+        if !self.is_whole(sequence) {
             self.page.add(Note::Torn, 1);
         }
         self.next = sequence + 1;
@@ -133,6 +154,18 @@ impl Checker {
             self.checked = self.next;
             self.page.set(Note::Checked, self.checked);
         }
+    }
+
+    /// Whether the buffer holds this message.
+    fn is_whole(&self, sequence: u64) -> bool {
+        let piece = match self.cuts {
+            Cuts::Varied { .. } => &self.buffer[..],
+            Cuts::Fixed => match self.buffer.strip_prefix(&sequence.to_le_bytes()) {
+                Some(piece) => piece,
+                None => return false,
+            },
+        };
+        piece.len() == self.cuts.len(sequence) && self.input.holds(self.cuts.start(sequence), piece)
     }
 
     fn note_order(&self, sequence: u64) {

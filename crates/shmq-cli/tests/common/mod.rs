@@ -51,6 +51,18 @@ impl Drop for Temp {
     }
 }
 
+/// One sentence on stderr, and the code.
+#[track_caller]
+pub fn fails(output: &Output, expected: i32, says: &str) {
+    let text = stderr(output);
+    assert_eq!(code(output), expected, "{text}");
+    assert!(text.contains(says), "{text:?} does not say {says:?}");
+    if !text.starts_with("error: ") {
+        assert!(text.starts_with("shmq: ") && text.lines().count() == 1, "{text:?} is not one sentence");
+    }
+    assert_eq!(stdout(output), "");
+}
+
 /// The binary with arguments. It dies with the thread that starts it.
 pub fn shmq(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shmq"));
@@ -186,6 +198,31 @@ pub fn stat(name: &Name) -> serde_json::Value {
 /// So many numbered lines.
 pub fn lines(count: usize) -> Vec<u8> {
     (0..count).flat_map(|i| format!("{i}\n").into_bytes()).collect()
+}
+
+/// Puts together what receivers, killed one after the other, wrote: each goes on where the one before was released, and
+/// may repeat what that had written and not released. `Err`: the first number that is missing or out of place.
+pub fn join(outputs: &[Vec<u8>], repeat_at_most: usize) -> Result<usize, usize> {
+    let mut next = 0;
+    for output in outputs {
+        // A kill may cut the last line.
+        let whole = output.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+        let numbers = output[..whole].split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        let mut numbers = numbers.map(|line| std::str::from_utf8(line).unwrap().parse::<usize>().unwrap());
+        let Some(first) = numbers.next() else { continue };
+        if first > next || next - first > repeat_at_most {
+            return Err(next);
+        }
+        let mut expected = first + 1;
+        for number in numbers {
+            if number != expected {
+                return Err(expected);
+            }
+            expected += 1;
+        }
+        next = next.max(expected);
+    }
+    Ok(next)
 }
 
 /// Bytes without pattern, the same each time.

@@ -20,7 +20,7 @@ pub mod word;
 pub use records_rx::{Ahead, Poll, Record, RecordRx};
 pub use records_tx::{Draft, Place, Plan, RecordTx, Refused};
 pub use shape::Shape;
-pub use slots_rx::{SlotPoll, SlotRx};
+pub use slots_rx::{SlotAhead, SlotPoll, SlotRx};
 pub use slots_tx::{SlotDraft, SlotTx};
 
 /// Why a ring cannot be trusted any more. Sticky in the handle that saw it; nothing else is affected.

@@ -18,6 +18,14 @@ pub enum SlotPoll {
     Corrupt(Corruption),
 }
 
+/// How far someone has looked beyond what is taken. Only a [`SlotRx::take_to`] makes it count.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotAhead {
+    cursor: Cursor,
+    read: u64,
+    known: u64,
+}
+
 /// The receiving end.
 #[derive(Debug)]
 pub struct SlotRx<M> {
@@ -108,6 +116,43 @@ impl<M: Memory> SlotRx<M> {
         } else {
             self.cursor.step(&self.shape)
         }
+    }
+
+    /// Where a look ahead starts: at the next message.
+    pub fn ahead(&self) -> SlotAhead {
+        SlotAhead { cursor: self.cursor, read: self.read, known: self.known }
+    }
+
+    /// The next message further on, its place and sequence number, if it is there; nothing is taken. At most the depth,
+    /// as no honest producer has more there at a time.
+    pub fn look_ahead(&mut self, ahead: &mut SlotAhead) -> Option<(u64, u64)> {
+        if ahead.read - self.read >= self.shape.depth {
+            return None;
+        }
+        let (here, halt) = (self.ahead(), self.halt);
+        self.go_to(ahead);
+        let found = match self.poll() {
+            SlotPoll::Messages(_) => Some((self.cursor.slot, self.read)),
+            SlotPoll::Empty | SlotPoll::Finished | SlotPoll::Corrupt(_) => None,
+        };
+        if found.is_some() {
+            self.skip();
+        }
+        *ahead = self.ahead();
+        // Whatever lies ahead, end of data or damage, is found again once everything before it is taken.
+        self.halt = halt;
+        self.go_to(&here);
+        found
+    }
+
+    /// Takes all that was looked at. As [`SlotRx::settle`].
+    pub fn take_to(&mut self, ahead: &SlotAhead) -> bool {
+        self.go_to(ahead);
+        self.settle()
+    }
+
+    fn go_to(&mut self, ahead: &SlotAhead) {
+        (self.cursor, self.read, self.known) = (ahead.cursor, ahead.read, ahead.known);
     }
 
     /// Stores what was taken; says whether this is a good moment to look for a sleeping producer: when no more is known to

@@ -194,12 +194,12 @@ impl<P: ?Sized, T> Consumer<P, T> {
     }
 
     #[inline(always)]
-    fn ready(&mut self) -> Result<(), TryRecvError> {
+    pub(super) fn ready(&mut self) -> Result<(), TryRecvError> {
         found(self.end.ring.poll()).unwrap_or(Err(TryRecvError::Empty))
     }
 
     #[inline(always)]
-    fn wait(&mut self, until: Until) -> Result<(), RecvError> {
+    pub(super) fn wait(&mut self, until: Until) -> Result<(), RecvError> {
         match self.end.block(until, |ring| found(ring.poll())) {
             Ok(found) => found.map_err(blocking),
             Err(Stop::TimedOut) => Err(RecvError::TimedOut),

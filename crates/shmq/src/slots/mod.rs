@@ -18,10 +18,12 @@
 mod channel;
 mod consumer;
 mod producer;
+mod run;
 
 pub use channel::{Receiver, Sender, TryIter, channel};
 pub use consumer::{Consumer, Message};
 pub use producer::{Claim, Producer};
+pub use run::{Run, View};
 
 use crate::error::{AttachError, CreateError, Error, OpenError};
 use crate::file::QueueFile;
