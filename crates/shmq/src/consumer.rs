@@ -52,8 +52,8 @@ impl Default for DrainLimit {
 ///
 /// A receive gets a whole message or none. `try_` calls make no system call unless the producer sleeps, and take
 /// bounded time; those into a buffer do not allocate. The calls with an `until` spin, then yield, then sleep, see
-/// [`Waiting`]; a producer that left or died is reported after the last of its messages was received, one that is stopped
-/// or slow is waited for.
+/// [`Waiting`]; a producer that left or died is reported after the last of its messages was received, one that is
+/// stopped or slow is waited for.
 ///
 /// If this process is killed, its successor may see the last message again that was copied but not released
 /// (at most the unreleased run of a drain); the sequence number tells.
@@ -97,8 +97,8 @@ pub struct Consumer<T = Checked> {
 }
 
 impl Consumer {
-    /// Opens a queue and takes its receiving end, as the example of [`crate::Producer::open`] does with the other. What a dead
-    /// predecessor had taken and not given back is given back meanwhile.
+    /// Opens a queue and takes its receiving end, as the example of [`crate::Producer::open`] does with the other.
+    /// What a dead predecessor had taken and not given back is given back meanwhile.
     ///
     /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
     ///
@@ -118,7 +118,8 @@ impl Consumer {
         Ok(crate::Queue::create(name, options)?.consumer()?)
     }
 
-    /// Opens or makes a queue and takes its receiving end; see the example of [the crate](crate#ten-lines-for-each-end).
+    /// Opens or makes a queue and takes its receiving end; see the example of [the
+    /// crate](crate#ten-lines-for-each-end).
     ///
     /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
     ///
@@ -138,7 +139,8 @@ impl Consumer {
     /// # Safety
     /// As long as the result lives, no other process may write to the memory of this queue except through
     /// this crate, which never writes to a message that is not released: so no process may have the file mapped that is
-    /// not known to run correct code. The library upholds the rest, whatever the two ends do through it, and whoever dies.
+    /// not known to run correct code. The library upholds the rest, whatever the two ends do through it, and whoever
+    /// dies.
     ///
     /// ```
     /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
@@ -187,7 +189,8 @@ impl<T> Consumer<T> {
 
     /// As [`Consumer::try_recv`], waiting for a message.
     ///
-    /// Allocates the vector, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates the vector, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
@@ -240,7 +243,8 @@ impl<T> Consumer<T> {
 
     /// As [`Consumer::try_recv_into`], with its example, waiting for a message.
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Consumer::recv`], and [`RecvError::WrongLength`].
@@ -256,7 +260,8 @@ impl<T> Consumer<T> {
 
     /// Receives the next message into a vector, whose contents it replaces.
     ///
-    /// Allocates only to grow it, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    /// Allocates only to grow it, no system call unless the producer sleeps, bounded: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -304,7 +309,8 @@ impl<T> Consumer<T> {
 
     /// As [`Consumer::try_recv_value`], with the same example, waiting for a message.
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Consumer::recv`], and [`RecvError::WrongLength`].
@@ -314,8 +320,8 @@ impl<T> Consumer<T> {
         self.take_value(&record).map_err(blocking)
     }
 
-    /// The next message in place; dropping the guard takes it, [`Message::keep`] or forgetting it leaves it. See the example
-    /// of [`Message`].
+    /// The next message in place; dropping the guard takes it, [`Message::keep`] or forgetting it leaves it. See the
+    /// example of [`Message`].
     ///
     /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -329,7 +335,8 @@ impl<T> Consumer<T> {
 
     /// As [`Consumer::try_read`], waiting for a message; see the example of [`Message`].
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Consumer::recv`].
@@ -358,8 +365,8 @@ impl<T> Consumer<T> {
     }
 
     /// Hands a run of messages to `each` and takes them all at once at the end: the fastest way to receive. Stops at the
-    /// limit, when the queue is empty, or after half a ring of bytes; returns how many there were, at least 1. If `each`
-    /// panics, the messages for which it had returned are taken; if this process dies, none is.
+    /// limit, when the queue is empty, or after half a ring of bytes; returns how many there were, at least 1. If
+    /// `each` panics, the messages for which it had returned are taken; if this process dies, none is.
     ///
     /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -385,7 +392,8 @@ impl<T> Consumer<T> {
 
     /// As [`Consumer::try_drain`], with its example, waiting for the first message.
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Consumer::recv`].
@@ -428,8 +436,8 @@ impl<T> Consumer<T> {
         }
     }
 
-    /// The messages one by one as vectors, waiting up to `until` for each ([`Until::At`] ends all of it), until the end of
-    /// data. Any other error is yielded, and ends it as well.
+    /// The messages one by one as vectors, waiting up to `until` for each ([`Until::At`] ends all of it), until the
+    /// end of data. Any other error is yielded, and ends it as well.
     ///
     /// Each allocates a vector, system calls only to wait and to wake: see [costs](crate#what-a-call-costs).
     ///
@@ -447,8 +455,8 @@ impl<T> Consumer<T> {
 
     /// State of the producer. One system call if it has the role or died; none between two threads.
     ///
-    /// Whoever is attached may be gone at once, and who has left or died may have a successor. But a producer that lives is
-    /// never said to be lost, and one that came is never again said not to have come.
+    /// Whoever is attached may be gone at once, and who has left or died may have a successor. But a producer that
+    /// lives is never said to be lost, and one that came is never again said not to have come.
     ///
     /// Allocates nothing, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -470,8 +478,8 @@ impl<T> Consumer<T> {
         self.end.seat.peer()
     }
 
-    /// How often the producer's role was taken, 0 for never: a change means another one. May grow at once, never shrink.
-    /// See the example of [`Consumer::peer`].
+    /// How often the producer's role was taken, 0 for never: a change means another one. May grow at once, never
+    /// shrink. See the example of [`Consumer::peer`].
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn peer_epoch(&self) -> u64 {
@@ -486,8 +494,9 @@ impl<T> Consumer<T> {
         self.end.seat.epoch()
     }
 
-    /// Messages published and not taken, as the producer last said; it counts a message (a batch) just after publishing it, so
-    /// a receive may find one more. After the producer's death the count may stay behind by that one until a successor comes.
+    /// Messages published and not taken, as the producer last said; it counts a message (a batch) just after
+    /// publishing it, so a receive may find one more. After the producer's death the count may stay behind by that
+    /// one until a successor comes.
     ///
     /// The producer goes on meanwhile: there may be more at once. There cannot be fewer until this end receives.
     ///
@@ -539,8 +548,8 @@ impl<T> Consumer<T> {
         self.end.limits
     }
 
-    /// Sequence number of the next message. Counts from 0 over the life of the queue; exact after any takeover, so that a
-    /// successor knows what it sees again. See the example of [`Consumer`].
+    /// Sequence number of the next message. Counts from 0 over the life of the queue; exact after any takeover, so
+    /// that a successor knows what it sees again. See the example of [`Consumer`].
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn next_sequence(&self) -> u64 {

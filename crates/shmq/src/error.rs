@@ -68,7 +68,8 @@ errors! {
         } => format!("cannot {doing}: {source}");
     }
 
-    /// Why a file could not be opened as a queue. The file is as it was. See the example of [`crate::Queue::open_with`].
+    /// Why a file could not be opened as a queue. The file is as it was. See the example of
+    /// [`crate::Queue::open_with`].
     #[derive(Debug)]
     OpenError {
         /// The name is empty, too long, or not a plain name or path.
@@ -204,8 +205,8 @@ errors! {
             /// Bytes of every message of this queue.
             expected: u64,
         } => format!("messages of this queue have {expected} bytes, this one has {len}; send exactly that many");
-        /// The consumer was dropped. Only between two threads ([`crate::pair`]): nobody can come after it. If it was dropped
-        /// during this very send, it may have received the message before.
+        /// The consumer was dropped. Only between two threads ([`crate::pair`]): nobody can come after it. If it was
+        /// dropped during this very send, it may have received the message before.
         ConsumerLeft => "the consumer was dropped, and with it the queue";
         /// The ring contradicts itself.
         Corrupt {
@@ -247,8 +248,8 @@ errors! {
         } => format!("the queue is corrupt: {what}; recreate it");
     }
 
-    /// Why a receive that does not wait failed. The queue is as it was. See the examples of [`crate::Consumer::try_recv`] and
-    /// [`crate::Consumer::try_recv_into`].
+    /// Why a receive that does not wait failed. The queue is as it was. See the examples of
+    /// [`crate::Consumer::try_recv`] and [`crate::Consumer::try_recv_into`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     TryRecvError {
         /// Nothing there now.

@@ -44,8 +44,8 @@ pub struct Limits {
 /// # Ok::<(), shmq::CreateError>(())
 /// ```
 ///
-/// The options are plain values: setting them allocates nothing, makes no system call and cannot fail, but for a tag that
-/// is too long. The memory, when a queue is made or a role taken:
+/// The options are plain values: setting them allocates nothing, makes no system call and cannot fail, but for a tag
+/// that is too long. The memory, when a queue is made or a role taken:
 ///
 /// ```
 /// # let name = format!("shmq-doc-options-{}", std::process::id());
@@ -57,10 +57,11 @@ pub struct Limits {
 ///
 /// # Which NUMA node
 ///
-/// The caller decides, and the kernel's rule is first touch: memory belongs to the node that the thread's policy says when
-/// it is first touched. A file's memory is allocated when it is made, all of it, by the thread that makes it. So make the queue on the
-/// node that should own it, for a start the consumer's: under `numactl --membind=NODE`, or after a call of `set_mempolicy`
-/// or a pinning of the thread. [`Options::prefault`] then touches it there. Whoever opens it later, from any node, moves nothing.
+/// The caller decides, and the kernel's rule is first touch: memory belongs to the node that the thread's policy
+/// says when it is first touched. A file's memory is allocated when it is made, all of it, by the thread that makes
+/// it. So make the queue on the node that should own it, for a start the consumer's: under `numactl --membind=NODE`,
+/// or after a call of `set_mempolicy` or a pinning of the thread. [`Options::prefault`] then touches it there.
+/// Whoever opens it later, from any node, moves nothing.
 #[derive(Clone, Debug)]
 pub struct Options {
     capacity: Option<u64>,
@@ -101,22 +102,22 @@ impl Options {
         self
     }
 
-    /// Largest message in bytes: at most half the capacity less 16, and never over 4 294 967 280. Default: 64 KiB, or what the
-    /// capacity allows. See the example of [`Options`].
+    /// Largest message in bytes: at most half the capacity less 16, and never over 4 294 967 280. Default: 64 KiB,
+    /// or what the capacity allows. See the example of [`Options`].
     pub fn max_message(mut self, bytes: u64) -> Self {
         self.max_message = Some(bytes);
         self
     }
 
-    /// Most pending messages, at least 1. Default: as many as the ring holds. Exact: a message that was received has given
-    /// its place back. See the example of [`Options`].
+    /// Most pending messages, at least 1. Default: as many as the ring holds. Exact: a message that was received has
+    /// given its place back. See the example of [`Options`].
     pub fn max_messages(mut self, messages: u64) -> Self {
         self.max_messages = Some(messages);
         self
     }
 
-    /// The user's own bytes in the file, at most 32: the name and version of the schema of the messages, say. Checked when
-    /// a queue is opened with options that have one; see the example of [`crate::Queue::open_with`].
+    /// The user's own bytes in the file, at most 32: the name and version of the schema of the messages, say.
+    /// Checked when a queue is opened with options that have one; see the example of [`crate::Queue::open_with`].
     ///
     /// # Panics
     /// If `tag` is longer than 32 bytes; it is a constant of the program, not outside input.
@@ -128,17 +129,17 @@ impl Options {
         self
     }
 
-    /// Permission bits of the file, whatever the umask; an anonymous queue has none. Default 0600. Both ends must be able to write the file;
-    /// whoever may write it can also spoil it, and whoever may only read it can keep others from taking a role.
-    /// See the example of [`Options`].
+    /// Permission bits of the file, whatever the umask; an anonymous queue has none. Default 0600. Both ends must be
+    /// able to write the file; whoever may write it can also spoil it, and whoever may only read it can keep others
+    /// from taking a role. See the example of [`Options`].
     pub fn mode(mut self, bits: u32) -> Self {
         self.mode = bits & 0o777;
         self
     }
 
-    /// Touch all memory when creating and when taking a role, so that no page fault comes later. Default true. (At creation
-    /// the file's blocks are always allocated, so that a full file system is an error there and not a SIGBUS later.)
-    /// Needs Linux 5.14; before, pages fault in one by one. See the example of [`Options`].
+    /// Touch all memory when creating and when taking a role, so that no page fault comes later. Default true. (At
+    /// creation the file's blocks are always allocated, so that a full file system is an error there and not a
+    /// SIGBUS later.) Needs Linux 5.14; before, pages fault in one by one. See the example of [`Options`].
     pub fn prefault(mut self, yes: bool) -> Self {
         self.prefault = yes;
         self
@@ -152,7 +153,8 @@ impl Options {
     }
 
     /// Ask for huge pages where the file system has them: a file on hugetlbfs, or tmpfs with transparent huge pages
-    /// on *advise*; an anonymous queue, where there are any to spare. Elsewhere it changes nothing. Default false. See the example of [`Options`].
+    /// on *advise*; an anonymous queue, where there are any to spare. Elsewhere it changes nothing. Default false.
+    /// See the example of [`Options`].
     pub fn huge_pages(mut self, yes: bool) -> Self {
         self.huge_pages = yes;
         self

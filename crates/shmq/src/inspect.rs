@@ -148,8 +148,8 @@ impl Inspector {
         self.geometry.kind
     }
 
-    /// The limits, fixed at creation; see the example of [`Inspector`]. Of fixed-size messages, `max_message` is the size and
-    /// `max_messages` the depth.
+    /// The limits, fixed at creation; see the example of [`Inspector`]. Of fixed-size messages, `max_message` is the
+    /// size and `max_messages` the depth.
     pub fn limits(&self) -> Limits {
         self.geometry.limits
     }
@@ -174,8 +174,8 @@ impl Inspector {
         self.geometry.length
     }
 
-    /// Whether the file was made before the machine last started. (A role is refused only if a holder from then had not left
-    /// cleanly.) Reads a file of the kernel's. See the example of [`Inspector`].
+    /// Whether the file was made before the machine last started. (A role is refused only if a holder from then had
+    /// not left cleanly.) Reads a file of the kernel's. See the example of [`Inspector`].
     pub fn is_from_another_boot(&self) -> bool {
         self.geometry.boot_id != segment::boot_id()
     }
@@ -205,8 +205,8 @@ impl Inspector {
         }
     }
 
-    /// One look; see the example of [`Inspector`]. Allocates nothing; a system call for each end that was ever taken; bounded by the
-    /// number of groups of fixed-size messages.
+    /// One look; see the example of [`Inspector`]. Allocates nothing; a system call for each end that was ever
+    /// taken; bounded by the number of groups of fixed-size messages.
     pub fn snapshot(&self) -> Snapshot {
         if let Some(shape) = self.geometry.shape() {
             return self.snapshot_slots(&shape);

@@ -151,7 +151,8 @@ impl<T> Producer<T> {
 
     /// Sends one message, waiting for room; returns its sequence number.
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// # let queue = shmq::Queue::anonymous(&shmq::Options::new().max_messages(1))?;
@@ -196,7 +197,8 @@ impl<T> Producer<T> {
 
     /// Sends several slices as one message, waiting for room; see the example of [`Producer::try_send_slices`].
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Producer::send`].
@@ -225,7 +227,8 @@ impl<T> Producer<T> {
 
     /// Sends a plain value as one message, waiting for room; see the example of [`Producer::try_send_value`].
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Producer::send`].
@@ -249,7 +252,8 @@ impl<T> Producer<T> {
 
     /// As [`Producer::try_claim`], waiting for room; see the example of [`Claim`].
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Producer::send`].
@@ -280,7 +284,8 @@ impl<T> Producer<T> {
         }
     }
 
-    /// Sends many messages that become visible together; returns their sequence numbers. Killed in the middle, none was sent.
+    /// Sends many messages that become visible together; returns their sequence numbers. Killed in the middle, none
+    /// was sent.
     ///
     /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -302,7 +307,8 @@ impl<T> Producer<T> {
 
     /// As [`Producer::try_send_batch`], with its example, waiting for room for all of them.
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Producer::send`], with the limits of [`Producer::try_send_batch`].
@@ -342,8 +348,8 @@ impl<T> Producer<T> {
 
     /// State of the consumer. One system call if it has the role or died; none between two threads.
     ///
-    /// Whoever is attached may be gone at once, and who has left or died may have a successor. But a consumer that lives is
-    /// never said to be lost, and one that came is never again said not to have come.
+    /// Whoever is attached may be gone at once, and who has left or died may have a successor. But a consumer that
+    /// lives is never said to be lost, and one that came is never again said not to have come.
     ///
     /// Allocates nothing, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -365,8 +371,8 @@ impl<T> Producer<T> {
         self.end.seat.peer()
     }
 
-    /// How often the consumer's role was taken, 0 for never: a change means another one. May grow at once, never shrink.
-    /// See the example of [`Producer::peer`].
+    /// How often the consumer's role was taken, 0 for never: a change means another one. May grow at once, never
+    /// shrink. See the example of [`Producer::peer`].
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn peer_epoch(&self) -> u64 {
@@ -445,8 +451,8 @@ impl<T> Producer<T> {
         self.end.limits
     }
 
-    /// Sequence number of the next message: where a successor resumes. Counts from 0 over the life of the queue; exact after
-    /// any takeover. See the example of [`Producer`].
+    /// Sequence number of the next message: where a successor resumes. Counts from 0 over the life of the queue;
+    /// exact after any takeover. See the example of [`Producer`].
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn next_sequence(&self) -> u64 {

@@ -43,8 +43,8 @@ use std::path::Path;
 pub struct Queue(QueueFile);
 
 impl Queue {
-    /// Makes a new queue. It appears under its name complete or not at all, also if this process dies meanwhile. See the
-    /// example of [`Queue`].
+    /// Makes a new queue. It appears under its name complete or not at all, also if this process dies meanwhile. See
+    /// the example of [`Queue`].
     ///
     /// Bounded by the size of the ring, all of which is allocated here.
     ///
@@ -85,8 +85,8 @@ impl Queue {
         QueueFile::open(name.as_ref(), Kind::Records, options).map(Self)
     }
 
-    /// Opens the queue, or makes it if there is none; whoever comes first makes it, the other opens it. The limits are those
-    /// of the first.
+    /// Opens the queue, or makes it if there is none; whoever comes first makes it, the other opens it. The limits
+    /// are those of the first.
     ///
     /// ```
     /// # let name = format!("shmq-doc-open-or-create-{}", std::process::id());
@@ -106,7 +106,8 @@ impl Queue {
     }
 
     /// A queue without a name, in memory that can neither shrink nor grow: no peer can cause a SIGBUS. Pass its
-    /// descriptor ([`AsFd`]) to the process that is to have the other end. It is gone with its last handle and descriptor.
+    /// descriptor ([`AsFd`]) to the process that is to have the other end. It is gone with its last handle and
+    /// descriptor.
     ///
     /// ```
     /// use shmq::{Options, Queue};
@@ -134,8 +135,8 @@ impl Queue {
         QueueFile::from_fd(fd, Kind::Records, options).map(Self)
     }
 
-    /// Takes the sending end, and puts in order what a dead predecessor left half done. A predecessor that is stopped still
-    /// has it.
+    /// Takes the sending end, and puts in order what a dead predecessor left half done. A predecessor that is
+    /// stopped still has it.
     ///
     /// Bounded by the size of the ring.
     ///
@@ -223,11 +224,11 @@ impl AsFd for Queue {
 /// trusts the other, as they share one program.
 ///
 /// As with the channels of the standard library, a dropped end is the end of the queue: sends then fail with
-/// `ConsumerLeft`, and receives, once everything was received, with `ProducerLeft`. A send that meets the consumer in the
-/// act of leaving may say `ConsumerLeft` of a message that was received all the same.
+/// `ConsumerLeft`, and receives, once everything was received, with `ProducerLeft`. A send that meets the consumer
+/// in the act of leaving may say `ConsumerLeft` of a message that was received all the same.
 ///
-/// Of the options only the limits count. The memory is given by the kernel when a page is first touched, on the touching
-/// thread's NUMA node; one lap of messages through the ring touches all of it.
+/// Of the options only the limits count. The memory is given by the kernel when a page is first touched, on the
+/// touching thread's NUMA node; one lap of messages through the ring touches all of it.
 ///
 /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
 ///

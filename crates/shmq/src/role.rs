@@ -17,7 +17,8 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// What is known of the other end: proved by the kernel, never by a timer. See the example of [`crate::Producer::peer`].
+/// What is known of the other end: proved by the kernel, never by a timer. See the example of
+/// [`crate::Producer::peer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerState {
     /// Nobody has held the role yet.

@@ -84,7 +84,8 @@ impl<T> Run<'_, T> {
 }
 
 impl<T> Consumer<T> {
-    /// The messages that are there now, up to a limit, to be looked at first and taken later; see the example of [`Run`].
+    /// The messages that are there now, up to a limit, to be looked at first and taken later; see the example of
+    /// [`Run`].
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -97,7 +98,8 @@ impl<T> Consumer<T> {
 
     /// As [`Consumer::try_run`], waiting for the first message; see the example of [`Run`].
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Consumer::recv`].

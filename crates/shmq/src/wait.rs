@@ -52,8 +52,8 @@ impl Until {
 /// How an end waits: how long it spins, how long it yields, whether it sleeps.
 ///
 /// The default spins 50 us, yields 50 us, then sleeps. Spinning makes no system call but for one look each 10 ms at the
-/// peer's life; yielding is a system call each time; a sleeper is woken at once, and wakes up every 10 ms by itself (every
-/// millisecond where the kernel has no `membarrier`) to look at the peer's life.
+/// peer's life; yielding is a system call each time; a sleeper is woken at once, and wakes up every 10 ms by itself
+/// (every millisecond where the kernel has no `membarrier`) to look at the peer's life.
 ///
 /// Plain values, all of them: nothing here allocates, makes a system call or can fail.
 ///
@@ -134,8 +134,8 @@ impl Waiting {
         self
     }
 
-    /// Whether to pause a little (at most 64 spin hints) after a run of messages, so that a stream arrives in runs. Default
-    /// true. See the example of [`Waiting`].
+    /// Whether to pause a little (at most 64 spin hints) after a run of messages, so that a stream arrives in runs.
+    /// Default true. See the example of [`Waiting`].
     pub const fn adaptive(mut self, yes: bool) -> Self {
         self.adaptive = yes;
         self

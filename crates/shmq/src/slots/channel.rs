@@ -19,8 +19,8 @@ use std::time::Duration;
 ///
 /// Names, errors and disconnection are those of [`std::sync::mpsc::sync_channel`]: a send fails once the receiver is gone, a
 /// receive fails once the sender is gone and everything was received. The differences: messages are
-/// [`Pod`], there is no `Clone`, a depth of 0 (rendezvous) is refused, and the ends are borrowed mutably. And a send that
-/// meets the receiver in the act of leaving may fail although the message was received.
+/// [`Pod`], there is no `Clone`, a depth of 0 (rendezvous) is refused, and the ends are borrowed mutably. And a send
+/// that meets the receiver in the act of leaving may fail although the message was received.
 ///
 /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
 ///
@@ -75,7 +75,8 @@ pub struct Sender<P: Pod> {
 impl<P: Pod> Sender<P> {
     /// Sends a message, waiting for room; see the example of [`Sender`].
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by the other end: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by the other end: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// The message back, if the receiver is gone.
@@ -117,8 +118,8 @@ impl<P: Pod> Sender<P> {
         if self.producer.end.is_deserted() { Err(TrySendError::Disconnected(message)) } else { otherwise }
     }
 
-    /// Sends as many of the messages as there is room for; returns how many, 0 also when the receiver is gone. See the example
-    /// of [`Sender`].
+    /// Sends as many of the messages as there is room for; returns how many, 0 also when the receiver is gone. See
+    /// the example of [`Sender`].
     ///
     /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     pub fn try_send_slice(&mut self, messages: &[P]) -> usize {
@@ -159,7 +160,8 @@ pub struct Receiver<P: Pod> {
 impl<P: Pod> Receiver<P> {
     /// Receives a message, waiting for one; see the example of [`Receiver`].
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by the other end: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by the other end: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// If the sender is gone and everything was received.
@@ -194,7 +196,8 @@ impl<P: Pod> Receiver<P> {
 
     /// Receives a message, waiting for one no longer than `timeout`; see the example of [`Receiver`].
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `timeout`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `timeout`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// If the time was up, or the sender is gone and everything was received.
@@ -205,8 +208,8 @@ impl<P: Pod> Receiver<P> {
         })
     }
 
-    /// Receives as many messages as there are and the slice takes; returns how many, 0 also when the sender is gone. See the
-    /// example of [`Receiver`].
+    /// Receives as many messages as there are and the slice takes; returns how many, 0 also when the sender is gone.
+    /// See the example of [`Receiver`].
     ///
     /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     pub fn try_recv_slice(&mut self, messages: &mut [P]) -> usize {

@@ -70,7 +70,8 @@ impl<P: Pod, T> Consumer<P, T> {
 
     /// As [`Consumer::try_recv`], waiting for a message; see the example of [`Consumer`].
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// [`RecvError`]. A producer that has left or died is reported once everything was received.
@@ -166,7 +167,8 @@ impl<T> Consumer<[u8], T> {
 
     /// As [`Consumer::try_recv_into`], with its example, waiting for a message.
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// [`RecvError`].
@@ -222,16 +224,16 @@ impl<P: ?Sized, T> Consumer<P, T> {
         }
     }
 
-    /// State of the producer. One system call if it has the role or died. What may change at once and what cannot is as with
-    /// [`crate::Consumer::peer`]. See the example of [`Consumer`].
+    /// State of the producer. One system call if it has the role or died. What may change at once and what cannot is
+    /// as with [`crate::Consumer::peer`]. See the example of [`Consumer`].
     ///
     /// Allocates nothing, bounded: see [costs](crate#what-a-call-costs).
     pub fn peer(&self) -> PeerState {
         self.end.seat.peer()
     }
 
-    /// How often the producer's role was taken, 0 for never: a change means another one. May grow at once, never shrink.
-    /// See the example of [`Consumer`].
+    /// How often the producer's role was taken, 0 for never: a change means another one. May grow at once, never
+    /// shrink. See the example of [`Consumer`].
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn peer_epoch(&self) -> u64 {
@@ -321,8 +323,8 @@ fn blocking(error: TryRecvError) -> RecvError {
 /// # Ok::<(), shmq::Error>(())
 /// ```
 ///
-/// It borrows the consumer: there is no other receive while it is open. It must not be dropped in a child of `fork`: see
-/// [the crate's word on it](crate#fork).
+/// It borrows the consumer: there is no other receive while it is open. It must not be dropped in a child of `fork`:
+/// see [the crate's word on it](crate#fork).
 #[derive(Debug)]
 pub struct Message<'a, P: Pod> {
     consumer: &'a mut Consumer<P, Trusted>,

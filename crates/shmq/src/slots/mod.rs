@@ -75,8 +75,8 @@ impl<P: Pod> Queue<P> {
         Geometry::slots(size_of::<P>() as u64, align_of::<P>() as u32, depth, options)
     }
 
-    /// Makes a new queue for exactly `depth` messages. It appears under its name complete or not at all. See the example of
-    /// [`Queue`].
+    /// Makes a new queue for exactly `depth` messages. It appears under its name complete or not at all. See the
+    /// example of [`Queue`].
     ///
     /// # Errors
     /// As [`crate::Queue::create`]; [`CreateError::Options`] for a depth of 0, a type without bytes or with an alignment

@@ -65,7 +65,8 @@ impl<P: Pod, T> Producer<P, T> {
 
     /// Sends one message, waiting for room; returns its sequence number. As the example of [`crate::Producer::send`].
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// [`SendError`]; the message was then not sent.
@@ -108,8 +109,8 @@ impl<P: Pod, T> Producer<P, T> {
         Ok(sent)
     }
 
-    /// Sends all of the messages, visible together or not at all; returns their sequence numbers. Killed in the middle, none
-    /// was sent.
+    /// Sends all of the messages, visible together or not at all; returns their sequence numbers. Killed in the
+    /// middle, none was sent.
     ///
     /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -136,7 +137,8 @@ impl<P: Pod, T> Producer<P, T> {
 
     /// As [`Producer::try_send_batch`], with its example, waiting for room for all of them.
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Producer::send`]; [`SendError::TooLarge`] for more than the depth.
@@ -186,7 +188,8 @@ impl<T> Producer<[u8], T> {
 
     /// As the example of `try_send`, waiting for room.
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see [costs](crate#what-a-call-costs).
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// [`SendError`], [`SendError::WrongLength`] among them; the message was then not sent.
@@ -280,16 +283,16 @@ impl<P: ?Sized, T> Producer<P, T> {
         Ok(self.end.ring.sequence())
     }
 
-    /// State of the consumer. One system call if it has the role or died. What may change at once and what cannot is as with
-    /// [`crate::Producer::peer`]. See the example of [`Producer`].
+    /// State of the consumer. One system call if it has the role or died. What may change at once and what cannot is
+    /// as with [`crate::Producer::peer`]. See the example of [`Producer`].
     ///
     /// Allocates nothing, bounded: see [costs](crate#what-a-call-costs).
     pub fn peer(&self) -> PeerState {
         self.end.seat.peer()
     }
 
-    /// How often the consumer's role was taken, 0 for never: a change means another one. May grow at once, never shrink.
-    /// See the example of [`Producer`].
+    /// How often the consumer's role was taken, 0 for never: a change means another one. May grow at once, never
+    /// shrink. See the example of [`Producer`].
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn peer_epoch(&self) -> u64 {
@@ -314,8 +317,8 @@ impl<P: ?Sized, T> Producer<P, T> {
 
     /// Messages that there is room for. See the example of [`Producer`].
     ///
-    /// The consumer goes on meanwhile: there may be more room at once. There cannot be less until this end sends, so that many sends
-    /// will not find the queue full.
+    /// The consumer goes on meanwhile: there may be more room at once. There cannot be less until this end sends, so
+    /// that many sends will not find the queue full.
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn room(&mut self) -> u64 {
@@ -399,7 +402,8 @@ fn send_batch<P: Pod>(ring: &mut SlotTx<Map>, messages: &[P]) -> Result<Range<u6
 /// # Ok::<(), shmq::Error>(())
 /// ```
 ///
-/// It borrows the producer: there is no second claim, and no send, while it is open. It is of no use in a child of `fork`.
+/// It borrows the producer: there is no second claim, and no send, while it is open. It is of no use in a child of
+/// `fork`.
 #[derive(Debug)]
 pub struct Claim<'a, P: Pod> {
     producer: &'a mut Producer<P, Trusted>,
