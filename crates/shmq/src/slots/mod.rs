@@ -177,7 +177,7 @@ impl Queue<[u8]> {
         QueueFile::open(name.as_ref(), Kind::Slots, options).map(Self::of)
     }
 
-    /// A queue of `depth` blocks of `size` bytes without a name; see [`crate::Queue::anonymous`].
+    /// A queue of `depth` blocks of `size` bytes without a name; as the example of [`crate::Queue::anonymous`].
     ///
     /// # Errors
     /// As [`Queue::create`].
@@ -185,7 +185,7 @@ impl Queue<[u8]> {
         QueueFile::anonymous(Geometry::slots(size, 1, depth, options)?, options).map(Self::of)
     }
 
-    /// The queue behind a descriptor, of whatever size and type; see [`crate::Queue::from_fd`].
+    /// The queue behind a descriptor, of whatever size and type; as the example of [`crate::Queue::anonymous`].
     ///
     /// # Errors
     /// As [`crate::Queue::from_fd`].

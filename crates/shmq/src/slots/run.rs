@@ -48,12 +48,16 @@ impl<P: ?Sized, T> Run<'_, P, T> {
         Some(found)
     }
 
-    /// Messages looked at so far.
+    /// Messages looked at so far; as the example of [`crate::Run`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn messages(&self) -> usize {
         self.messages
     }
 
-    /// Takes all messages looked at, at once; returns how many.
+    /// Takes all messages looked at, at once; returns how many. See the example of [`Run`].
+    ///
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     pub fn take(self) -> usize {
         let end = &mut self.consumer.end;
         if self.messages > 0 && end.ring.take_to(&self.ahead) {
@@ -65,7 +69,9 @@ impl<P: ?Sized, T> Run<'_, P, T> {
 
 impl<P: Pod, T> Run<'_, P, T> {
     /// The next message of the run, copied. `None` at its limit, or when no more are there now; a later call
-    /// may then find more. The first call finds one, unless the limit is 0.
+    /// may then find more. The first call finds one, unless the limit is 0. See the example of [`Run`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     #[allow(
         clippy::should_implement_trait,
         reason = "an iterator that may go on after its end, and whose items count only once taken, misleads"
@@ -106,7 +112,9 @@ impl<T> Run<'_, [u8], T> {
 }
 
 impl<P: ?Sized, T> Consumer<P, T> {
-    /// The messages that are there now, up to so many, to be looked at first and taken later; see [`Run`].
+    /// The messages that are there now, up to so many, to be looked at first and taken later; see the example of [`Run`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// [`TryRecvError::Empty`], [`TryRecvError::Finished`], [`TryRecvError::Corrupt`].
@@ -115,10 +123,13 @@ impl<P: ?Sized, T> Consumer<P, T> {
         Ok(self.run_from_here(limit))
     }
 
-    /// As [`Consumer::try_run`], waiting for the first message.
+    /// As [`Consumer::try_run`], waiting for the first message; see the example of [`Run`].
+    ///
+    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
+    /// [costs](crate#what-a-call-costs).
     ///
     /// # Errors
-    /// [`RecvError`].
+    /// [`RecvError`]. A producer that has left or died is reported once everything was received.
     pub fn run(&mut self, limit: usize, until: impl Into<Until>) -> Result<Run<'_, P, T>, RecvError> {
         self.wait(until.into())?;
         Ok(self.run_from_here(limit))
@@ -130,7 +141,22 @@ impl<P: ?Sized, T> Consumer<P, T> {
     }
 }
 
-/// A message of bytes in place, lent by a run.
+/// A message of bytes in place, lent by a run. Its bytes are copied out, as the peer could change them meanwhile.
+///
+/// ```
+/// # let name = format!("shmq-doc-slots-lent-{}", std::process::id());
+/// # let queue = shmq::slots::Queue::create_bytes(&name, 3, 8, &shmq::Options::new())?;
+/// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+/// tx.try_send(b"abc")?;
+/// let mut run = rx.try_run(1)?;
+/// let message = run.next().unwrap();
+/// let mut head = [0; 2];
+/// message.read_into(&mut head)?;
+/// assert_eq!((&head, message.len(), message.sequence()), (b"ab", 3, 0));
+/// assert_eq!(message.to_vec(), b"abc");
+/// # drop((tx, rx)); queue.remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct View<'a> {
     ring: &'a SlotRx<Map>,
@@ -139,28 +165,34 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// Bytes of the message: as many as of every other of this queue, and never 0.
+    /// Bytes of the message: as many as of every other of this queue, and never 0. See the example of [`View`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     #[allow(clippy::len_without_is_empty, reason = "no message of this shape is empty")]
     pub fn len(&self) -> usize {
         self.ring.shape().size as usize
     }
 
-    /// Its sequence number.
+    /// Its sequence number; see the example of [`View`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// Copies its first `into.len()` bytes.
+    /// Copies its first `into.len()` bytes; see the example of [`View`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
-    /// [`OutOfBounds`] if the message does not have them.
+    /// [`OutOfBounds`] if the message does not have them; nothing is copied then.
     pub fn read_into(&self, into: &mut [u8]) -> Result<(), OutOfBounds> {
         OutOfBounds::check(0, into.len(), self.len())?;
         self.ring.window().copy_out_at(self.place, into);
         Ok(())
     }
 
-    /// The whole message, copied.
+    /// The whole message, copied; see the example of [`View`]. Allocates the vector.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut message = vec![0; self.len()];
         self.ring.window().copy_out_at(self.place, &mut message);
