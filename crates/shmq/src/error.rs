@@ -156,12 +156,12 @@ errors! {
         /// The name no longer leads to this file.
         Removed => "the file was removed or replaced meanwhile; open it again";
         /// From another boot, not closed cleanly: any mix of old and new pages.
-        OtherBoot => "the file was in use when the machine went down, its contents cannot be trusted; read it with `shmq dump`, then remove and recreate it";
+        OtherBoot => "the file was in use when the machine went down, its contents cannot be trusted; `shmq stat` shows what it was, then remove and recreate it";
         /// The ring contradicts itself.
         Corrupt {
             /// What was found.
             what: Corruption,
-        } => format!("the queue is corrupt: {what}; read what is readable with `shmq dump`, then recreate it");
+        } => format!("the queue is corrupt: {what}; `shmq stat` shows its state, then remove and recreate it");
         /// The locking limit (RLIMIT_MEMLOCK) is too small for the `lock` option.
         Lock {
             /// What the kernel said.

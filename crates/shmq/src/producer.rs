@@ -145,8 +145,9 @@ impl<T> Producer<T> {
     /// [`TrySendError::ConsumerLeft`].
     #[inline]
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
+        let first = self.end.ring.sequence();
         let sent = self.end.ring.try_send(message);
-        self.done(sent, message.len() as u64)
+        self.done(sent, first, message.len() as u64)
     }
 
     /// Sends one message, waiting for room; returns its sequence number.
@@ -191,8 +192,9 @@ impl<T> Producer<T> {
     /// As [`Producer::try_send`].
     pub fn try_send_slices(&mut self, slices: &[IoSlice<'_>]) -> Result<u64, TrySendError> {
         let len = total(slices);
+        let first = self.end.ring.sequence();
         let sent = send_slices(&mut self.end.ring, slices, len);
-        self.done(sent, len)
+        self.done(sent, first, len)
     }
 
     /// Sends several slices as one message, waiting for room; see the example of [`Producer::try_send_slices`].
@@ -301,8 +303,9 @@ impl<T> Producer<T> {
     /// every position: the sum of their records (length rounded up to 8, plus 8) and the largest one once more
     /// must not be over the capacity, nor their number over the depth.
     pub fn try_send_batch<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<Range<u64>, TrySendError> {
+        let first = self.end.ring.sequence();
         let sent = send_batch(&mut self.end.ring, messages);
-        self.done(sent, batch_len(messages))
+        self.done(sent, first, batch_len(messages))
     }
 
     /// As [`Producer::try_send_batch`], with its example, waiting for room for all of them.
@@ -468,20 +471,30 @@ impl<T> Producer<T> {
 
     /// After an attempt: wakes a sleeping consumer, and notices one that was dropped.
     #[inline(always)]
-    fn done<R>(&mut self, sent: Result<R, Refused>, len: u64) -> Result<R, TrySendError> {
+    fn done<R>(&mut self, sent: Result<R, Refused>, first: u64, len: u64) -> Result<R, TrySendError> {
         match sent {
             Ok(sent) if self.end.seat.signals.published() => Ok(sent),
-            sent => self.slow(sent, len),
+            sent => self.slow(sent, first, len),
         }
     }
 
     #[cold]
-    fn slow<R>(&mut self, sent: Result<R, Refused>, len: u64) -> Result<R, TrySendError> {
-        // What was sent all the same lies in a ring where nobody will look.
-        if matches!(sent, Ok(_) | Err(Refused::Full)) && self.end.is_deserted() {
+    fn slow<R>(&mut self, sent: Result<R, Refused>, first: u64, len: u64) -> Result<R, TrySendError> {
+        let gone = match sent {
+            Ok(_) => self.is_in_vain(first),
+            Err(Refused::Full) => self.end.is_deserted(),
+            Err(_) => false,
+        };
+        if gone {
             return Err(TrySendError::ConsumerLeft);
         }
         sent.map_err(|refused| self.refused(refused, len))
+    }
+
+    /// Whether what was sent from `first` on lies in a ring where nobody will look any more. A consumer that took it
+    /// and was dropped then did receive it.
+    fn is_in_vain(&mut self, first: u64) -> bool {
+        self.end.is_deserted() && !self.end.ring.is_taken(first)
     }
 
     #[inline(always)]
@@ -491,8 +504,9 @@ impl<T> Producer<T> {
         len: u64,
         attempt: impl FnMut(&mut RecordTx<Map>) -> Result<R, Refused>,
     ) -> Result<R, SendError> {
+        let first = self.end.ring.sequence();
         let sent = self.wait(until, len, attempt)?;
-        if !self.end.seat.signals.published() && self.end.is_deserted() {
+        if !self.end.seat.signals.published() && self.is_in_vain(first) {
             return Err(SendError::ConsumerLeft);
         }
         Ok(sent)
@@ -529,7 +543,10 @@ impl<T> Producer<T> {
     #[cold]
     pub(crate) fn refused(&mut self, refused: Refused, len: u64) -> TrySendError {
         match refused {
-            Refused::Full => TrySendError::Full,
+            Refused::Full => {
+                self.end.seat.count(Counter::Refused);
+                TrySendError::Full
+            }
             Refused::TooLarge => {
                 self.end.seat.count(Counter::Refused);
                 let max = self.end.limits.max_message;

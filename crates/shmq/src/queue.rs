@@ -249,7 +249,7 @@ pub fn pair(options: &Options) -> Result<(Producer<Trusted>, Consumer<Trusted>),
     let limits = options.limits()?;
     let geometry = Geometry::records(limits, options.tag);
     let failed = |source| CreateError::Io { doing: "get private memory", source };
-    let map = segment::map_private(geometry.length).map_err(failed)?;
+    let map = segment::map_private(geometry.length, options).map_err(failed)?;
     let fresh = || {
         Window::new(map.clone(), geometry.parts).ok_or_else(|| failed(std::io::ErrorKind::OutOfMemory.into()))
     };

@@ -284,8 +284,11 @@ pub fn map_read_only(fd: BorrowedFd<'_>, length: u64) -> io::Result<MmapRaw> {
 }
 
 /// Private memory for two threads.
-pub fn map_private(length: u64) -> io::Result<Map> {
-    Ok(Map::new(MmapOptions::new().len((length as usize).next_multiple_of(PAGE)).map_anon()?.into()))
+pub fn map_private(length: u64, options: &Options) -> io::Result<Map> {
+    let len = (length as usize).next_multiple_of(PAGE);
+    let map = Map::new(MmapOptions::new().len(len).map_anon()?.into());
+    make_ready(&map, options)?;
+    Ok(map)
 }
 
 /// Whether the file survives the machine going down, so that a clean leave must reach the disk in order.

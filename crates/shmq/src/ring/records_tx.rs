@@ -393,6 +393,11 @@ impl<M: Memory> RecordTx<M> {
         if distance(self.sequence, received) >= 0 { pending.min(self.ring.capacity() / 8) } else { 0 }
     }
 
+    /// Whether the consumer has taken the message of this number.
+    pub fn is_taken(&self, sequence: u64) -> bool {
+        distance(self.ring.load(RECEIVED, at::OBSERVE), sequence) > 0
+    }
+
     /// Largest message that has room now, `None` if not even an empty one has.
     pub fn room(&self) -> Option<u64> {
         if self.halt != Halt::No || self.sequence.wrapping_sub(self.freed) >= self.max_messages {

@@ -258,6 +258,11 @@ impl<M: Memory> SlotTx<M> {
         self.sequence.saturating_sub(self.ring.load(READ, at::OBSERVE)).min(self.shape.depth)
     }
 
+    /// Whether the consumer has taken the message of this number.
+    pub fn is_taken(&self, sequence: u64) -> bool {
+        self.ring.load(READ, at::OBSERVE) > sequence
+    }
+
     /// Messages that can be sent now, as far as this end knows.
     pub fn room(&self) -> u64 {
         self.limit.saturating_sub(self.sequence)

@@ -34,9 +34,10 @@ use std::time::Duration;
 /// # Errors
 /// [`CreateError::Options`] for a depth of 0 or a type that is too large or aligned to more than 8 bytes.
 pub fn channel<P: Pod>(depth: u64) -> Result<(Sender<P>, Receiver<P>), CreateError> {
-    let geometry = Geometry::slots(size_of::<P>() as u64, align_of::<P>() as u32, depth, &Options::new())?;
+    let options = Options::new();
+    let geometry = Geometry::slots(size_of::<P>() as u64, align_of::<P>() as u32, depth, &options)?;
     let failed = |source| CreateError::Io { doing: "get private memory", source };
-    let map = segment::map_private(geometry.length).map_err(failed)?;
+    let map = segment::map_private(geometry.length, &options).map_err(failed)?;
     let fresh = || {
         Window::new(map.clone(), geometry.parts).ok_or_else(|| failed(std::io::ErrorKind::OutOfMemory.into()))
     };
@@ -85,7 +86,7 @@ impl<P: Pod> Sender<P> {
         match self.try_send(message) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(message)) => match self.producer.send(&message, Until::Forever) {
-                Ok(_) if !self.producer.end.is_deserted() => Ok(()),
+                Ok(sequence) if !self.is_in_vain(sequence) => Ok(()),
                 _ => Err(SendError(message)),
             },
             Err(TrySendError::Disconnected(message)) => Err(SendError(message)),
@@ -101,21 +102,20 @@ impl<P: Pod> Sender<P> {
     #[inline]
     pub fn try_send(&mut self, message: P) -> Result<(), TrySendError<P>> {
         match self.producer.end.ring.try_send(bytemuck::bytes_of(&message)) {
-            // A receiver that goes calls for attention as a sleeper does, so one load tells on the fast path. The message is
-            // in the ring all the same, where nobody will look.
+            // A receiver that goes calls for attention as a sleeper does, so one load tells on the fast path.
             Ok(_) if self.producer.end.seat.signals.published() => Ok(()),
-            Ok(_) => self.unless_gone(Ok(()), message),
-            Err(_) => self.unless_gone(Err(TrySendError::Full(message)), message),
+            Ok(sequence) if self.is_in_vain(sequence) => Err(TrySendError::Disconnected(message)),
+            Ok(_) => Ok(()),
+            Err(_) if self.producer.end.is_deserted() => Err(TrySendError::Disconnected(message)),
+            Err(_) => Err(TrySendError::Full(message)),
         }
     }
 
+    /// Whether what was sent lies in a ring where nobody will look any more. A receiver that took it and was dropped then
+    /// did receive it.
     #[cold]
-    fn unless_gone(
-        &mut self,
-        otherwise: Result<(), TrySendError<P>>,
-        message: P,
-    ) -> Result<(), TrySendError<P>> {
-        if self.producer.end.is_deserted() { Err(TrySendError::Disconnected(message)) } else { otherwise }
+    fn is_in_vain(&mut self, sequence: u64) -> bool {
+        self.producer.end.is_deserted() && !self.producer.end.ring.is_taken(sequence)
     }
 
     /// Sends as many of the messages as there is room for; returns how many, 0 also when the receiver is gone. See

@@ -266,6 +266,10 @@ impl<P: ?Sized, T> Producer<P, T> {
                 self.end.seat.count(Counter::Refused);
                 TrySendError::TooLarge { len: messages, max: self.depth() }
             }
+            Refused::Full => {
+                self.end.seat.count(Counter::Refused);
+                TrySendError::Full
+            }
             other => simple(other),
         }
     }
