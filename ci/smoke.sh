@@ -21,3 +21,4 @@ done
 echo "The demo."
 cargo build --release --bin shmq
 timeout 300 "${CARGO_TARGET_DIR:-target}/release/shmq" demo --json
+timeout 300 "${CARGO_TARGET_DIR:-target}/release/shmq" demo --slots --json

@@ -560,6 +560,7 @@ impl<T> Consumer<T> {
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
+        self.end.ring.set_adaptive(waiting.adaptive);
         self.end.waiting = waiting;
     }
 
@@ -586,15 +587,11 @@ impl<T> Consumer<T> {
 
     #[inline(always)]
     pub(crate) fn wait(&mut self, until: Until) -> Result<Record, RecvError> {
-        if let Some(record) = self.end.ring.front() {
-            self.end.rhythm.found();
-            return Ok(record);
-        }
         loop {
-            self.wait_until_ready(until)?;
             if let Some(record) = self.end.ring.front() {
                 return Ok(record);
             }
+            self.wait_until_ready(until)?;
         }
     }
 

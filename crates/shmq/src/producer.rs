@@ -502,10 +502,29 @@ impl<T> Producer<T> {
         &mut self,
         until: Until,
         len: u64,
-        attempt: impl FnMut(&mut RecordTx<Map>) -> Result<R, Refused>,
+        mut attempt: impl FnMut(&mut RecordTx<Map>) -> Result<R, Refused>,
     ) -> Result<R, SendError> {
         let first = self.end.ring.sequence();
-        let sent = self.wait(until, len, attempt)?;
+        match attempt(&mut self.end.ring) {
+            Ok(sent) if self.end.seat.signals.published() => Ok(sent),
+            tried => self.send_slowly(tried, first, until, len, attempt),
+        }
+    }
+
+    /// What is left of a send after its first attempt. Apart, so that a send that finds room stays in registers.
+    #[inline(never)]
+    fn send_slowly<R>(
+        &mut self,
+        tried: Result<R, Refused>,
+        first: u64,
+        until: Until,
+        len: u64,
+        attempt: impl FnMut(&mut RecordTx<Map>) -> Result<R, Refused>,
+    ) -> Result<R, SendError> {
+        let sent = match tried {
+            Ok(sent) => sent,
+            Err(_) => self.wait(until, len, attempt)?,
+        };
         if !self.end.seat.signals.published() && self.is_in_vain(first) {
             return Err(SendError::ConsumerLeft);
         }

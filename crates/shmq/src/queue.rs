@@ -12,7 +12,7 @@ use crate::producer::Producer;
 use crate::ring::{Corruption, Halt, RecordRx, RecordTx};
 use crate::role::Seat;
 use crate::segment;
-use crate::wait::{Rhythm, Stop, Until, Waiting, block};
+use crate::wait::{Stop, Until, Waiting, block};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -269,13 +269,12 @@ pub(crate) struct End<R> {
     pub(crate) ring: R,
     pub(crate) seat: Seat,
     pub(crate) waiting: Waiting,
-    pub(crate) rhythm: Rhythm,
     pub(crate) limits: Limits,
 }
 
 impl<R> End<R> {
     pub(crate) fn new(ring: R, seat: Seat, limits: Limits) -> Self {
-        Self { ring, seat, waiting: Waiting::default(), rhythm: Rhythm::default(), limits }
+        Self { ring, seat, waiting: Waiting::default(), limits }
     }
 
     /// Between two threads: whether the other end was dropped, and with it the queue.
@@ -291,10 +290,9 @@ impl<R> End<R> {
         mut poll: impl FnMut(&mut R) -> Option<T>,
     ) -> Result<T, Stop> {
         if let Some(found) = poll(&mut self.ring) {
-            self.rhythm.found();
             return Ok(found);
         }
         let ring = &mut self.ring;
-        block(&self.waiting, &mut self.rhythm, &mut self.seat, until, || poll(ring))
+        block(&self.waiting, &mut self.seat, until, || poll(ring))
     }
 }

@@ -77,7 +77,7 @@ pub struct Waiting {
     spin: Duration,
     yields: Duration,
     sleep: bool,
-    adaptive: bool,
+    pub(crate) adaptive: bool,
     across_restarts: bool,
 }
 
@@ -162,61 +162,15 @@ pub(crate) enum Stop {
 const SLICE: Duration = Duration::from_millis(10);
 /// Polls between two looks at the clock.
 const POLLS_PER_LOOK: u32 = 64;
-/// Longest adaptive pause, in spin hints.
-const LONGEST_PAUSE: u32 = 64;
-
-/// What an end remembers between two blocking calls.
-#[derive(Debug, Default)]
-pub(crate) struct Rhythm {
-    /// Calls in a row that found something at once.
-    run: u32,
-    /// Spin hints to wait before polling again after a run.
-    pause: u32,
-}
-
-impl Rhythm {
-    #[inline(always)]
-    pub(crate) fn found(&mut self) {
-        self.run = self.run.saturating_add(1);
-    }
-
-    /// After a run, a poll at once would steal the line that the peer is just filling: wait a little, longer while
-    /// runs stay short. If there is still nothing after the wait, the stream is sparse: poll tightly.
-    fn pause_after_run<T>(&mut self, poll: &mut impl FnMut() -> Option<T>) -> Option<T> {
-        let run = std::mem::take(&mut self.run);
-        if run == 0 {
-            return None;
-        }
-        if run < 8 {
-            self.pause = (self.pause * 2 + 1).min(LONGEST_PAUSE);
-        } else if run > 64 {
-            self.pause /= 2;
-        }
-        for _ in 0..self.pause {
-            std::hint::spin_loop();
-        }
-        let found = poll();
-        if found.is_none() {
-            self.pause = 0;
-        }
-        found
-    }
-}
 
 /// Waits until `poll` finds something. `poll` has found nothing just before.
 #[cold]
 pub(crate) fn block<T>(
     waiting: &Waiting,
-    rhythm: &mut Rhythm,
     seat: &mut Seat,
     until: Until,
     mut poll: impl FnMut() -> Option<T>,
 ) -> Result<T, Stop> {
-    if waiting.adaptive
-        && let Some(found) = rhythm.pause_after_run(&mut poll)
-    {
-        return Ok(found);
-    }
     let begin = Instant::now();
     let deadline = until.deadline(begin);
     let mut checked = begin;

@@ -12,6 +12,7 @@
 
 pub mod records_rx;
 pub mod records_tx;
+pub mod rhythm;
 pub mod shape;
 pub mod slots_rx;
 pub mod slots_tx;
@@ -19,6 +20,7 @@ pub mod word;
 
 pub use records_rx::{Ahead, Poll, Record, RecordRx};
 pub use records_tx::{Draft, Place, Plan, RecordTx, Refused};
+pub use rhythm::Rhythm;
 pub use shape::Shape;
 pub use slots_rx::{SlotAhead, SlotPoll, SlotRx};
 pub use slots_tx::{SlotDraft, SlotTx};

@@ -4,7 +4,7 @@
 //! back. `[free, read)` waits to be erased, in bulk and late; a crash in between costs nothing, the successor erases
 //! it again. With one position, a half-erased message could be delivered.
 
-use super::{Corruption, Halt, distance, word};
+use super::{Corruption, Halt, Rhythm, distance, word};
 use crate::layout::{FREE, FREED, READ, RECEIVED, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
 use word::RecordKind;
@@ -68,6 +68,9 @@ pub struct RecordRx<M> {
     /// The word behind that padding if it was looked at already, else `NONE`. A committed word never changes, so it is
     /// not fetched twice.
     next: u64,
+    rhythm: Rhythm,
+    /// Where the consumer stood when it last found nothing: with the rhythm's count, how large messages are.
+    quiet: u64,
     halt: Halt,
 }
 
@@ -99,6 +102,8 @@ impl<M: Memory> RecordRx<M> {
             free,
             padding: 0,
             next: word::NONE,
+            rhythm: Rhythm::new(received),
+            quiet: read,
             halt: Halt::No,
         };
         rx.ring.store(RECEIVED, received, at::RECEIVED);
@@ -145,7 +150,12 @@ impl<M: Memory> RecordRx<M> {
             known => known,
         };
         if word == word::NONE {
-            return Poll::Empty;
+            // A message that came meanwhile is found by the next turn; padding and the end have time.
+            let taken = read.wrapping_sub(std::mem::replace(&mut self.quiet, read));
+            if !self.rhythm.found_nothing(received, taken) {
+                return Poll::Empty;
+            }
+            return self.front().map_or(Poll::Empty, Poll::Message);
         }
         self.next = word;
         if word::kind(word) == RecordKind::Message && word::carries(word, received) {
@@ -318,6 +328,11 @@ impl<M: Memory> RecordRx<M> {
     #[inline(always)]
     pub fn run_is_long(&self) -> bool {
         self.read.wrapping_sub(self.free) > self.ring.capacity() / 2
+    }
+
+    /// Whether a look that finds nothing may wait a little.
+    pub fn set_adaptive(&mut self, yes: bool) {
+        self.rhythm.set_adaptive(yes);
     }
 
     /// Sequence number of the next message.

@@ -80,9 +80,9 @@ impl Shape {
 
     /// Where a message lies.
     pub const fn cursor(&self, sequence: u64) -> Cursor {
-        let (lap_group, slot) = (sequence / self.group, sequence % self.group);
+        let lap_group = sequence / self.group;
         let word = self.start + lap_group % self.groups * self.group_bytes;
-        Cursor { word, slot: word + 8 + slot * self.stride, end: (lap_group + 1) * self.group }
+        Cursor::of_group(self, word, (lap_group + 1) * self.group)
     }
 }
 
@@ -91,17 +91,23 @@ impl Shape {
 pub struct Cursor {
     /// Place of the group's word.
     pub word: u64,
-    /// Place of the message.
-    pub slot: u64,
+    /// Place of message `i` of the group, less `i` strides; wraps. So the place of a message follows from its number, and
+    /// an end that goes through a group stores nothing but the number: each store counts while a line is fetched back.
+    bias: u64,
     /// Sequence number behind the last message of the group.
     pub end: u64,
 }
 
 impl Cursor {
-    /// To the next message in the same group.
+    const fn of_group(shape: &Shape, word: u64, end: u64) -> Self {
+        let begin = end - shape.group;
+        Self { word, bias: (word + 8).wrapping_sub(begin.wrapping_mul(shape.stride)), end }
+    }
+
+    /// Place of a message of this group.
     #[inline(always)]
-    pub fn step(&mut self, shape: &Shape) {
-        self.slot += shape.stride;
+    pub fn slot(&self, sequence: u64, shape: &Shape) -> u64 {
+        self.bias.wrapping_add(sequence.wrapping_mul(shape.stride))
     }
 
     /// To the first message of the next group.
@@ -111,8 +117,7 @@ impl Cursor {
         if self.word == shape.start + shape.capacity {
             self.word = shape.start;
         }
-        self.slot = self.word + 8;
-        self.end += shape.group;
+        *self = Self::of_group(shape, self.word, self.end + shape.group);
     }
 }
 
@@ -160,8 +165,13 @@ mod tests {
                 let mut cursor = shape.cursor(0);
                 for sequence in 0..100 {
                     assert_eq!(cursor, shape.cursor(sequence));
-                    assert!(cursor.slot + shape.stride <= shape.capacity);
-                    if sequence + 1 == cursor.end { cursor.turn(&shape) } else { cursor.step(&shape) }
+                    let slot = cursor.slot(sequence, &shape);
+                    assert!(
+                        slot >= cursor.word + 8 && slot + shape.stride <= cursor.word + shape.group_bytes
+                    );
+                    if sequence + 1 == cursor.end {
+                        cursor.turn(&shape);
+                    }
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The receiving end of a ring of fixed-size messages.
 
+use super::rhythm::Rhythm;
 use super::shape::{COUNT_LIMIT, Cursor, END, Shape};
 use super::{Corruption, Halt};
 use crate::layout::{READ, SEQUENCE};
@@ -37,6 +38,7 @@ pub struct SlotRx<M> {
     read: u64,
     /// Messages below this are known to be there; at most the end of the group.
     known: u64,
+    rhythm: Rhythm,
     halt: Halt,
 }
 
@@ -51,32 +53,61 @@ impl<M: Memory> SlotRx<M> {
             return Err(Corruption::Position);
         }
         let shape = shape.placed(&ring);
-        Ok(Self { ring, shape, cursor: shape.cursor(read), read, known: read, halt: Halt::No })
+        let rhythm = Rhythm::new(read);
+        Ok(Self { ring, shape, cursor: shape.cursor(read), read, known: read, rhythm, halt: Halt::No })
     }
 
     /// Looks at the next messages without taking them.
     #[inline(always)]
     pub fn poll(&mut self) -> SlotPoll {
-        if self.known > self.read { SlotPoll::Messages(self.known - self.read) } else { self.look() }
+        if self.has_next() { SlotPoll::Messages(self.known - self.read) } else { self.examine() }
     }
 
+    /// Whether the next message is known to be there, without a look at shared memory. Apart from `poll` so that the fast
+    /// path stays in registers.
     #[inline(always)]
-    fn look(&mut self) -> SlotPoll {
-        if self.halt != Halt::No {
-            return self.halted();
-        }
+    pub fn has_next(&mut self) -> bool {
+        self.known > self.read || self.has_more()
+    }
+
+    /// Looks once, for messages and nothing else.
+    #[inline(always)]
+    fn has_more(&mut self) -> bool {
         if self.read == self.cursor.end {
             self.cursor.turn(&self.shape);
         }
+        let count = self.ring.load_at(self.cursor.word, at::POLL) & !END;
+        // A count in the past, or one too far ahead to be true, makes a large difference as well.
+        let there = count.wrapping_sub(self.read).wrapping_sub(1) < self.shape.depth && self.halt == Halt::No;
+        if there {
+            self.known = count.min(self.cursor.end);
+        }
+        there
+    }
+
+    /// What there is when there are no messages; after a run, with another look a little later.
+    #[inline(never)]
+    fn examine(&mut self) -> SlotPoll {
+        match self.examine_once() {
+            SlotPoll::Empty if self.waited() && self.has_more() => SlotPoll::Messages(self.known - self.read),
+            found => found,
+        }
+    }
+
+    fn waited(&mut self) -> bool {
+        let taken = self.rhythm.run(self.read) * self.shape.stride;
+        self.rhythm.found_nothing(self.read, taken)
+    }
+
+    fn examine_once(&mut self) -> SlotPoll {
+        if self.halt != Halt::No {
+            return self.halted();
+        }
         let word = self.ring.load_at(self.cursor.word, at::POLL);
         let count = word & !END;
-        if count > self.read {
-            if count - self.read > self.shape.depth {
-                self.halt = Halt::Corrupt(Corruption::Word);
-                return self.halted();
-            }
-            self.known = count.min(self.cursor.end);
-            return SlotPoll::Messages(self.known - self.read);
+        if count > self.read && count - self.read > self.shape.depth {
+            self.halt = Halt::Corrupt(Corruption::Word);
+            return self.halted();
         }
         if word & END != 0 && count == self.read {
             self.halt = Halt::Finished;
@@ -97,25 +128,21 @@ impl<M: Memory> SlotRx<M> {
     /// Where the next message is.
     #[inline(always)]
     pub fn place(&self) -> u64 {
-        self.cursor.slot
+        self.cursor.slot(self.read, &self.shape)
     }
 
     /// Copies the next message.
     #[inline(always)]
     pub fn copy_out(&self, into: &mut [u8]) {
         debug_assert_eq!(into.len() as u64, self.shape.size);
-        self.ring.copy_out_at(self.cursor.slot, into);
+        self.ring.copy_out_at(self.place(), into);
     }
 
     /// Moves on to the next message, in private; `settle` makes it final.
     #[inline(always)]
     pub fn skip(&mut self) {
+        // The next look turns to the next group, if this was the last of one.
         self.read += 1;
-        if self.read == self.cursor.end {
-            self.cursor.turn(&self.shape)
-        } else {
-            self.cursor.step(&self.shape)
-        }
     }
 
     /// Where a look ahead starts: at the next message.
@@ -132,7 +159,7 @@ impl<M: Memory> SlotRx<M> {
         let (here, halt) = (self.ahead(), self.halt);
         self.go_to(ahead);
         let found = match self.poll() {
-            SlotPoll::Messages(_) => Some((self.cursor.slot, self.read)),
+            SlotPoll::Messages(_) => Some((self.place(), self.read)),
             SlotPoll::Empty | SlotPoll::Finished | SlotPoll::Corrupt(_) => None,
         };
         if found.is_some() {
@@ -161,6 +188,11 @@ impl<M: Memory> SlotRx<M> {
     pub fn settle(&mut self) -> bool {
         self.ring.store(READ, self.read, at::GIVE_BACK);
         self.read >= self.known
+    }
+
+    /// Whether a look that finds nothing may wait a little.
+    pub fn set_adaptive(&mut self, yes: bool) {
+        self.rhythm.set_adaptive(yes);
     }
 
     /// Sequence number of the next message.

@@ -145,14 +145,14 @@ impl<M: Memory> SlotTx<M> {
     /// Where the next message of the draft goes.
     #[inline(always)]
     pub fn place(&self, draft: &SlotDraft) -> u64 {
-        draft.cursor.slot
+        draft.cursor.slot(draft.sequence, &self.shape)
     }
 
     /// Writes the next message of the draft: `size` bytes.
     #[inline(always)]
     pub fn fill(&mut self, draft: &SlotDraft, bytes: &[u8]) {
         debug_assert_eq!(bytes.len() as u64, self.shape.size);
-        self.ring.copy_in_at(draft.cursor.slot, bytes);
+        self.ring.copy_in_at(self.place(draft), bytes);
     }
 
     /// Ends one message of a batch. The word of a group behind the first is stored when the group is full or the batch
@@ -161,7 +161,6 @@ impl<M: Memory> SlotTx<M> {
     pub fn seal(&mut self, draft: &mut SlotDraft) {
         draft.sequence += 1;
         if draft.sequence != draft.cursor.end {
-            draft.cursor.step(&self.shape);
             return;
         }
         if draft.cursor.word != self.cursor.word || draft.cursor.end != self.cursor.end {
@@ -228,18 +227,28 @@ impl<M: Memory> SlotTx<M> {
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, Refused> {
         debug_assert_eq!(message.len() as u64, self.shape.size);
         let sequence = self.sequence;
-        if sequence >= self.stop {
+        if sequence >= self.stop && !self.turn_over() {
             self.make_ready()?;
         }
-        let slot = self.cursor.slot;
         self.sequence = sequence + 1;
-        self.cursor.slot = slot + self.shape.stride;
-        self.ring.copy_in_at(slot, message);
+        self.ring.copy_in_at(self.cursor.slot(sequence, &self.shape), message);
         self.ring.store_at(self.cursor.word, sequence + 1, at::COMMIT);
         Ok(sequence)
     }
 
-    /// Once in a group, or more often near the limit.
+    /// The common reason to stop: the group is full, and there is room in the next.
+    #[inline(always)]
+    fn turn_over(&mut self) -> bool {
+        let clear =
+            self.sequence == self.cursor.end && self.sequence < self.limit && self.soiled <= self.sequence;
+        if clear {
+            self.turn();
+            self.stop = self.limit.min(self.cursor.end);
+        }
+        clear
+    }
+
+    /// All other reasons.
     #[inline(never)]
     fn make_ready(&mut self) -> Result<(), Refused> {
         let draft = self.begin();

@@ -178,20 +178,23 @@ impl<P: Pod> Receiver<P> {
     /// If there is none, or the sender is gone as well.
     #[inline]
     pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
-        match self.consumer.try_recv() {
-            Ok(message) => Ok(message),
-            Err(TryRecv::Empty) => self.empty(),
-            Err(_) => Err(TryRecvError::Disconnected),
+        loop {
+            if let Some(message) = self.consumer.try_next() {
+                return Ok(message);
+            }
+            self.ready()?;
         }
     }
 
-    /// Whether the sender is gone; then what it sent last is there by now.
-    #[inline(always)]
-    fn empty(&mut self) -> Result<P, TryRecvError> {
-        if !self.consumer.end.is_deserted() {
-            return Err(TryRecvError::Empty);
+    #[inline(never)]
+    fn ready(&mut self) -> Result<(), TryRecvError> {
+        match self.consumer.ready() {
+            Ok(()) => Ok(()),
+            Err(TryRecv::Empty) if !self.consumer.end.is_deserted() => Err(TryRecvError::Empty),
+            // The sender is gone; what it sent last is there by now.
+            Err(TryRecv::Empty) => self.consumer.ready().map_err(|_| TryRecvError::Disconnected),
+            Err(_) => Err(TryRecvError::Disconnected),
         }
-        self.consumer.try_recv().map_err(|_| TryRecvError::Disconnected)
     }
 
     /// Receives a message, waiting for one no longer than `timeout`; see the example of [`Receiver`].

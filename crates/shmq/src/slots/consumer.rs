@@ -62,10 +62,22 @@ impl<P: Pod, T> Consumer<P, T> {
     /// [`TryRecvError::Corrupt`].
     #[inline]
     pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
-        self.ready()?;
-        let message = self.copy();
-        self.take();
-        Ok(message)
+        loop {
+            if let Some(message) = self.try_next() {
+                return Ok(message);
+            }
+            self.ready()?;
+        }
+    }
+
+    /// The next message, if it is known to be there. After a look that found one, it is.
+    #[inline(always)]
+    pub(super) fn try_next(&mut self) -> Option<P> {
+        self.end.ring.has_next().then(|| {
+            let message = self.copy();
+            self.take();
+            message
+        })
     }
 
     /// As [`Consumer::try_recv`], waiting for a message; see the example of [`Consumer`].
@@ -77,10 +89,13 @@ impl<P: Pod, T> Consumer<P, T> {
     /// [`RecvError`]. A producer that has left or died is reported once everything was received.
     #[inline]
     pub fn recv(&mut self, until: impl Into<Until>) -> Result<P, RecvError> {
-        self.wait(until.into())?;
-        let message = self.copy();
-        self.take();
-        Ok(message)
+        let until = until.into();
+        loop {
+            if let Some(message) = self.try_next() {
+                return Ok(message);
+            }
+            self.wait(until)?;
+        }
     }
 
     /// The next message, which stays; see the example of [`Consumer`].
@@ -195,12 +210,12 @@ impl<P: ?Sized, T> Consumer<P, T> {
         Self { end, marker: PhantomData }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn ready(&mut self) -> Result<(), TryRecvError> {
         found(self.end.ring.poll()).unwrap_or(Err(TryRecvError::Empty))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn wait(&mut self, until: Until) -> Result<(), RecvError> {
         match self.end.block(until, |ring| found(ring.poll())) {
             Ok(found) => found.map_err(blocking),
@@ -281,6 +296,7 @@ impl<P: ?Sized, T> Consumer<P, T> {
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
+        self.end.ring.set_adaptive(waiting.adaptive);
         self.end.waiting = waiting;
     }
 }

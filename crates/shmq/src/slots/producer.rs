@@ -229,10 +229,17 @@ impl<P: ?Sized, T> Producer<P, T> {
 
     #[inline(always)]
     fn wait_bytes(&mut self, message: &[u8], until: Until) -> Result<u64, SendError> {
-        self.wait(until, 1, |ring| ring.try_send(message))
+        match self.end.ring.try_send(message) {
+            Ok(sequence) => {
+                self.end.seat.signals.published();
+                Ok(sequence)
+            }
+            Err(_) => self.wait(until, 1, |ring| ring.try_send(message)),
+        }
     }
 
-    #[inline(always)]
+    /// Apart, so that a send that finds room stays in registers.
+    #[inline(never)]
     fn wait<R>(
         &mut self,
         until: Until,
