@@ -2,7 +2,7 @@
 //!
 //! A consumer that polls the very line the producer is filling steals it back again and again, and both wait for
 //! line transfers. So when a look that follows a run of messages finds nothing, it waits a little and looks once more, longer
-//! while runs stay short, at most [`LONGEST`] hints. A single message is no run: in a round trip the wait would only add
+//! while runs stay short, at most 16 hints. A single message is no run: in a round trip the wait would only add
 //! to the latency. But a stream may look like that, too, while its consumer is on its heels; so now and then a wait is
 //! tried, and kept up if more than one message came of it. Streams arrive in runs, round trips keep their latency.
 
