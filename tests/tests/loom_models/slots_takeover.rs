@@ -27,7 +27,7 @@ fn producer_with(planted: Fault, stores: usize, faults: Faults) {
     // Taking the role stores SEQUENCE.
     send_batch(&mut sender(memory.dying(Death::After(1 + stores)), shape), BATCH);
     let window = memory.window();
-    let ahead = window.load_at(shape.group_bytes, at::RECOVER) != 0;
+    let ahead = window.load_at(window.parts().ring as u64 + shape.group_bytes, at::RECOVER) != 0;
     assert_eq!(ahead, stores >= BATCH_RAN_AHEAD_AT, "how far the dead one came");
     let noted = window.load(SEQUENCE, at::RECOVER) == 1 + BATCH;
     assert_eq!(noted, stores == BATCH_STORES, "how far the dead one came");
