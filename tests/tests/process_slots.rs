@@ -192,7 +192,12 @@ fn until_blocked(queue: &Queue<SlotMessage>, role: Role, waiting: Waiting) {
         return std::thread::sleep(Duration::from_millis(50));
     }
     let inspector = queue.inspect().unwrap();
-    eventually("the waiter sleeps", || inspector.snapshot().end(role).sleeps >= 2);
+    eventually("the waiter sleeps", || {
+        let end = *inspector.snapshot().end(role);
+        end.sleeps >= 1 && end.stalled_since_ns.is_some()
+    });
+    // From its announcement to its sleep.
+    std::thread::sleep(Duration::from_millis(5));
 }
 
 fn presets() -> [Waiting; 4] {
