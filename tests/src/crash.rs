@@ -240,8 +240,8 @@ fn fingerprint(state: &State) -> u64 {
     [at(tail), nth(sequence), at(dirty), at(read), nth(received), at(free), nth(freed)].hash(&mut hasher);
     image[CONTROLS.len()..].iter().map(|&word| low(word)).for_each(|word| word.hash(&mut hasher));
     let tx = live.tx.as_ref().map(|tx| {
-        let [tail, sequence, free, freed, dirty, soiled] = tx.private();
-        [at(tail), nth(sequence), at(free), nth(freed), at(dirty), at(soiled)]
+        let [tail, sequence, free, freed, dirty, stop, soiled] = tx.private();
+        [at(tail), nth(sequence), at(free), nth(freed), at(dirty), at(stop), at(soiled)]
     });
     let rx = live.rx.as_ref().map(|rx| {
         let [read, received, free, padding, next] = rx.private();

@@ -134,7 +134,7 @@ impl Waiting {
         self
     }
 
-    /// Whether to pause a little (at most 64 spin hints) after a run of messages, so that a stream arrives in runs.
+    /// Whether to pause a little (at most 16 spin hints) after a run of messages, so that a stream arrives in runs.
     /// Default true. See the example of [`Waiting`].
     pub const fn adaptive(mut self, yes: bool) -> Self {
         self.adaptive = yes;

@@ -89,14 +89,11 @@ impl<M: Memory> SlotRx<M> {
     #[inline(never)]
     fn examine(&mut self) -> SlotPoll {
         match self.examine_once() {
-            SlotPoll::Empty if self.waited() && self.has_more() => SlotPoll::Messages(self.known - self.read),
+            SlotPoll::Empty if self.rhythm.found_nothing(self.read) && self.has_more() => {
+                SlotPoll::Messages(self.known - self.read)
+            }
             found => found,
         }
-    }
-
-    fn waited(&mut self) -> bool {
-        let taken = self.rhythm.run(self.read) * self.shape.stride;
-        self.rhythm.found_nothing(self.read, taken)
     }
 
     fn examine_once(&mut self) -> SlotPoll {
