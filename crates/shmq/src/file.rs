@@ -125,7 +125,7 @@ impl QueueFile {
 
     /// Removes the file, after taking both roles so that nobody is cut off. Raw memory has none; who has it mapped
     /// keeps it.
-    pub fn remove(self) -> Result<(), AttachError> {
+    pub fn remove(&self) -> Result<(), AttachError> {
         let Some(path) = &self.path else { return Ok(()) };
         let failed = |doing| move |source| AttachError::Io { doing, source };
         let own =

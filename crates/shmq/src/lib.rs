@@ -200,6 +200,7 @@ pub mod inside {
     pub mod layout {
         pub use crate::layout::*;
     }
+    pub use crate::memory::opaque;
     pub use crate::memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at};
     pub use crate::ring::*;
     /// Locks on bytes of a file, and roles.
