@@ -61,6 +61,20 @@ impl<T: NoUninit> Writer<T> {
     pub fn write(&mut self, value: &T) -> u64 {
         self.cell.write(bytemuck::bytes_of(value))
     }
+
+    /// The number that the next value will have: after a predecessor, whose last value may be there or not, this tells
+    /// where to go on.
+    ///
+    /// ```
+    /// use shmq_raw::{Options, Region, cell_bytes};
+    /// let region = Region::private(&Options::new().bytes(cell_bytes::<u64>() as u64))?;
+    /// region.writer::<u64>(0)?.write(&7);
+    /// assert_eq!(region.writer::<u64>(0)?.next_number(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn next_number(&self) -> u64 {
+        self.cell.next()
+    }
 }
 
 impl<T> Drop for Writer<T> {

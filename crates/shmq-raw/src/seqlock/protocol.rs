@@ -149,6 +149,11 @@ impl<M: Memory> CellTx<M> {
         Ok(Self { memory, place, next: latest + 1 })
     }
 
+    /// Number of the next value.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Notes who writes.
     pub fn sign(&self, pid: u64) {
         // SAFETY: invariant P.
