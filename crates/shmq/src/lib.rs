@@ -201,6 +201,7 @@ pub mod inside {
         pub use crate::layout::*;
     }
     pub use crate::memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at};
+    pub use crate::queue::End;
     pub use crate::ring::*;
     /// Locks on bytes of a file, and roles.
     pub mod role {
