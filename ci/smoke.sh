@@ -11,8 +11,8 @@ cargo build --release -p shmq-benches --bin waiting
 timeout 120 "${CARGO_TARGET_DIR:-target}/release/waiting" --quick
 
 echo "Every example."
-cargo build --release -p shmq --examples
-for source in crates/shmq/examples/*.rs; do
+cargo build --release -p shmq -p shmq-pool --examples
+for source in crates/shmq/examples/*.rs crates/shmq-pool/examples/*.rs; do
     example=$(basename "$source" .rs)
     echo "-- $example"
     timeout 60 "${CARGO_TARGET_DIR:-target}/release/examples/$example"
