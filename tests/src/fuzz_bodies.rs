@@ -8,13 +8,16 @@
 //! | [`model`] | what two healthy ends do: held against a queue |
 //! | [`recover`] | the same with deaths in the middle of operations, and in the middle of takeovers |
 //! | [`slots_hostile()`], [`slots_model()`], [`slots_recover()`] | the same three for fixed-size messages |
+//! | [`pool_hostile()`], [`pool_recover()`] | two of them for pools of blocks |
 
 mod hostile;
 mod image;
+mod pool;
 mod slots;
 
 pub use hostile::{Seen, exercise, hostile, hostile_seen};
 pub use image::image;
+pub use pool::{pool_hostile, pool_hostile_seen, pool_recover, pool_recover_with};
 pub use slots::{slots_hostile, slots_hostile_seen, slots_model, slots_recover, slots_recover_with};
 
 use crate::model::{Play, RxOp, Shape, Step, TxOp};
@@ -24,7 +27,7 @@ use shmq::testing::layout::Role;
 pub type Body = fn(&[u8]);
 
 /// All bodies by the names of their targets.
-pub const BODIES: [(&str, Body); 7] = [
+pub const BODIES: [(&str, Body); 9] = [
     ("image", image),
     ("hostile", hostile),
     ("model", model),
@@ -32,6 +35,8 @@ pub const BODIES: [(&str, Body); 7] = [
     ("slots_hostile", slots_hostile),
     ("slots_model", slots_model),
     ("slots_recover", slots_recover),
+    ("pool_hostile", pool_hostile),
+    ("pool_recover", pool_recover),
 ];
 
 /// Takes decisions from bytes; zero when they are used up.
