@@ -11,7 +11,7 @@ mod rig;
 
 pub use ops::perform;
 pub use play::{Play, Step};
-pub use ram::{Bug, CONTROLS, Image, Ram, address, index_of, parts, poke};
+pub use ram::{Bug, CONTROLS, Guest, Image, Ram, address, index_of, parts, poke};
 pub use rig::{Effect, Live, Rig};
 
 use shmq::testing::word;

@@ -135,7 +135,9 @@ impl Inspector {
         Self::of(&file, Some(&path), geometry)
     }
 
-    pub(crate) fn of(file: &File, path: Option<&Path>, geometry: Geometry) -> Result<Self, OpenError> {
+    /// For this project's other crates.
+    #[doc(hidden)]
+    pub fn of(file: &File, path: Option<&Path>, geometry: Geometry) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { doing: "map the queue file", source };
         let probe = segment::reopen(file, path, false).map_err(failed)?;
         let map = Map::new(segment::map_read_only(probe.as_fd(), geometry.length).map_err(failed)?);

@@ -99,7 +99,7 @@ pub struct Header {
     pub tag: [u8; TAG],
     /// Slots and raw only: alignment of a message or an element in bytes.
     pub slot_align: u32,
-    /// Slots only: messages that share one commit word.
+    /// Slots and pools only: messages that share one commit word.
     pub slot_group: u32,
     /// Zero.
     pub reserved: [u64; 6],

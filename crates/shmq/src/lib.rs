@@ -202,6 +202,7 @@ pub mod inside {
     }
     pub use crate::memory::opaque;
     pub use crate::memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at};
+    pub use crate::queue::End;
     pub use crate::ring::*;
     /// Locks on bytes of a file, and roles.
     pub mod role {

@@ -29,6 +29,7 @@ pub struct SlotAhead {
 
 /// The receiving end.
 #[derive(Debug)]
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct SlotRx<M> {
     ring: Window<M>,
     shape: Shape,
@@ -218,5 +219,11 @@ impl<M: Memory> SlotRx<M> {
     /// The memory view.
     pub fn window(&self) -> &Window<M> {
         &self.ring
+    }
+
+    /// What it knows without looking at the memory.
+    #[cfg(feature = "testing")]
+    pub fn private(&self) -> [u64; 2] {
+        [self.read, self.known]
     }
 }

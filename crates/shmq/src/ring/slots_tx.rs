@@ -19,6 +19,7 @@ pub struct SlotDraft {
 
 /// The sending end.
 #[derive(Debug)]
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct SlotTx<M> {
     ring: Window<M>,
     shape: Shape,
@@ -302,5 +303,11 @@ impl<M: Memory> SlotTx<M> {
     /// The memory view.
     pub fn window(&self) -> &Window<M> {
         &self.ring
+    }
+
+    /// What it knows without looking at the memory.
+    #[cfg(feature = "testing")]
+    pub fn private(&self) -> [u64; 4] {
+        [self.sequence, self.stop, self.limit, self.soiled]
     }
 }
