@@ -146,9 +146,17 @@ fn the_drawn_role_pages_are_the_control_words() {
         let mut real: BTreeMap<String, (usize, usize)> =
             common.iter().chain(own).map(|&(name, word)| (name.into(), (word.offset(), 8))).collect();
         real.insert("boot".into(), (boot[0].offset(), 16));
-        for which in
-            [Counter::Sleeps, Counter::Wakes, Counter::Stalls, Counter::Refused, Counter::StalledSince]
-        {
+        for which in [
+            Counter::Sleeps,
+            Counter::Wakes,
+            Counter::Stalls,
+            Counter::Refused,
+            Counter::StalledSince,
+            Counter::StalledUntil,
+            Counter::StalledNs,
+            Counter::MostPending,
+            Counter::Began,
+        ] {
             real.insert(format!("{which:?}"), (counter(which), 8));
         }
         let drawn = drawing(section(&format, heading));

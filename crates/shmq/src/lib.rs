@@ -113,7 +113,10 @@ pub use error::{
     AttachError, Corruption, CreateError, Error, OpenError, RecvError, SendError, TryRecvError, TrySendError,
 };
 pub use geometry::{Limits, Options};
-pub use inspect::{EndSnapshot, Inspector, Snapshot};
+pub use inspect::{
+    Check, Condition, Damage, EndSnapshot, Inspector, Outcome, Pending, PendingMessage, Process, Snapshot,
+    Stop,
+};
 pub use layout::{Kind, Role};
 pub use message::{Message, Messages, View};
 pub use producer::Producer;
@@ -195,6 +198,7 @@ static_assertions::assert_not_impl_any!(Consumer: Sync, Clone);
 pub mod testing {
     pub use crate::bell::{Announced, Park, Signals};
     pub use crate::geometry::Geometry;
+    pub use crate::inspect::walk::{Extent, Spotted, Walk};
     /// Offsets and the header.
     pub mod layout {
         pub use crate::layout::*;
