@@ -8,21 +8,26 @@
 //! | [`attach`] | waiting for a file to appear, for a role to become free |
 //! | [`shape`] | queues of records and of fixed-size messages behind one face |
 //! | [`framing`] | bytes to messages and back |
+//! | [`view`] | a queue as every command shows it |
+//! | [`diagnosis`] | who is stuck, why, and what to do |
 //! | [`files`], [`send`], [`recv`], [`stat`], [`demo`] | the subcommands |
 
 mod args;
 mod attach;
 mod demo;
+mod diagnosis;
 mod failure;
 mod files;
 mod framing;
 mod interrupt;
+mod paint;
 mod progress;
 mod recv;
 mod send;
 mod shape;
 mod stat;
 mod units;
+mod view;
 
 use args::{Cli, Command};
 use clap::Parser;

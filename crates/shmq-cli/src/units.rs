@@ -118,6 +118,34 @@ pub fn show_messages(count: u64) -> String {
     format!("{} message{}", show_count(count), if count == 1 { "" } else { "s" })
 }
 
+/// Text from a file or a process, fit for a terminal: what would steer it is shown as an escape.
+pub fn plain(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.into() }).collect()
+}
+
+/// `41 s`, `3 min 5 s`: as [`show_duration`], for what was noticed by chance: no fraction of a second from ten on.
+pub fn show_rough(duration: Duration) -> String {
+    match duration.as_millis() {
+        10_000..60_000 => format!("{} s", duration.as_secs()),
+        1000..10_000 => format!("{:.1} s", duration.as_secs_f64()),
+        _ => show_duration(duration),
+    }
+}
+
+/// `12 %`, and never `0 %` or `100 %` for what is not quite that.
+pub fn show_percent(ratio: f64) -> String {
+    match ratio {
+        0.0 => "0 %".into(),
+        r if r < 0.01 => "under 1 %".into(),
+        r if r >= 1.0 => "100 %".into(),
+        r => format!("{:.0} %", (100.0 * r).min(99.0)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +194,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_shown_steers_the_terminal() {
+        assert_eq!(plain("caf\u{e9} 1"), "caf\u{e9} 1");
+        assert_eq!(plain("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
+        assert_eq!(plain("a\u{202e}b"), "a\\u{202e}b");
+    }
+
+    #[test]
     fn what_is_shown_reads_well() {
+        assert_eq!(show_rough(Duration::from_millis(41_234)), "41 s");
+        assert_eq!(show_rough(Duration::from_millis(1_234)), "1.2 s");
+        assert_eq!(show_rough(Duration::from_millis(300)), "300.0 ms");
+        assert_eq!(
+            [0.0, 0.001, 0.126, 0.999, 1.0].map(show_percent),
+            ["0 %", "under 1 %", "13 %", "99 %", "100 %"]
+        );
         assert_eq!(show_bytes(0), "0 bytes");
         assert_eq!(show_bytes(1), "1 byte");
         assert_eq!(show_bytes(1 << 20), "1 MiB");
