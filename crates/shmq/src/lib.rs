@@ -98,6 +98,8 @@ mod inspect;
 mod layout;
 mod memory;
 mod message;
+mod metrics;
+mod observe;
 mod producer;
 mod queue;
 mod ring;
@@ -119,6 +121,7 @@ pub use inspect::{
 };
 pub use layout::{Kind, Role};
 pub use message::{Message, Messages, View};
+pub use metrics::{METRICS, Metric, MetricKind, Reading};
 pub use producer::Producer;
 pub use queue::{Queue, pair};
 pub use role::PeerState;

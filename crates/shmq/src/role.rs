@@ -10,6 +10,7 @@ use crate::error::AttachError;
 use crate::geometry::{Geometry, Options};
 use crate::layout::{Control, Counter, Kind, PAGE, READ, RECEIVED, Role, RoleWords, SEQUENCE};
 use crate::memory::{Map, Memory, Window, at};
+use crate::observe::Who;
 use crate::segment;
 use std::fs::File;
 use std::io;
@@ -224,9 +225,17 @@ impl Seat {
             );
             self.note_pending();
         }
-        self.epoch = self.window.load(words.epoch, at::ROLE_LOAD).wrapping_add(1).max(1);
+        let before = self.window.load(words.epoch, at::ROLE_LOAD);
+        let died = before != 0 && self.window.load(words.left, at::ROLE_LOAD) != before;
+        self.epoch = before.wrapping_add(1).max(1);
         self.window.store(words.epoch, self.epoch, at::ROLE_STORE);
         self.signals.ring();
+        self.who().attached(self.epoch, died);
+    }
+
+    /// Whose events these are.
+    pub(crate) fn who(&self) -> Who<'_> {
+        Who { path: self.path.as_deref(), role: self.role }
     }
 
     /// The pages and the ring.
@@ -352,6 +361,9 @@ impl Drop for Seat {
             && let Ok(map) = segment::map_read_only(fd.as_fd(), (page + PAGE) as u64)
         {
             wake_through(&Map::new(map), page, self.role.words());
+        }
+        if self.epoch != 0 {
+            self.who().left(self.epoch);
         }
     }
 }

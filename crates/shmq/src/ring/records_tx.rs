@@ -9,8 +9,9 @@
 //! `[tail, soiled)`, always within `[tail, dirty)`.
 
 use super::{Corruption, Halt, distance, word};
-use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, SEQUENCE, TAIL};
+use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
+use crate::observe;
 use word::RecordKind;
 
 /// Why a reservation failed; nothing has changed.
@@ -277,6 +278,9 @@ impl<M: Memory> RecordTx<M> {
         // Both only grow, and not beyond our own.
         let backwards = free.wrapping_sub(self.free) > self.tail.wrapping_sub(self.free) || free & 7 != 0;
         if backwards || freed.wrapping_sub(self.freed) > self.sequence.wrapping_sub(self.freed) {
+            if self.halt == Halt::No {
+                observe::corrupt(Role::Producer, Corruption::Position);
+            }
             self.halt = Halt::Corrupt(Corruption::Position);
             return Err(Refused::Corrupt(Corruption::Position));
         }
