@@ -1,5 +1,9 @@
 //! The command line and its help.
 
+mod tools;
+
+pub use tools::{CompletionsArgs, ManArgs, TopArgs};
+
 use crate::units;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shmq::{Options, Waiting};
@@ -43,7 +47,10 @@ pub enum Command {
     Send(SendArgs),
     Recv(RecvArgs),
     Stat(StatArgs),
+    Top(TopArgs),
     Demo(DemoArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
     #[command(hide = true)]
     DemoPart(PartArgs),
 }
@@ -294,6 +301,9 @@ pub struct StatArgs {
     /// One JSON object instead of text
     #[arg(long)]
     pub json: bool,
+    /// Prometheus text instead, for a collector that runs commands
+    #[arg(long, conflicts_with = "json")]
+    pub prometheus: bool,
     /// Time between the two looks; 0s for one look only
     #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = units::duration)]
     pub sample: Duration,

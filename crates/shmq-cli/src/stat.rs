@@ -4,6 +4,7 @@ use crate::args::StatArgs;
 use crate::diagnosis::{Level, since_1970, who};
 use crate::failure::Failure;
 use crate::paint::{Paint, Style};
+use crate::prometheus;
 use crate::units::{show_bytes, show_count, show_duration, show_messages, show_percent, show_rough};
 use crate::view::{End, Subject, View, json};
 use shmq::{OpenError, PeerState};
@@ -12,6 +13,11 @@ use std::time::Duration;
 
 pub fn run(args: &StatArgs) -> Result<(), Failure> {
     let subject = Subject::open(&args.name).map_err(|error| hint(error, args))?;
+    if args.prometheus {
+        let queue = subject.path.display().to_string();
+        let readings = subject.inspector.readings(&subject.inspector.snapshot()).collect();
+        return print(&prometheus::text(&[prometheus::Scrape { queue, readings: Some(readings) }]));
+    }
     let view = subject.watch(args.sample);
     let text = if args.json { json(&view)? } else { people(&view, &Paint::stdout()) };
     print(&text)

@@ -21,6 +21,9 @@ const SIZES: [(&str, u64); 13] = [
 const DURATIONS: [(&str, f64); 6] =
     [("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
+/// Looks any closer together would disturb by their number; any further apart show nothing.
+const PACES: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(3600);
+
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -57,6 +60,29 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let number: f64 = number.parse().map_err(|_| wrong())?;
     let (_, factor) = DURATIONS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
     Duration::try_from_secs_f64(number * factor).map_err(|_| format!("{text:?} is too long"))
+}
+
+/// As [`duration`], from 50 ms to an hour.
+pub fn pace(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        pace if PACES.contains(&pace) => Ok(pace),
+        _ => Err(format!("{text:?} is not possible; choose between 50ms and 1h")),
+    }
+}
+
+/// `950`, `12.3k`, `4.56M`: at most five characters, as narrow columns need it.
+pub fn show_short(number: f64) -> String {
+    let steps = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
+    match steps.into_iter().find(|(step, _)| number >= step * 0.9995) {
+        // Less than one is still something.
+        None if number > 0.0 && number < 0.95 => format!("{number:.1}"),
+        None => format!("{number:.0}"),
+        Some((step, unit)) => match number / step {
+            n if n < 9.995 => format!("{n:.2}{unit}"),
+            n if n < 99.95 => format!("{n:.1}{unit}"),
+            n => format!("{n:.0}{unit}"),
+        },
+    }
 }
 
 /// Permission bits in octal.
@@ -183,6 +209,24 @@ mod tests {
         for text in ["", "5", "s", "-5s", "5 seconds", "1.2.3s", "1e400s", "99999999999999999999999h"] {
             assert!(duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_short_number_has_five_characters_at_most() {
+        for (number, shown) in [
+            (0.0, "0"),
+            (0.25, "0.2"),
+            (1.0, "1"),
+            (999.0, "999"),
+            (999.9, "1.00k"),
+            (12_345.0, "12.3k"),
+            (999_999.0, "1.00M"),
+            (99_960_000.0, "100M"),
+            (4.2e12, "4.20T"),
+        ] {
+            assert_eq!(show_short(number), shown);
+        }
+        assert!(pace("49ms").is_err() && pace("2h").is_err() && pace("1s").is_ok());
     }
 
     #[test]
