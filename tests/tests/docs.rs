@@ -146,9 +146,17 @@ fn the_drawn_role_pages_are_the_control_words() {
         let mut real: BTreeMap<String, (usize, usize)> =
             common.iter().chain(own).map(|&(name, word)| (name.into(), (word.offset(), 8))).collect();
         real.insert("boot".into(), (boot[0].offset(), 16));
-        for which in
-            [Counter::Sleeps, Counter::Wakes, Counter::Stalls, Counter::Refused, Counter::StalledSince]
-        {
+        for which in [
+            Counter::Sleeps,
+            Counter::Wakes,
+            Counter::Stalls,
+            Counter::Refused,
+            Counter::StalledSince,
+            Counter::StalledUntil,
+            Counter::StalledNs,
+            Counter::MostPending,
+            Counter::Began,
+        ] {
             real.insert(format!("{which:?}"), (counter(which), 8));
         }
         let drawn = drawing(section(&format, heading));
@@ -288,6 +296,8 @@ fn every_relative_link_leads_somewhere() {
         "docs/MIGRATION.md",
         "docs/WAITING.md",
         "docs/RAW.md",
+        "docs/OPERATIONS.md",
+        "docs/JSON.md",
     ] {
         let text = read(name);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
@@ -345,9 +355,10 @@ fn without_example(source: &str) -> Vec<String> {
 #[test]
 fn every_public_function_has_an_example_or_points_to_one() {
     let source = root().join("crates/shmq/src");
-    let mut files: Vec<_> = ["queue", "producer", "consumer", "claim", "message", "run", "inspect", "wait"]
-        .map(|name| source.join(name).with_extension("rs"))
-        .into();
+    let mut files: Vec<_> =
+        ["queue", "producer", "consumer", "claim", "message", "run", "inspect", "metrics", "wait"]
+            .map(|name| source.join(name).with_extension("rs"))
+            .into();
     let slots = std::fs::read_dir(source.join("slots")).expect("there are slots");
     files.extend(slots.map(|entry| entry.expect("a file").path()));
     let raw = root().join("crates/shmq-raw/src");

@@ -1,5 +1,9 @@
 //! The command line and its help.
 
+mod tools;
+
+pub use tools::{CompletionsArgs, ManArgs, TopArgs};
+
 use crate::units;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shmq::{Options, Waiting};
@@ -43,7 +47,10 @@ pub enum Command {
     Send(SendArgs),
     Recv(RecvArgs),
     Stat(StatArgs),
+    Top(TopArgs),
     Demo(DemoArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
     #[command(hide = true)]
     DemoPart(PartArgs),
 }
@@ -272,13 +279,20 @@ pub struct RecvArgs {
     pub wait: Wait,
 }
 
-/// Look at a queue without disturbing it
+/// Tell what a queue is doing, who holds its ends, and who waits for whom
+///
+/// Takes no end and disturbs nobody; needs permission to read the file only.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   shmq stat numbers
   shmq stat numbers --json | jq .pending_messages
+  shmq stat numbers --sample 5s     rates and progress over five seconds
   watch shmq stat numbers
+
+It looks twice, a little apart, and tells what moved meanwhile. How long an end has been waiting, the end noted itself when it
+fell asleep; the largest backlog is noted only when an end comes, leaves or falls asleep, so that messages cost
+nothing. What is said of a process (its command, whether it is stopped) comes from /proc, if it can be seen from here.
 
 JSON: one object, \"schema\":\"shmq.stat/1\"; times are nanoseconds, since 1970 unless the name says monotonic.")]
 pub struct StatArgs {
@@ -287,6 +301,12 @@ pub struct StatArgs {
     /// One JSON object instead of text
     #[arg(long)]
     pub json: bool,
+    /// Prometheus text instead, for a collector that runs commands
+    #[arg(long, conflicts_with = "json")]
+    pub prometheus: bool,
+    /// Time between the two looks; 0s for one look only
+    #[arg(long, value_name = "TIME", default_value = "250ms", value_parser = units::duration)]
+    pub sample: Duration,
 }
 
 /// Show it: two processes, 1 GiB, killed in mid-stream, nothing lost

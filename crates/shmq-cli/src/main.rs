@@ -8,21 +8,32 @@
 //! | [`attach`] | waiting for a file to appear, for a role to become free |
 //! | [`shape`] | queues of records and of fixed-size messages behind one face |
 //! | [`framing`] | bytes to messages and back |
+//! | [`prometheus`] | the numbers of queues as Prometheus text |
+//! | [`top`] | the live view, its text, its server of metrics |
+//! | [`completions`] | scripts for shells, man pages |
+//! | [`view`] | a queue as every command shows it |
+//! | [`diagnosis`] | who is stuck, why, and what to do |
 //! | [`files`], [`send`], [`recv`], [`stat`], [`demo`] | the subcommands |
 
 mod args;
 mod attach;
+mod completions;
 mod demo;
+mod diagnosis;
 mod failure;
 mod files;
 mod framing;
 mod interrupt;
+mod paint;
 mod progress;
+mod prometheus;
 mod recv;
 mod send;
 mod shape;
 mod stat;
+mod top;
 mod units;
+mod view;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -35,7 +46,10 @@ fn main() -> ExitCode {
         Command::Send(args) => send::run(&args),
         Command::Recv(args) => recv::run(&args),
         Command::Stat(args) => stat::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
         Command::DemoPart(args) => demo::part(&args),
     };
     match outcome {

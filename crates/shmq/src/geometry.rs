@@ -419,6 +419,20 @@ impl Geometry {
         Ok(geometry)
     }
 
+    /// What a damaged page still says, if that makes sense: with a checksum or a length of the file that is wrong, or
+    /// with its first bytes spoiled and everything else as it was.
+    pub fn salvage(bytes: &[u8]) -> Option<Self> {
+        let mut h: Header = bytemuck::pod_read_unaligned(bytes.get(..size_of::<Header>())?);
+        if h.magic != MAGIC {
+            h.magic = MAGIC;
+            if h.checksum != h.sum() {
+                return None;
+            }
+        }
+        h.checksum = h.sum();
+        Self::parse(bytemuck::bytes_of(&h), h.length).ok()
+    }
+
     /// Derives every limit again.
     fn check_limits(&self) -> Result<(), OpenError> {
         let not = |why| Err(OpenError::NotAQueue { why });

@@ -98,6 +98,8 @@ mod inspect;
 mod layout;
 mod memory;
 mod message;
+mod metrics;
+mod observe;
 mod producer;
 mod queue;
 mod ring;
@@ -113,9 +115,13 @@ pub use error::{
     AttachError, Corruption, CreateError, Error, OpenError, RecvError, SendError, TryRecvError, TrySendError,
 };
 pub use geometry::{Limits, Options};
-pub use inspect::{EndSnapshot, Inspector, Snapshot};
+pub use inspect::{
+    Check, Condition, Damage, EndSnapshot, Inspector, Outcome, Pending, PendingMessage, Process, Snapshot,
+    Stop,
+};
 pub use layout::{Kind, Role};
 pub use message::{Message, Messages, View};
+pub use metrics::{METRICS, Metric, MetricKind, Reading};
 pub use producer::Producer;
 pub use queue::{Queue, pair};
 pub use role::PeerState;
@@ -196,6 +202,7 @@ pub mod inside {
     pub use crate::bell::{Announced, Park, Signals};
     pub use crate::file::QueueFile;
     pub use crate::geometry::Geometry;
+    pub use crate::inspect::walk::{Extent, Spotted, Walk};
     /// Offsets and the header.
     pub mod layout {
         pub use crate::layout::*;

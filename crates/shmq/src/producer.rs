@@ -343,6 +343,7 @@ impl<T> Producer<T> {
         match self.end.ring.finish() {
             Ok(()) => {
                 self.end.seat.signals.published();
+                self.end.seat.who().finished(self.end.ring.sequence());
                 Ok(self.end.ring.sequence())
             }
             Err(refused) => Err(self.refused(refused, 0)),

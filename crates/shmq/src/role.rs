@@ -8,8 +8,9 @@
 use crate::bell::{Signals, wake_through};
 use crate::error::AttachError;
 use crate::geometry::{Geometry, Options};
-use crate::layout::{Counter, PAGE, Role, RoleWords};
-use crate::memory::{Map, Window, at};
+use crate::layout::{Control, Counter, Kind, PAGE, READ, RECEIVED, Role, RoleWords, SEQUENCE};
+use crate::memory::{Map, Memory, Window, at};
+use crate::observe::Who;
 use crate::segment;
 use std::fs::File;
 use std::io;
@@ -93,7 +94,7 @@ pub fn try_lock_range(fd: BorrowedFd<'_>, start: usize, len: usize) -> io::Resul
 }
 
 /// State of a role, from its words and its lock.
-pub fn state_of(window: &Window<Map>, probe: &Probe, role: Role) -> PeerState {
+pub fn state_of<M: Memory>(window: &Window<M>, probe: &Probe, role: Role) -> PeerState {
     let words = role.words();
     // A successor may come between two looks; then look again. Whoever changes that often is alive.
     for _ in 0..4 {
@@ -146,6 +147,8 @@ pub struct Seat {
     /// A forked child has this value but neither the mapping nor the role.
     process: u32,
     durable: bool,
+    /// Where the consumer counts what it took; `None` where nobody looks.
+    taken: Option<Control>,
 }
 
 impl Seat {
@@ -183,7 +186,13 @@ impl Seat {
             _ => AttachError::Io { doing: "get the memory of the queue ready", source: e },
         })?;
         let durable = segment::is_durable(file);
-        Ok(Self::new(role, window, Probe::File(probe), path.map(Path::to_path_buf), durable))
+        let mut seat = Self::new(role, window, Probe::File(probe), path.map(Path::to_path_buf), durable);
+        seat.taken = match geometry.kind {
+            Kind::Records => Some(RECEIVED),
+            Kind::Slots => Some(READ),
+            Kind::Raw | Kind::Pool => None,
+        };
+        Ok(seat)
     }
 
     /// One of two ends over private memory.
@@ -194,7 +203,17 @@ impl Seat {
     fn new(role: Role, window: Window<Map>, probe: Probe, path: Option<PathBuf>, durable: bool) -> Self {
         let signals = ManuallyDrop::new(Signals::new(window.clone(), role));
         let process = std::process::id();
-        Self { role, window: ManuallyDrop::new(window), probe, path, signals, epoch: 0, process, durable }
+        Self {
+            role,
+            window: ManuallyDrop::new(window),
+            probe,
+            path,
+            signals,
+            epoch: 0,
+            process,
+            durable,
+            taken: None,
+        }
     }
 
     /// Makes the role visible as taken, once the ring is in order, and wakes a peer that the predecessor left asleep.
@@ -207,9 +226,26 @@ impl Seat {
         self.window.store(words.pid, u64::from(self.process), at::COUNT);
         self.window.store(words.since, segment::now_ns(), at::COUNT);
         self.window.store(words.counter(Counter::StalledSince), 0, at::COUNT);
-        self.epoch = self.window.load(words.epoch, at::ROLE_LOAD).wrapping_add(1).max(1);
+        if let Some(taken) = self.taken {
+            let own = if self.role == Role::Producer { SEQUENCE } else { taken };
+            self.window.store(
+                words.counter(Counter::Began),
+                self.window.load(own, at::COUNT_LOAD),
+                at::COUNT,
+            );
+            self.note_pending();
+        }
+        let before = self.window.load(words.epoch, at::ROLE_LOAD);
+        let died = before != 0 && self.window.load(words.left, at::ROLE_LOAD) != before;
+        self.epoch = before.wrapping_add(1).max(1);
         self.window.store(words.epoch, self.epoch, at::ROLE_STORE);
         self.signals.ring();
+        self.who().attached(self.epoch, died);
+    }
+
+    /// Whose events these are.
+    pub(crate) fn who(&self) -> Who<'_> {
+        Who { path: self.path.as_deref(), role: self.role }
     }
 
     /// The pages and the ring.
@@ -247,15 +283,33 @@ impl Seat {
     #[cold]
     pub fn stall_begins(&self) {
         self.count(Counter::Stalls);
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
-        self.window.store(self.role.words().counter(Counter::StalledSince), now, at::COUNT);
+        self.note_pending();
+        self.window.store(self.role.words().counter(Counter::StalledSince), monotonic_ns(), at::COUNT);
     }
 
     /// Notes that it waits no more.
     #[cold]
     pub fn stall_ends(&self) {
-        self.window.store(self.role.words().counter(Counter::StalledSince), 0, at::COUNT);
+        let [since, until, ns] = [Counter::StalledSince, Counter::StalledUntil, Counter::StalledNs]
+            .map(|which| self.role.words().counter(which));
+        let now = monotonic_ns();
+        let lasted = now.saturating_sub(self.window.load(since, at::COUNT_LOAD));
+        self.window.store(until, now, at::COUNT);
+        self.window.store(ns, self.window.load(ns, at::COUNT_LOAD).wrapping_add(lasted), at::COUNT);
+        self.window.store(since, 0, at::COUNT);
+    }
+
+    /// Keeps the largest backlog seen: on slow paths only, because it looks at the peer's words.
+    fn note_pending(&self) {
+        let Some(taken) = self.taken else { return };
+        let most = self.role.words().counter(Counter::MostPending);
+        let sent = self.window.load(SEQUENCE, at::COUNT_LOAD);
+        let pending = sent.wrapping_sub(self.window.load(taken, at::COUNT_LOAD));
+        // After a crash the producer's count may lag; and a hostile end says anything.
+        let possible = pending <= self.window.capacity();
+        if possible && pending > self.window.load(most, at::COUNT_LOAD) {
+            self.window.store(most, pending, at::COUNT);
+        }
     }
 
     /// Adds one to a counter for people.
@@ -266,7 +320,14 @@ impl Seat {
     }
 }
 
-fn is_from_another_boot(window: &Window<Map>, words: &RoleWords) -> bool {
+/// Nanoseconds of the clock that never jumps.
+pub(crate) fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// Whether the last holder came before the machine last started, and had not left cleanly.
+pub(crate) fn is_from_another_boot<M: Memory>(window: &Window<M>, words: &RoleWords) -> bool {
     let boot = words.boot.map(|word| window.load(word, at::ROLE_LOAD));
     let now = segment::boot_id();
     let now = [0, 8].map(|i| u64::from_le_bytes(now[i..i + 8].try_into().expect("8 bytes")));
@@ -284,6 +345,7 @@ impl Drop for Seat {
             }
         }
         if self.epoch != 0 {
+            self.note_pending();
             if self.durable {
                 let _ = self.window.memory().backing().flush();
             }
@@ -309,6 +371,9 @@ impl Drop for Seat {
             && let Ok(map) = segment::map_read_only(fd.as_fd(), (page + PAGE) as u64)
         {
             wake_through(&Map::new(map), page, self.role.words());
+        }
+        if self.epoch != 0 {
+            self.who().left(self.epoch);
         }
     }
 }

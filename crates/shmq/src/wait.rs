@@ -1,5 +1,6 @@
 //! Waiting: spin, yield, sleep. One loop for every blocking call; how to sleep and be woken is [`crate::bell`]'s.
 
+use crate::observe::Gone;
 use crate::role::{PeerState, Seat};
 use std::time::{Duration, Instant};
 
@@ -180,7 +181,7 @@ pub fn block<T>(
     let mut checked = begin;
     let mut polls = 0u32;
     let mut announced = None;
-    let mut stall = Stall { seat, noted: false };
+    let mut stall = Stall { seat, begin, noted: false };
     loop {
         let seat = &mut *stall.seat;
         polls = polls.wrapping_add(1);
@@ -235,6 +236,7 @@ pub fn block<T>(
 /// Notes for people, on the slow path only, since when this end has been waiting.
 struct Stall<'a> {
     seat: &'a mut Seat,
+    begin: Instant,
     noted: bool,
 }
 
@@ -242,6 +244,7 @@ impl Stall<'_> {
     fn note(&mut self) {
         if !std::mem::replace(&mut self.noted, true) {
             self.seat.stall_begins();
+            self.seat.who().sleeps();
         }
     }
 }
@@ -250,12 +253,24 @@ impl Drop for Stall<'_> {
     fn drop(&mut self) {
         if self.noted {
             self.seat.stall_ends();
+            self.seat.who().goes_on(self.begin.elapsed());
         }
     }
 }
 
 /// Why nothing can come any more. Called after a poll found nothing; the caller polls once more before believing it.
 fn gone(waiting: &Waiting, seat: &Seat) -> Option<Stop> {
+    let stop = why_gone(waiting, seat)?;
+    match stop {
+        Stop::Left => seat.who().misses_its_peer(Gone::Left),
+        Stop::Lost => seat.who().misses_its_peer(Gone::Lost),
+        Stop::Removed => seat.who().misses_its_peer(Gone::Removed),
+        Stop::TimedOut => {}
+    }
+    Some(stop)
+}
+
+fn why_gone(waiting: &Waiting, seat: &Seat) -> Option<Stop> {
     if seat.is_removed() && seat.peer() != PeerState::Attached {
         return Some(Stop::Removed);
     }

@@ -1,6 +1,7 @@
 //! Loom models of the protocol: every interleaving of two ends, up to a number of preemptions, and every value that
 //! a load may return under the memory model.
 
+mod look;
 mod orderings;
 mod ring;
 mod roles;

@@ -1,6 +1,6 @@
 //! Each ordering earns its place: without it, a model fails. The table covers every site there is.
 
-use crate::{ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
+use crate::{look, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
 use Verdict::{CrashOnly, Needed, NothingToWeaken};
 use shmq::testing::{Order, SITES};
 use shmq_tests::loom_memory::{Faults, explore};
@@ -45,6 +45,7 @@ const TABLE: &[(&str, Verdict)] = &[
     ("RECOVER_TAIL", Needed(&[takeover::observer])),
     ("RECOVER_LOG", CrashOnly),
     ("OBSERVE", Needed(&[ring::observer, takeover::observer])),
+    ("LOOK_FENCE", Needed(&[look::while_it_is_taken])),
     ("ROLE_LOAD", Needed(&[roles::clean_leave])),
     ("ROLE_STORE", Needed(&[roles::clean_leave])),
     ("COUNT", NothingToWeaken),

@@ -98,6 +98,7 @@ sites! {
 
     // Anyone who looks.
     OBSERVE: Load Acquire, "TAIL", "positions that contradict each other";
+    LOOK_FENCE: Fence Acquire, "ERASE_FENCE", "a message that was being erased while it was copied is shown as whole";
 
     // Roles.
     ROLE_LOAD: Load Acquire, "ROLE_STORE", "a peer's state from before its last stores";

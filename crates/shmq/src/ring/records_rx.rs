@@ -5,8 +5,9 @@
 //! it again. With one position, a half-erased message could be delivered.
 
 use super::{Corruption, Halt, Rhythm, distance, word};
-use crate::layout::{FREE, FREED, READ, RECEIVED, SEQUENCE, TAIL};
+use crate::layout::{FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
+use crate::observe;
 use word::RecordKind;
 
 /// No call erases more than this, or what it took if that is more.
@@ -219,6 +220,7 @@ impl<M: Memory> RecordRx<M> {
     #[cold]
     fn corrupt(&mut self, what: Corruption) -> Poll {
         self.halt = Halt::Corrupt(what);
+        observe::corrupt(Role::Consumer, what);
         Poll::Corrupt(what)
     }
 

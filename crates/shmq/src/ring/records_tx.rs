@@ -10,8 +10,9 @@
 
 use super::AHEAD;
 use super::{Corruption, Halt, distance, word};
-use crate::layout::{DIRTY, FREE, FREED, LINE64, READ, RECEIVED, SEQUENCE, TAIL};
+use crate::layout::{DIRTY, FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
+use crate::observe;
 use word::RecordKind;
 
 /// How far beyond the message at hand `DIRTY` is set, where so much is free.
@@ -295,6 +296,9 @@ impl<M: Memory> RecordTx<M> {
         // Both only grow, and not beyond our own.
         let backwards = free.wrapping_sub(self.free) > self.tail.wrapping_sub(self.free) || free & 7 != 0;
         if backwards || freed.wrapping_sub(self.freed) > self.sequence.wrapping_sub(self.freed) {
+            if self.halt == Halt::No {
+                observe::corrupt(Role::Producer, Corruption::Position);
+            }
             self.halt = Halt::Corrupt(Corruption::Position);
             self.stop = self.tail;
             return Err(Refused::Corrupt(Corruption::Position));

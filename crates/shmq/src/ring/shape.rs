@@ -106,7 +106,7 @@ impl Shape {
     }
 
     /// The same, of a ring that lies in this memory.
-    pub(super) fn placed<M: Memory>(self, window: &Window<M>) -> Self {
+    pub fn placed<M: Memory>(self, window: &Window<M>) -> Self {
         Self { start: window.parts().ring as u64, ..self }
     }
 

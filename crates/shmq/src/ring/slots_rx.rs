@@ -3,8 +3,9 @@
 use super::rhythm::Rhythm;
 use super::shape::{COUNT_LIMIT, Cursor, END, Shape};
 use super::{Corruption, Halt};
-use crate::layout::{READ, SEQUENCE};
+use crate::layout::{READ, Role, SEQUENCE};
 use crate::memory::{Memory, Window, at};
+use crate::observe;
 
 /// What the consumer finds at its read position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,7 @@ impl<M: Memory> SlotRx<M> {
         let count = word & !END;
         if count > self.read && count - self.read > self.shape.depth {
             self.halt = Halt::Corrupt(Corruption::Word);
+            observe::corrupt(Role::Consumer, Corruption::Word);
             return self.halted();
         }
         if word & END != 0 && count == self.read {

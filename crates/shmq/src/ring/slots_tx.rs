@@ -7,8 +7,9 @@
 
 use super::shape::{COUNT_LIMIT, Cursor, END, Shape, find_sequence};
 use super::{AHEAD, Corruption, Halt, Refused};
-use crate::layout::{DIRTY, READ, SEQUENCE};
+use crate::layout::{DIRTY, READ, Role, SEQUENCE};
 use crate::memory::{Memory, Window, at};
+use crate::observe;
 
 /// What is filled but not yet published.
 #[derive(Clone, Copy, Debug)]
@@ -147,6 +148,7 @@ impl<M: Memory> SlotTx<M> {
         // It only grows, and not beyond what was sent.
         if read > self.sequence || limit < self.limit || self.sequence > COUNT_LIMIT {
             self.halt = Halt::Corrupt(Corruption::Position);
+            observe::corrupt(Role::Producer, Corruption::Position);
             self.limit = 0;
             return Err(Refused::Corrupt(Corruption::Position));
         }

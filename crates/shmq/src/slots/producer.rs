@@ -291,6 +291,7 @@ impl<P: ?Sized, T> Producer<P, T> {
     pub fn finish(mut self) -> Result<u64, TrySendError> {
         self.end.ring.finish().map_err(simple)?;
         self.end.seat.signals.published();
+        self.end.seat.who().finished(self.end.ring.sequence());
         Ok(self.end.ring.sequence())
     }
 
