@@ -3,7 +3,7 @@
 
 mod input;
 mod latency;
-mod page;
+mod note;
 mod plan;
 mod report;
 mod scene;
@@ -15,11 +15,12 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::shape::Queue;
 use crate::stat::print;
-use page::{Note, Page};
+use note::Note;
 use plan::{Cuts, Kill, Victim};
 use report::Report;
 use scene::{Actor, Brief, PAGE, STREAM, Scene};
 use shmq::{Inspector, Options};
+use shmq_cli::page::Page;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -49,7 +50,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     // Before the first file is made, so that Ctrl-C leaves none behind.
     let interrupt = Interrupt::catch()?;
     let scene = Scene::new();
-    let page = Page::create(&scene.path(PAGE))?;
+    let page = note::create(&scene.path(PAGE))?;
     let cuts = Cuts::new(seed, args.slots);
     let messages = cuts.messages_for(args.bytes);
     let (plant, slots) = (args.plant, args.slots);
