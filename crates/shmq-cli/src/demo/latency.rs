@@ -1,12 +1,13 @@
 //! The round trip of 8 bytes: over two queues of each shape, and over two bare cache lines, in turns.
 
 use super::note::{self, Note};
-use super::scene::{Actor, BACK, PAGE, SLOTS_BACK, SLOTS_THERE, Scene, THERE};
+use super::scene::{BACK, PAGE, SLOTS_BACK, SLOTS_THERE, Scene, THERE};
 use crate::args::PartArgs;
 use crate::failure::{Code, Failure};
 use crate::interrupt::Interrupt;
 use serde::Serialize;
 use shmq::{Options, Queue, RecvError, SendError, Until, Waiting, slots};
+use shmq_cli::actor::Actor;
 use shmq_cli::page::Page;
 use std::time::{Duration, Instant};
 
