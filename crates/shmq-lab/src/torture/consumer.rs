@@ -148,7 +148,7 @@ impl Receiver for shmq::Consumer {
                     check.in_place(message.sequence(), &message.to_vec());
                 }
                 if how == 8 || check.keeps_all() {
-                    drop(run);
+                    // A run that is not taken stays.
                     check.kept();
                 } else {
                     run.take();
@@ -208,7 +208,7 @@ impl<P: Pod> Receiver for slots::Consumer<P, Trusted> {
                     number += 1;
                 }
                 if how == 8 || check.keeps_all() {
-                    drop(run);
+                    // A run that is not taken stays.
                     check.kept();
                 } else {
                     run.take();

@@ -72,14 +72,20 @@ fn records(stage: &Stage, draw: &mut Draw, part: Part) -> Result<(), Failure> {
 
 fn slots<const WORDS: usize>(stage: &Stage, draw: &mut Draw, part: Part) -> Result<(), Failure> {
     let queue = slots::Queue::<[u64; WORDS]>::open(stage.queue())?;
-    // SAFETY: the queue has a fresh name and mode 0600; the programs that map it are this one and the parent, which only
-    // looks. A planted fault is in the order of stores, and there are no references to what it stores.
-    let producer = || queue.producer().map(|tx| unsafe { tx.trust_peer() });
+    // SAFETY of both: the queue has a fresh name and mode 0600; the programs that map it are this one and the parent,
+    // which only looks. A planted fault is in the order of stores, and there are no references to what it stores.
+    let producer = || {
+        let tx = queue.producer()?;
+        // SAFETY: see above.
+        Ok(unsafe { tx.trust_peer() })
+    };
+    let consumer = || {
+        let rx = queue.consumer()?;
+        // SAFETY: see above.
+        Ok(unsafe { rx.trust_peer() })
+    };
     match part {
-        // SAFETY: as above.
-        Part::Consumer => {
-            consumer::run(stage, draw, || queue.consumer().map(|rx| unsafe { rx.trust_peer() }))
-        }
+        Part::Consumer => consumer::run(stage, draw, consumer),
         Part::Producer if stage.plant == Some(Plant::PublishBeforePayload) => {
             producer::run_planted(stage, draw, producer)
         }

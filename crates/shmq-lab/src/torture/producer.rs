@@ -265,11 +265,7 @@ impl<P: Pod> Sender for slots::Producer<P, Trusted> {
             2 | 3 => {
                 let mut claim = self.try_claim()?;
                 bytemuck::bytes_of_mut(&mut *claim).fill(0xee);
-                if how == 2 {
-                    claim.abort()
-                } else {
-                    std::mem::forget(claim)
-                }
+                claim.abort();
                 self.send(&value, until)?
             }
             _ => self.send(&value, until)?,

@@ -393,7 +393,7 @@ impl<'a> Storm<'a> {
 
     /// Where it was, by its notes.
     fn moment(&self, role: Role, life: u64) -> Moment {
-        if !Holder::read(&self.page, role).is_some_and(|holder| holder.life == life) {
+        if Holder::read(&self.page, role).is_none_or(|holder| holder.life != life) {
             let arrived = self.page.get(Note::Arrived(role)) == life;
             return if arrived { Moment::Taking } else { Moment::Starting };
         }
