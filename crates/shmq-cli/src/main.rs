@@ -20,10 +20,8 @@ mod attach;
 mod completions;
 mod demo;
 mod diagnosis;
-mod failure;
 mod files;
 mod framing;
-mod interrupt;
 mod paint;
 mod progress;
 mod prometheus;
@@ -32,11 +30,11 @@ mod send;
 mod shape;
 mod stat;
 mod top;
-mod units;
 mod view;
 
 use args::{Cli, Command};
 use clap::Parser;
+use shmq_cli::{failure, interrupt, units};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
