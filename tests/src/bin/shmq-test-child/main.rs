@@ -4,6 +4,7 @@ mod attach;
 mod raw;
 mod role;
 mod slots;
+mod step;
 mod stream;
 mod wait;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         ["hold", name, role] => role::hold(name, role),
         ["race", name, witness, who, rounds] => role::race(name, witness, number(who), number(rounds)),
         ["lock", name, role] => role::lock(name, role),
+        ["step", kind, name, script, mode] => step::step(kind, name, script, mode),
         ["idle"] => role::idle(),
         ["race-create", name, witness, who, rounds] => {
             role::race_create(name, witness, number(who), number(rounds))
