@@ -1,15 +1,15 @@
 //! Both ends of a queue of either shape, and everything that can be done with them through the public calls, by name:
 //! for tests that do the same to both shapes, in this process or in a child.
 
+mod problem;
+mod records;
 mod slots;
+
+pub use problem::Problem;
 
 use crate::process::{Dice, SlotMessage, slot_content};
 use shmq::slots::Queue as SlotQueue;
-use shmq::{
-    AttachError, Consumer, Corruption, DrainLimit, Kind, OutOfBounds, Producer, Queue, RecvError, Role,
-    SendError, Trusted, TryRecvError, TrySendError, Waiting,
-};
-use std::io::IoSlice;
+use shmq::{AttachError, Consumer, Kind, Producer, Queue, Role, Trusted, Waiting};
 use std::time::Duration;
 
 /// How long an operation that waits does so.
@@ -88,81 +88,6 @@ pub struct Done {
     pub first: u64,
     /// Number and bytes of the messages it took.
     pub took: Vec<(u64, Vec<u8>)>,
-}
-
-/// Why an operation did nothing.
-#[derive(Debug)]
-pub enum Problem {
-    /// No room, no message, or not in time.
-    Nothing,
-    /// Asked for what cannot be.
-    Refused,
-    /// End of data.
-    Finished,
-    /// The other end left or died.
-    Gone,
-    /// The ring contradicts itself.
-    Corrupt(Corruption),
-    /// The role could not be taken.
-    Attach(AttachError),
-    /// What no operation should lead to.
-    Wrong(String),
-}
-
-impl From<TrySendError> for Problem {
-    fn from(error: TrySendError) -> Self {
-        match error {
-            TrySendError::Full => Self::Nothing,
-            TrySendError::TooLarge { .. } | TrySendError::WrongLength { .. } => Self::Refused,
-            TrySendError::ConsumerLeft => Self::Gone,
-            TrySendError::Corrupt { what } => Self::Corrupt(what),
-            other => Self::Wrong(other.to_string()),
-        }
-    }
-}
-
-impl From<SendError> for Problem {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::TimedOut => Self::Nothing,
-            SendError::TooLarge { .. } | SendError::WrongLength { .. } => Self::Refused,
-            SendError::ConsumerLeft | SendError::ConsumerLost | SendError::Removed => Self::Gone,
-            SendError::Corrupt { what } => Self::Corrupt(what),
-            other => Self::Wrong(other.to_string()),
-        }
-    }
-}
-
-impl From<TryRecvError> for Problem {
-    fn from(error: TryRecvError) -> Self {
-        match error {
-            TryRecvError::Empty => Self::Nothing,
-            TryRecvError::WrongLength { .. } => Self::Refused,
-            TryRecvError::Finished => Self::Finished,
-            TryRecvError::ProducerLeft => Self::Gone,
-            TryRecvError::Corrupt { what } => Self::Corrupt(what),
-            other => Self::Wrong(other.to_string()),
-        }
-    }
-}
-
-impl From<RecvError> for Problem {
-    fn from(error: RecvError) -> Self {
-        match error {
-            RecvError::TimedOut => Self::Nothing,
-            RecvError::WrongLength { .. } => Self::Refused,
-            RecvError::Finished => Self::Finished,
-            RecvError::ProducerLeft | RecvError::ProducerLost | RecvError::Removed => Self::Gone,
-            RecvError::Corrupt { what } => Self::Corrupt(what),
-            other => Self::Wrong(other.to_string()),
-        }
-    }
-}
-
-impl From<OutOfBounds> for Problem {
-    fn from(error: OutOfBounds) -> Self {
-        Self::Wrong(error.to_string())
-    }
 }
 
 /// The bytes of message number `sequence`; of slots, its length is what all have.
@@ -262,7 +187,7 @@ impl Tx {
     /// Why nothing was done.
     pub fn perform(&mut self, op: &Op) -> Result<Done, Problem> {
         match self {
-            Self::Records(tx) => send(tx, op),
+            Self::Records(tx) => records::send(tx, op),
             Self::Slots(tx) => slots::send(tx, op),
             Self::Vouched(tx) => slots::send_in_place(tx, op),
         }
@@ -315,7 +240,7 @@ impl Rx {
     /// Why nothing was done.
     pub fn perform(&mut self, op: &Op) -> Result<Done, Problem> {
         match self {
-            Self::Records(rx) => receive(rx, op),
+            Self::Records(rx) => records::receive(rx, op),
             Self::Slots(rx) => slots::receive(rx, op),
             Self::Vouched(rx) => slots::receive_in_place(rx, op),
         }
@@ -357,100 +282,6 @@ fn sent(lens: &[usize], first: u64) -> Done {
 
 fn took(messages: Vec<(u64, Vec<u8>)>) -> Done {
     Done { took: messages, ..Done::default() }
-}
-
-fn send(tx: &mut Producer, op: &Op) -> Result<Done, Problem> {
-    let next = tx.next_sequence();
-    let bytes = |i: usize, len: usize| message(Kind::Records, next.wrapping_add(i as u64), len);
-    let many = |lens: &[usize]| lens.iter().enumerate().map(|(i, &len)| bytes(i, len)).collect::<Vec<_>>();
-    Ok(match op {
-        Op::Send(len) => sent(&[*len], tx.try_send(&bytes(0, *len))?),
-        Op::SendWaiting(len) => sent(&[*len], tx.send(&bytes(0, *len), SHORT)?),
-        Op::Slices(len) => {
-            let bytes = bytes(0, *len);
-            let (head, rest) = bytes.split_at(len / 3);
-            let (body, tail) = rest.split_at(len / 4);
-            sent(&[*len], tx.try_send_slices(&[head, body, tail].map(IoSlice::new))?)
-        }
-        Op::Batch(lens) => sent(lens, tx.try_send_batch(&many(lens))?.start),
-        Op::Pushes(lens) | Op::AbortBatch(lens) => {
-            let messages = many(lens);
-            let mut batch = tx.try_batch()?;
-            for message in &messages {
-                batch.push(message)?;
-            }
-            match op {
-                Op::Pushes(_) => sent(lens, batch.commit().start),
-                _ => Done::default(),
-            }
-        }
-        Op::Claim(len) | Op::Part(len, _) | Op::Abort(len) | Op::Forget(len) => {
-            let bytes = bytes(0, *len);
-            let mut claim = tx.try_claim(*len)?;
-            let cut = len / 2;
-            claim.write_at(0, &bytes[..cut])?;
-            claim.write_at(cut, &bytes[cut..])?;
-            match op {
-                Op::Claim(_) => sent(&[*len], claim.commit()),
-                Op::Part(_, less) => sent(&[*less], claim.commit_part(*less)?),
-                Op::Forget(_) => {
-                    std::mem::forget(claim);
-                    Done::default()
-                }
-                _ => {
-                    claim.abort();
-                    Done::default()
-                }
-            }
-        }
-        other => return Err(Problem::Wrong(format!("{other:?} by a producer"))),
-    })
-}
-
-fn receive(rx: &mut Consumer, op: &Op) -> Result<Done, Problem> {
-    let mut messages = Vec::new();
-    let limit = |messages: &usize| DrainLimit { messages: *messages, bytes: usize::MAX };
-    match op {
-        Op::Recv => {
-            let mut buffer = vec![0; rx.limits().max_message as usize];
-            let got = rx.try_recv_into(&mut buffer)?;
-            buffer.truncate(got.len);
-            messages.push((got.sequence, buffer));
-        }
-        Op::RecvWaiting => {
-            let mut buffer = Vec::new();
-            let got = rx.recv_vec(&mut buffer, SHORT)?;
-            messages.push((got.sequence, buffer));
-        }
-        Op::Drain(most) => {
-            rx.try_drain(limit(most), |view| messages.push((view.sequence(), view.to_vec())))?;
-        }
-        Op::Guard | Op::Keep => {
-            let message = rx.try_read()?;
-            let mut bytes = vec![0; message.len()];
-            let cut = bytes.len() / 3;
-            message.read_into(cut, &mut bytes[cut..])?;
-            message.read_into(0, &mut bytes[..cut])?;
-            if *op == Op::Guard {
-                messages.push((message.sequence(), bytes));
-            } else {
-                message.keep();
-            }
-        }
-        Op::Run(most) | Op::Look(most) => {
-            let mut run = rx.try_run(limit(most))?;
-            while let Some(view) = run.next() {
-                messages.push((view.sequence(), view.to_vec()));
-            }
-            if *op == Op::Run(*most) {
-                run.take();
-            } else {
-                messages.clear();
-            }
-        }
-        other => return Err(Problem::Wrong(format!("{other:?} by a consumer"))),
-    }
-    Ok(took(messages))
 }
 
 /// Both ends, as far as this process holds them.

@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 /// Nothing here waits longer than this.
@@ -170,6 +170,14 @@ impl Child {
     #[track_caller]
     pub fn expect(&self, line: &str) {
         assert_eq!(self.try_line().as_deref(), Some(line));
+    }
+
+    /// Its next line if it has said one already; [`TryRecvError::Disconnected`] if it has ended and said no more.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn heard(&self) -> Result<String, TryRecvError> {
+        self.lines.try_recv()
     }
 
     /// Sends it a signal.

@@ -22,7 +22,7 @@ pub fn send<T>(tx: &mut Producer<SlotMessage, T>, op: &Op) -> Result<Done, Probl
         },
         Op::Batch(lens) => sent(&vec![SIZE; lens.len()], tx.try_send_batch(&many(next, lens))?.start),
         Op::Pushes(lens) => match tx.try_send_slice(&many(next, lens))? {
-            0 => return Err(Problem::Nothing),
+            0 if !lens.is_empty() => return Err(Problem::Nothing),
             n => sent(&vec![SIZE; n], next),
         },
         Op::Abort(_) | Op::Forget(_) | Op::AbortBatch(_) => Done::default(),
@@ -38,14 +38,11 @@ pub fn send_in_place(tx: &mut Producer<SlotMessage, Trusted>, op: &Op) -> Result
             *claim = slot_content(next);
             Ok(sent(&[SIZE], claim.commit()))
         }
+        // A claim of slots that is forgotten is one that is given up.
         Op::Abort(_) | Op::Forget(_) => {
             let mut claim = tx.try_claim()?;
             *claim = slot_content(next);
-            if matches!(op, Op::Abort(_)) {
-                claim.abort()
-            } else {
-                std::mem::forget(claim)
-            }
+            claim.abort();
             Ok(Done::default())
         }
         op => send(tx, op),

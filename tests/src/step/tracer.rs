@@ -124,7 +124,10 @@ impl Tracer {
                 self.spec = self.spec.sent(&vec![*len; filled]);
                 Ok(())
             }
-            Step::Refuse(op) => self.watch(&format!("{op:?}"), op.role(), &[self.spec.clone()]),
+            Step::Refuse(op) => {
+                let as_before = [self.spec.clone()];
+                self.watch(&format!("{op:?}"), op.role(), &as_before)
+            }
             Step::Do(op) => {
                 let allowed = self.spec.during(op);
                 self.watch(&format!("{op:?}"), op.role(), &allowed)?;

@@ -127,15 +127,18 @@ impl<M: Memory> SlotTx<M> {
 
     /// Looks at what the consumer has taken.
     pub fn refresh(&mut self) -> Result<(), Refused> {
-        if self.halt != Halt::No {
-            return Ok(());
+        match self.halt {
+            Halt::No => {}
+            Halt::Finished => return Ok(()),
+            Halt::Corrupt(what) => return Err(Refused::Corrupt(what)),
         }
         let read = self.ring.load(READ, at::FREE_LOAD);
         let limit = read.wrapping_add(self.shape.depth);
         // It only grows, and not beyond what was sent.
         if read > self.sequence || limit < self.limit || self.sequence > COUNT_LIMIT {
             self.halt = Halt::Corrupt(Corruption::Position);
-            self.limit = 0;
+            // For single messages, too, which do not look as long as they stay below `stop`.
+            (self.limit, self.stop) = (0, 0);
             return Err(Refused::Corrupt(Corruption::Position));
         }
         self.limit = limit;

@@ -3,6 +3,7 @@
 mod attach;
 mod raw;
 mod role;
+mod scribble;
 mod slots;
 mod step;
 mod stream;
@@ -30,6 +31,12 @@ fn main() -> ExitCode {
         ["race", name, witness, who, rounds] => role::race(name, witness, number(who), number(rounds)),
         ["lock", name, role] => role::lock(name, role),
         ["step", kind, name, script, mode] => step::step(kind, name, script, mode),
+        ["scribble", kind, name, role, seed, mode] => {
+            scribble::scribble(kind, name, role, number(seed), mode)
+        }
+        ["suffer", kind, name, role, seed, millis] => {
+            scribble::suffer(kind, name, role, number(seed), number(millis))
+        }
         ["idle"] => role::idle(),
         ["race-create", name, witness, who, rounds] => {
             role::race_create(name, witness, number(who), number(rounds))
