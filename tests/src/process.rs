@@ -1,6 +1,7 @@
 //! Real processes for tests: unique names that clean up after themselves, children with a line protocol and hard time
 //! limits, a few shared words that survive a SIGKILL, and a mapping that kills its own process at a chosen store.
 
+pub mod limits;
 mod rigged;
 
 pub use rigged::Rigged;

@@ -2,6 +2,7 @@
 
 mod attach;
 mod raw;
+mod resource;
 mod role;
 mod scribble;
 mod slots;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         ["suffer", kind, name, role, seed, millis] => {
             scribble::suffer(kind, name, role, number(seed), number(millis))
         }
+        ["resource", case, directory] => resource::resource(case, directory),
         ["idle"] => role::idle(),
         ["race-create", name, witness, who, rounds] => {
             role::race_create(name, witness, number(who), number(rounds))
