@@ -8,6 +8,7 @@ use crate::ring::shape::{Shape, find_sequence};
 use crate::ring::{distance, word};
 use crate::role::{PeerState, Probe, state_of};
 use crate::segment;
+use crate::sigbus::Watch;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -42,6 +43,8 @@ use std::path::Path;
 /// ```
 #[derive(Debug)]
 pub struct Inspector {
+    /// Goes before the mapping does.
+    _watch: Watch,
     window: Window<Map>,
     probe: Probe,
     geometry: Geometry,
@@ -140,7 +143,8 @@ impl Inspector {
         let map = Map::new(segment::map_read_only(probe.as_fd(), geometry.length).map_err(failed)?);
         let window = Window::new(map, geometry.parts)
             .ok_or(OpenError::NotAQueue { why: "its parts overlap or lie outside" })?;
-        Ok(Self { window, probe: Probe::File(probe), geometry })
+        let _watch = Watch::new(window.memory(), [0; 2]);
+        Ok(Self { _watch, window, probe: Probe::File(probe), geometry })
     }
 
     /// What the file holds; see the example of [`Inspector`].

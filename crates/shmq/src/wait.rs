@@ -156,6 +156,7 @@ pub(crate) enum Stop {
     Left,
     Lost,
     Removed,
+    Truncated,
 }
 
 /// Longest sleep before the peer's life is checked.
@@ -189,6 +190,9 @@ pub(crate) fn block<T>(
             continue;
         }
         let now = Instant::now();
+        if seat.is_torn() {
+            return Err(Stop::Truncated);
+        }
         if deadline.is_some_and(|deadline| now >= deadline) {
             // Whoever gave no time at all wants no system call either.
             let waited = deadline > Some(begin);

@@ -8,7 +8,7 @@
 //! Invariant Z: every byte of free space is zero, except what this end has written since its last commit:
 //! `[tail, soiled)`, always within `[tail, dirty)`.
 
-use super::{Corruption, Halt, distance, word};
+use super::{Condemn, Corruption, Halt, distance, word};
 use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
 use word::RecordKind;
@@ -424,5 +424,11 @@ impl<M: Memory> RecordTx<M> {
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 6] {
         [self.tail, self.sequence, self.free, self.freed, self.dirty, self.soiled]
+    }
+}
+
+impl<M> Condemn for RecordTx<M> {
+    fn condemn(&mut self, what: Corruption) {
+        self.halt = Halt::Corrupt(what);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::rhythm::Rhythm;
 use super::shape::{COUNT_LIMIT, Cursor, END, Shape};
-use super::{Corruption, Halt};
+use super::{Condemn, Corruption, Halt};
 use crate::layout::{READ, SEQUENCE};
 use crate::memory::{Memory, Window, at};
 
@@ -221,5 +221,12 @@ impl<M: Memory> SlotRx<M> {
     /// The memory view.
     pub fn window(&self) -> &Window<M> {
         &self.ring
+    }
+}
+
+impl<M> Condemn for SlotRx<M> {
+    fn condemn(&mut self, what: Corruption) {
+        self.halt = Halt::Corrupt(what);
+        self.known = self.read;
     }
 }

@@ -6,7 +6,7 @@
 //! never published need no care: nothing points to them.
 
 use super::shape::{COUNT_LIMIT, Cursor, END, Shape, find_sequence};
-use super::{Corruption, Halt, Refused};
+use super::{Condemn, Corruption, Halt, Refused};
 use crate::layout::{DIRTY, READ, SEQUENCE};
 use crate::memory::{Memory, Window, at};
 
@@ -293,5 +293,12 @@ impl<M: Memory> SlotTx<M> {
     /// The memory view.
     pub fn window(&self) -> &Window<M> {
         &self.ring
+    }
+}
+
+impl<M> Condemn for SlotTx<M> {
+    fn condemn(&mut self, what: Corruption) {
+        self.halt = Halt::Corrupt(what);
+        (self.limit, self.stop) = (0, 0);
     }
 }

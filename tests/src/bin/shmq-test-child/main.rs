@@ -5,6 +5,7 @@ mod raw;
 mod resource;
 mod role;
 mod scribble;
+mod sigbus;
 mod slots;
 mod step;
 mod stream;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
             scribble::suffer(kind, name, role, number(seed), number(millis))
         }
         ["resource", case, directory] => resource::resource(case, directory),
+        ["sigbus", case, kind, guard, name] => sigbus::sigbus(case, kind, guard, name),
         ["idle"] => role::idle(),
         ["race-create", name, witness, who, rounds] => {
             role::race_create(name, witness, number(who), number(rounds))
