@@ -200,7 +200,7 @@ impl Pool {
         if ring.halt() == Halt::Finished {
             return Err(AttachError::Finished);
         }
-        seat.enter();
+        seat.enter()?;
         Ok(Writer::new(End::new(ring, seat, self.file.geometry.limits)))
     }
 
@@ -211,7 +211,7 @@ impl Pool {
     /// As [`shmq::Queue::producer`], but a finished pool can be drained.
     pub fn reader(&self) -> Result<Reader, AttachError> {
         let (ring, mut seat) = self.take(Role::Consumer, PoolRx::attach)?;
-        seat.enter();
+        seat.enter()?;
         Ok(Reader::new(End::new(ring, seat, self.file.geometry.limits)))
     }
 

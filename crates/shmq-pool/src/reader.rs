@@ -1,6 +1,6 @@
 //! The end that reads blocks.
 
-use crate::error::{RecvError, TryRecvError};
+use crate::error::{Corruption, RecvError, TryRecvError};
 use crate::protocol::{Bytes, PoolRx, Take, Taken};
 use crate::{check, positions};
 use bytemuck::Pod;
@@ -121,6 +121,9 @@ impl<T> Reader<T> {
             Err(Stop::Left) => Err(RecvError::WriterLeft),
             Err(Stop::Lost) => Err(RecvError::WriterLost),
             Err(Stop::Removed) => Err(RecvError::Removed),
+            Err(Stop::Truncated) => {
+                Err(RecvError::Corrupt { what: Corruption::Ring(shmq::Corruption::Truncated) })
+            }
         }
     }
 

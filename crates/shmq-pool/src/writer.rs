@@ -115,6 +115,9 @@ impl<T> Writer<T> {
             Err(Stop::Left) => Err(LoanError::ReaderLeft),
             Err(Stop::Lost) => Err(LoanError::ReaderLost),
             Err(Stop::Removed) => Err(LoanError::Removed),
+            Err(Stop::Truncated) => {
+                Err(LoanError::Corrupt { what: Corruption::Ring(shmq::Corruption::Truncated) })
+            }
         }
     }
 

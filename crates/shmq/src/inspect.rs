@@ -27,6 +27,7 @@ use crate::ring::shape::{Shape, find_sequence};
 use crate::ring::{distance, word};
 use crate::role::{PeerState, Probe, is_from_another_boot, state_of};
 use crate::segment;
+use crate::sigbus::Watch;
 use seen::Seen;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -62,6 +63,8 @@ use std::path::Path;
 /// ```
 #[derive(Debug)]
 pub struct Inspector {
+    /// Goes before the mapping does.
+    _watch: Watch,
     /// `None` for a kind without a ring.
     window: Option<Window<Seen>>,
     probe: Probe,
@@ -213,12 +216,14 @@ impl Inspector {
         let failed = |source| OpenError::Io { doing: "map the queue file", source };
         let probe = segment::reopen(file, path, false).map_err(failed)?;
         let there = rustix::fs::fstat(&probe).map_err(|e| failed(e.into()))?.st_size as u64;
-        let map = segment::map_read_only(probe.as_fd(), geometry.length.min(there)).map_err(failed)?;
-        let window = Window::new(Seen::new(Map::new(map), geometry.length), geometry.parts);
+        let map =
+            Map::new(segment::map_read_only(probe.as_fd(), geometry.length.min(there)).map_err(failed)?);
+        let _watch = Watch::new(&map, [0; 2]);
+        let window = Window::new(Seen::new(map, geometry.length), geometry.parts);
         if window.is_none() && matches!(geometry.kind, Kind::Records | Kind::Slots) {
             return Err(OpenError::NotAQueue { why: "its parts overlap or lie outside" });
         }
-        Ok(Self { window, probe: Probe::File(probe), geometry, damage: None })
+        Ok(Self { _watch, window, probe: Probe::File(probe), geometry, damage: None })
     }
 
     /// What was wrong with a file that [`Inspector::open_damaged`] opened all the same; see the example there.

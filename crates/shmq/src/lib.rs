@@ -6,7 +6,8 @@
 //! * One producer and one consumer at a time, each one thread of one process. Linux on x86-64 or aarch64.
 //! * Three limits are fixed at creation: largest message, most pending messages (optional), ring size in bytes. A
 //!   message takes its length rounded up to 8, and 8 bytes more; the largest is half the ring less 16.
-//! * Whoever may write the file can send nonsense, truncate it (SIGBUS; not so an anonymous queue) or refuse you a role.
+//! * Whoever may write the file can send nonsense, truncate it (SIGBUS, unless [`sigbus`] is asked for; not so an
+//!   anonymous queue) or refuse you a role.
 //!   Nonsense leads to an error or a wrong message, never to undefined behaviour, a hang or a panic.
 //!
 //! # Ten lines for each end
@@ -49,6 +50,7 @@
 //! | `pending`, `room`, `limits`, `next_sequence`, `epoch`, `peer_epoch`, `set_waiting` | no | none | yes |
 //! | [`Inspector::snapshot`] | no | one or a few for each end | yes |
 //! | create, open, taking a role, `finish`, dropping an end | yes | yes | by the ring size |
+//! | [`sigbus::install`] | yes | yes | yes |
 //!
 //! Bounds hold whatever the other process does, alive or dead. Erasing what a dead predecessor left happens while
 //! taking a role. A wait that spins asks the kernel every 10 ms whether the other end lives. Where the kernel has no
@@ -106,6 +108,7 @@ mod ring;
 mod role;
 mod run;
 mod segment;
+pub mod sigbus;
 pub mod slots;
 mod wait;
 

@@ -9,7 +9,7 @@ use crate::inspect::Inspector;
 use crate::layout::{Kind, Role, TAG};
 use crate::memory::Window;
 use crate::producer::Producer;
-use crate::ring::{Corruption, Halt, RecordRx, RecordTx};
+use crate::ring::{Condemn, Corruption, Halt, RecordRx, RecordTx};
 use crate::role::Seat;
 use crate::segment;
 use crate::wait::{Stop, Until, Waiting, block};
@@ -51,7 +51,8 @@ impl Queue {
     /// # Errors
     /// [`CreateError::AlreadyExists`] if the name is taken, [`CreateError::NoSpace`] if the file system is full,
     /// [`CreateError::Options`] for impossible limits, [`CreateError::Name`], [`CreateError::Denied`],
-    /// [`CreateError::Lock`] if it was to be locked and may not, [`CreateError::Io`].
+    /// [`CreateError::Lock`] if it was to be locked and may not, [`CreateError::FileSize`] if this process may not make a
+    /// file so large, [`CreateError::Io`].
     pub fn create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, CreateError> {
         let geometry = Geometry::records(options.limits()?, options.tag);
         QueueFile::create(name.as_ref(), geometry, options).map(Self)
@@ -159,11 +160,11 @@ impl Queue {
         let mut seat = self.0.seat(Role::Producer)?;
         let limits = self.limits();
         let ring = RecordTx::attach(seat.window(), limits.max_message, limits.max_messages)
-            .map_err(|what| AttachError::Corrupt { what })?;
+            .map_err(|what| seat.refuse(what))?;
         if ring.halt() == Halt::Finished {
             return Err(AttachError::Finished);
         }
-        seat.enter();
+        seat.enter()?;
         Ok(Producer::new(End::new(ring, seat, limits)))
     }
 
@@ -175,8 +176,8 @@ impl Queue {
         let mut seat = self.0.seat(Role::Consumer)?;
         let limits = self.limits();
         let ring = RecordRx::attach(seat.window(), limits.max_message, limits.max_messages)
-            .map_err(|what| AttachError::Corrupt { what })?;
-        seat.enter();
+            .map_err(|what| seat.refuse(what))?;
+        seat.enter()?;
         Ok(Consumer::new(End::new(ring, seat, limits)))
     }
 
@@ -257,8 +258,9 @@ pub fn pair(options: &Options) -> Result<(Producer<Trusted>, Consumer<Trusted>),
     let tx = RecordTx::attach(fresh()?, limits.max_message, limits.max_messages).map_err(wrong)?;
     let rx = RecordRx::attach(fresh()?, limits.max_message, limits.max_messages).map_err(wrong)?;
     let (mut a, mut b) = (Seat::private(Role::Producer, fresh()?), Seat::private(Role::Consumer, fresh()?));
-    a.enter();
-    b.enter();
+    for seat in [&mut a, &mut b] {
+        seat.enter().map_err(|_| failed(std::io::ErrorKind::Other.into()))?;
+    }
     Ok((Producer::new(End::new(tx, a, limits)), Consumer::new(End::new(rx, b, limits))))
 }
 
@@ -285,6 +287,38 @@ impl<R> End<R> {
     /// Between two threads: whether the other end was dropped, and with it the queue.
     pub fn is_deserted(&mut self) -> bool {
         self.seat.is_private() && self.seat.signals.has_left()
+    }
+
+    /// Whether the handler for truncated files has replaced the mapping: then this end is of no more use, and says so
+    /// for good. To be asked wherever a call leaves its fast path; see [`crate::sigbus`].
+    #[inline]
+    pub(crate) fn is_torn(&mut self) -> bool
+    where
+        R: Condemn,
+    {
+        let torn = self.seat.is_torn();
+        if torn {
+            self.ring.condemn(Corruption::Truncated);
+        }
+        torn
+    }
+
+    /// What a contradiction comes from.
+    #[cold]
+    pub(crate) fn cause(&mut self, what: Corruption) -> Corruption
+    where
+        R: Condemn,
+    {
+        if self.is_torn() { Corruption::Truncated } else { what }
+    }
+
+    /// As [`crate::bell::Signals::published`]; `false` only if the file was truncated.
+    #[inline(always)]
+    pub(crate) fn published(&mut self) -> bool
+    where
+        R: Condemn,
+    {
+        self.seat.signals.published() || !self.is_torn()
     }
 
     /// The loop of every blocking call. `poll` says `None` for *nothing yet*.

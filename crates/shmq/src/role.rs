@@ -11,7 +11,9 @@ use crate::geometry::{Geometry, Options};
 use crate::layout::{Control, Counter, Kind, PAGE, READ, RECEIVED, Role, RoleWords, SEQUENCE};
 use crate::memory::{Map, Memory, Window, at};
 use crate::observe::Who;
+use crate::ring::Corruption;
 use crate::segment;
+use crate::sigbus::Watch;
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -149,6 +151,8 @@ pub struct Seat {
     durable: bool,
     /// Where the consumer counts what it took; `None` where nobody looks.
     taken: Option<Control>,
+    /// Notes that the file was truncated, if the handler is installed. Goes before the mapping does.
+    watch: Option<Watch>,
 }
 
 impl Seat {
@@ -162,8 +166,17 @@ impl Seat {
         })?;
         let probe = segment::reopen(file, path, false).map_err(failed("open the queue file again"))?;
         let map = segment::map(own.as_fd(), geometry.length).map_err(failed("map the queue file"))?;
-        let window = Window::new(map, geometry.parts)
-            .ok_or(AttachError::Corrupt { what: crate::ring::Corruption::Truncated })?;
+        let window =
+            Window::new(map, geometry.parts).ok_or(AttachError::Corrupt { what: Corruption::Truncated })?;
+        // Behind the window, so that it is dropped first.
+        let ticket = |role: Role| geometry.parts.page(role) + role.words().ticket.offset();
+        let watch = Watch::new(window.memory(), [ticket(Role::Producer), ticket(Role::Consumer)]);
+        // Whoever touches what is gone gets a signal.
+        let size =
+            rustix::fs::fstat(&own).map_err(|e| failed("ask for the size of the file")(e.into()))?.st_size;
+        if (size as u64) < geometry.length {
+            return Err(AttachError::Corrupt { what: Corruption::Truncated });
+        }
         if !try_lock(own.as_fd(), geometry.parts.page(role)).map_err(failed("lock the role"))? {
             return Err(AttachError::Busy { role, pid: window.load(role.words().pid, at::COUNT_LOAD) });
         }
@@ -192,6 +205,7 @@ impl Seat {
             Kind::Slots => Some(READ),
             Kind::Raw | Kind::Pool => None,
         };
+        seat.watch = Some(watch);
         Ok(seat)
     }
 
@@ -203,21 +217,16 @@ impl Seat {
     fn new(role: Role, window: Window<Map>, probe: Probe, path: Option<PathBuf>, durable: bool) -> Self {
         let signals = ManuallyDrop::new(Signals::new(window.clone(), role));
         let process = std::process::id();
-        Self {
-            role,
-            window: ManuallyDrop::new(window),
-            probe,
-            path,
-            signals,
-            epoch: 0,
-            process,
-            durable,
-            taken: None,
-        }
+        let window = ManuallyDrop::new(window);
+        Self { role, window, probe, path, signals, epoch: 0, process, durable, taken: None, watch: None }
     }
 
     /// Makes the role visible as taken, once the ring is in order, and wakes a peer that the predecessor left asleep.
-    pub fn enter(&mut self) {
+    /// Not if the file was truncated meanwhile: then the order of the ring is that of nothing.
+    pub fn enter(&mut self) -> Result<(), AttachError> {
+        if self.is_torn() {
+            return Err(AttachError::Corrupt { what: Corruption::Truncated });
+        }
         let words = self.role.words();
         let boot = segment::boot_id();
         for (word, half) in words.boot.into_iter().zip(boot.chunks_exact(8)) {
@@ -241,11 +250,23 @@ impl Seat {
         self.window.store(words.epoch, self.epoch, at::ROLE_STORE);
         self.signals.ring();
         self.who().attached(self.epoch, died);
+        Ok(())
     }
 
     /// Whose events these are.
     pub(crate) fn who(&self) -> Who<'_> {
         Who { path: self.path.as_deref(), role: self.role }
+    }
+
+    /// Whether the handler for truncated files had to replace the mapping.
+    #[inline]
+    pub fn is_torn(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::is_torn)
+    }
+
+    /// The error of a ring that contradicts itself while the role is taken.
+    pub fn refuse(&self, what: Corruption) -> AttachError {
+        AttachError::Corrupt { what: if self.is_torn() { Corruption::Truncated } else { what } }
     }
 
     /// The pages and the ring.
@@ -362,6 +383,7 @@ impl Drop for Seat {
             self.signals.call();
             self.signals.ring();
         }
+        self.watch = None;
         // SAFETY: neither is used again; `drop` runs once.
         unsafe {
             ManuallyDrop::drop(&mut self.signals);

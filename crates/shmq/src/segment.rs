@@ -7,6 +7,7 @@ use crate::memory::Map;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::{self, AtFlags, FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -154,6 +155,13 @@ fn fill(
         }
         other => CreateError::Io { doing: "allocate the queue file", source: io_error(other) },
     };
+    // Over this limit there is a signal (SIGXFSZ), not only an error.
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if geometry.length > limit => {
+            return Err(CreateError::FileSize { bytes: geometry.length, limit });
+        }
+        _ => {}
+    }
     match fs::fallocate(file, FallocateFlags::empty(), 0, geometry.length) {
         // The file system cannot allocate ahead: write the zeros.
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => {

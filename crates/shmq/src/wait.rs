@@ -161,6 +161,8 @@ pub enum Stop {
     Lost,
     /// The file's name is gone: no peer can come.
     Removed,
+    /// The file was truncated, as the handler for that has seen.
+    Truncated,
 }
 
 /// Longest sleep before the peer's life is checked.
@@ -194,6 +196,9 @@ pub fn block<T>(
             continue;
         }
         let now = Instant::now();
+        if seat.is_torn() {
+            return Err(Stop::Truncated);
+        }
         if deadline.is_some_and(|deadline| now >= deadline) {
             // Whoever gave no time at all wants no system call either.
             let waited = deadline > Some(begin);
@@ -265,7 +270,7 @@ fn gone(waiting: &Waiting, seat: &Seat) -> Option<Stop> {
         Stop::Left => seat.who().misses_its_peer(Gone::Left),
         Stop::Lost => seat.who().misses_its_peer(Gone::Lost),
         Stop::Removed => seat.who().misses_its_peer(Gone::Removed),
-        Stop::TimedOut => {}
+        Stop::TimedOut | Stop::Truncated => {}
     }
     Some(stop)
 }

@@ -68,6 +68,12 @@ pub enum Halt {
     Corrupt(Corruption),
 }
 
+/// An end that can be stopped for good from outside.
+pub trait Condemn {
+    /// From here on, it says this.
+    fn condemn(&mut self, what: Corruption);
+}
+
 /// `a - b` of two positions or counts that may have wrapped, as a signed distance.
 #[inline(always)]
 pub fn distance(a: u64, b: u64) -> i64 {

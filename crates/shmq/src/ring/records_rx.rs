@@ -4,7 +4,7 @@
 //! back. `[free, read)` waits to be erased, in bulk and late; a crash in between costs nothing, the successor erases
 //! it again. With one position, a half-erased message could be delivered.
 
-use super::{Corruption, Halt, Rhythm, distance, word};
+use super::{Condemn, Corruption, Halt, Rhythm, distance, word};
 use crate::layout::{FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
@@ -380,5 +380,11 @@ impl<M: Memory> RecordRx<M> {
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 5] {
         [self.read, self.received, self.free, self.padding, self.next]
+    }
+}
+
+impl<M> Condemn for RecordRx<M> {
+    fn condemn(&mut self, what: Corruption) {
+        self.halt = Halt::Corrupt(what);
     }
 }

@@ -8,8 +8,7 @@
 //! Invariant Z: every byte of free space is zero, except what this end has written since its last commit:
 //! `[tail, soiled)`, always within `[tail, dirty)`.
 
-use super::AHEAD;
-use super::{Corruption, Halt, distance, word};
+use super::{AHEAD, Condemn, Corruption, Halt, distance, word};
 use crate::layout::{DIRTY, FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
@@ -490,5 +489,11 @@ impl<M: Memory> RecordTx<M> {
     pub fn private(&self) -> [u64; 7] {
         let soiled = if distance(self.soiled, self.tail) > 0 { self.soiled } else { self.tail };
         [self.tail, self.sequence, self.free, self.freed, self.dirty, self.stop, soiled]
+    }
+}
+
+impl<M> Condemn for RecordTx<M> {
+    fn condemn(&mut self, what: Corruption) {
+        self.halt = Halt::Corrupt(what);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::rhythm::Rhythm;
 use super::shape::{COUNT_LIMIT, Cursor, END, Shape};
-use super::{Corruption, Halt};
+use super::{Condemn, Corruption, Halt};
 use crate::layout::{READ, Role, SEQUENCE};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
@@ -227,5 +227,12 @@ impl<M: Memory> SlotRx<M> {
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 2] {
         [self.read, self.known]
+    }
+}
+
+impl<M> Condemn for SlotRx<M> {
+    fn condemn(&mut self, what: Corruption) {
+        self.halt = Halt::Corrupt(what);
+        self.known = self.read;
     }
 }

@@ -6,7 +6,7 @@
 //! never published need no care: nothing points to them.
 
 use super::shape::{COUNT_LIMIT, Cursor, END, Shape, find_sequence};
-use super::{AHEAD, Corruption, Halt, Refused};
+use super::{AHEAD, Condemn, Corruption, Halt, Refused};
 use crate::layout::{DIRTY, READ, Role, SEQUENCE};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
@@ -140,8 +140,10 @@ impl<M: Memory> SlotTx<M> {
 
     /// Looks at what the consumer has taken.
     pub fn refresh(&mut self) -> Result<(), Refused> {
-        if self.halt != Halt::No {
-            return Ok(());
+        match self.halt {
+            Halt::No => {}
+            Halt::Finished => return Ok(()),
+            Halt::Corrupt(what) => return Err(Refused::Corrupt(what)),
         }
         let read = self.ring.load(READ, at::FREE_LOAD);
         let limit = read.wrapping_add(self.shape.depth);
@@ -149,7 +151,8 @@ impl<M: Memory> SlotTx<M> {
         if read > self.sequence || limit < self.limit || self.sequence > COUNT_LIMIT {
             self.halt = Halt::Corrupt(Corruption::Position);
             observe::corrupt(Role::Producer, Corruption::Position);
-            self.limit = 0;
+            // For single messages, too, which do not look as long as they stay below `stop`.
+            (self.limit, self.stop) = (0, 0);
             return Err(Refused::Corrupt(Corruption::Position));
         }
         self.limit = limit;
@@ -311,5 +314,12 @@ impl<M: Memory> SlotTx<M> {
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 4] {
         [self.sequence, self.stop, self.limit, self.soiled]
+    }
+}
+
+impl<M> Condemn for SlotTx<M> {
+    fn condemn(&mut self, what: Corruption) {
+        self.halt = Halt::Corrupt(what);
+        (self.limit, self.stop) = (0, 0);
     }
 }

@@ -46,8 +46,9 @@ pub fn channel<P: Pod>(depth: u64) -> Result<(Sender<P>, Receiver<P>), CreateErr
     let tx = SlotTx::attach(fresh()?, shape).map_err(wrong)?;
     let rx = SlotRx::attach(fresh()?, shape).map_err(wrong)?;
     let (mut a, mut b) = (Seat::private(Role::Producer, fresh()?), Seat::private(Role::Consumer, fresh()?));
-    a.enter();
-    b.enter();
+    for seat in [&mut a, &mut b] {
+        seat.enter().map_err(|_| failed(std::io::ErrorKind::Other.into()))?;
+    }
     let (tx, rx) = (End::new(tx, a, geometry.limits), End::new(rx, b, geometry.limits));
     Ok((Sender { producer: Producer::new(tx) }, Receiver { consumer: Consumer::new(rx) }))
 }
@@ -181,7 +182,7 @@ impl<P: Pod> Receiver<P> {
         if !self.consumer.end.ring.has_next() {
             self.ready()?;
         }
-        Ok(self.consumer.next())
+        self.consumer.next().ok_or(TryRecvError::Disconnected)
     }
 
     #[inline(never)]

@@ -4,8 +4,12 @@ mod attach;
 mod pool;
 mod raw;
 mod region;
+mod resource;
 mod role;
+mod scribble;
+mod sigbus;
 mod slots;
+mod step;
 mod stream;
 mod wait;
 
@@ -35,6 +39,15 @@ fn main() -> ExitCode {
         ["hold", name, role] => role::hold(name, role),
         ["race", name, witness, who, rounds] => role::race(name, witness, number(who), number(rounds)),
         ["lock", name, role] => role::lock(name, role),
+        ["step", kind, name, script, mode] => step::step(kind, name, script, mode),
+        ["scribble", kind, name, role, seed, mode] => {
+            scribble::scribble(kind, name, role, number(seed), mode)
+        }
+        ["suffer", kind, name, role, seed, millis] => {
+            scribble::suffer(kind, name, role, number(seed), number(millis))
+        }
+        ["resource", case, directory] => resource::resource(case, directory),
+        ["sigbus", case, kind, guard, name] => sigbus::sigbus(case, kind, guard, name),
         ["idle"] => role::idle(),
         ["race-create", name, witness, who, rounds] => {
             role::race_create(name, witness, number(who), number(rounds))
