@@ -357,6 +357,10 @@ fn notes(view: &View, advice: &mut Vec<Advice>) {
             Some("start it again: it goes on where it was".into()),
         );
     }
+    if view.removed {
+        let says = "the file was removed: who has it open goes on, nobody else can come".to_owned();
+        add(advice, Level::Warning, "removed", says, None);
+    }
     if view.from_another_boot {
         let says = "it was made before the machine last started, and left cleanly".to_owned();
         add(advice, Level::Note, "from_another_boot", says, None);

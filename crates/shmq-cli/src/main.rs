@@ -13,16 +13,22 @@
 //! | [`completions`] | scripts for shells, man pages |
 //! | [`view`] | a queue as every command shows it |
 //! | [`diagnosis`] | who is stuck, why, and what to do |
-//! | [`files`], [`send`], [`recv`], [`stat`], [`demo`] | the subcommands |
+//! | [`files`], [`send`], [`recv`], [`ls`], [`stat`], [`dump`], [`doctor`], [`drain`], [`copy`], [`pipe`], [`demo`] | the subcommands |
 
 mod args;
 mod attach;
 mod completions;
+mod copy;
 mod demo;
 mod diagnosis;
+mod doctor;
+mod drain;
+mod dump;
 mod files;
 mod framing;
+mod ls;
 mod paint;
+mod pipe;
 mod progress;
 mod prometheus;
 mod recv;
@@ -43,8 +49,14 @@ fn main() -> ExitCode {
         Command::Rm(args) => files::remove(&args),
         Command::Send(args) => send::run(&args),
         Command::Recv(args) => recv::run(&args),
+        Command::Ls(args) => ls::run(&args),
         Command::Stat(args) => stat::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::Dump(args) => dump::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Drain(args) => drain::run(&args),
+        Command::Copy(args) => copy::run(&args),
+        Command::Pipe(args) => pipe::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),

@@ -58,6 +58,11 @@ impl Subject {
         })
     }
 
+    /// Permission bits of the file.
+    pub fn mode(&self) -> u32 {
+        self.mode & 0o777
+    }
+
     /// Whether the name still leads to this file; if not, it was removed or replaced.
     pub fn is_current(&self) -> bool {
         std::fs::symlink_metadata(&self.path).is_ok_and(|file| (file.dev(), file.ino()) == self.inode)
@@ -106,6 +111,8 @@ pub struct View {
     pub tag: String,
     pub created_ns: u64,
     pub from_another_boot: bool,
+    /// The name is gone, or leads to another file by now.
+    pub removed: bool,
     /// Octal, as text.
     pub mode: String,
     pub owner_uid: u32,
@@ -238,6 +245,7 @@ impl View {
             tag: plain(String::from_utf8_lossy(&it.tag()).trim_end_matches('\0')),
             created_ns: it.created_ns(),
             from_another_boot: it.is_from_another_boot(),
+            removed: !subject.is_current(),
             mode: format!("{:04o}", subject.mode),
             owner_uid: subject.uid,
             file_bytes: it.length(),

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// Lines of the chosen queue's part, without its frame.
 const DETAIL: u16 = 7;
+/// More than this shows nothing more.
+const MOST_DETAIL: u16 = 22;
 /// From this width on there is a history in each line.
 const BROAD: u16 = 100;
 
@@ -77,7 +79,9 @@ fn parts(area: Rect, rows: usize, advice: &Text<'_>, ui: &Ui) -> [Rect; 5] {
     }
     let detail = if left >= DETAIL + 8 { DETAIL + 1 } else { 0 };
     let below = wanted.min(left.saturating_sub(detail + list).max((left - detail) / 3));
-    let list = left.saturating_sub(detail + below);
+    let list = list.min(left.saturating_sub(detail + below));
+    // What nobody needs makes the history higher.
+    let detail = if detail > 0 { (left - list - below).min(MOST_DETAIL) } else { 0 };
     Layout::vertical([1, list, detail, below, 1].map(Constraint::Length)).areas(area)
 }
 
@@ -353,7 +357,7 @@ fn keys(ui: &Ui) -> &'static str {
     if ui.wide {
         "q quit  Enter list  up/down queue  space pause  +/- pace  ? help"
     } else {
-        "q quit  Enter detail  up/down queue  s sort  a alerts only  space pause  +/- pace  ? help"
+        "q quit  Enter detail  up/down queue  s sort  a alerts  space pause  ? help"
     }
 }
 

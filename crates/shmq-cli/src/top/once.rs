@@ -52,7 +52,7 @@ fn text(rows: &[Row], paint: Paint) -> String {
     if rows.is_empty() {
         return "no queue in /dev/shm\n".into();
     }
-    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).clamp(4, 28);
+    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(4);
     let head = format!(
         "{:<width$}  {:<8}  {:>4}  {:>7}  {:>6}  {:>6}  {:<8}  {}",
         "NAME", "STATE", "FULL", "WAITING", "IN/s", "OUT/s", "PRODUCER", "CONSUMER"
@@ -60,7 +60,7 @@ fn text(rows: &[Row], paint: Paint) -> String {
     let mut text = paint.style(Style::Bold, &head) + "\n";
     for row in rows {
         let Some(cells) = Cells::of(row) else { continue };
-        let name: String = row.name.chars().take(width).collect();
+        let name = &row.name;
         let Cells { state, percent, waiting, sent, received, producer, consumer } = cells;
         text += &format!(
             "{name:<width$}  {state:<8}  {percent:>4}  {waiting:>7}  {sent:>6}  {received:>6}  {producer:<8}  {consumer}\n"

@@ -98,7 +98,9 @@ impl Watch {
     fn discover(&mut self) {
         // A folder that cannot be read is as one without queues.
         let Ok(files) = std::fs::read_dir(Path::new(FOLDER)) else { return };
-        for file in files.flatten() {
+        let mut files = files.flatten().collect::<Vec<_>>();
+        files.sort_by_key(std::fs::DirEntry::file_name);
+        for file in files {
             let name = file.file_name();
             let Some(inode) = file.metadata().ok().filter(|m| m.is_file()).map(|m| (m.dev(), m.ino())) else {
                 continue;
