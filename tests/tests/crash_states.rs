@@ -6,7 +6,7 @@
 
 use shmq::testing::Fault;
 use shmq::testing::layout::Role;
-use shmq_tests::crash::{Plan, Tally, explore};
+use shmq_tests::crash::{Cut, Plan, Tally, explore};
 use shmq_tests::model::{Bug, RxOp, Shape, TxOp};
 
 const ALL: RxOp = RxOp::Drain(usize::MAX, u64::MAX);
@@ -25,7 +25,8 @@ fn plan(shape: Shape, lens: &[u64]) -> Plan {
         TxOp::Send(largest + 1),
     ];
     tx.extend(lens.iter().map(|&len| TxOp::Send(len)));
-    Plan { shape, tx, rx: vec![RxOp::Recv, RxOp::Keep, ALL], limit: 2_000_000, overlap: true, bug: Bug::None }
+    let rx = vec![RxOp::Recv, RxOp::Keep, ALL, RxOp::Look(2)];
+    Plan { shape, tx, rx, limit: 2_000_000, overlap: true, cut: Cut::Program, bug: Bug::None }
 }
 
 fn run(name: &str, plan: &Plan) -> Tally {

@@ -29,6 +29,7 @@ pub struct SlotAhead {
 
 /// The receiving end.
 #[derive(Debug)]
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct SlotRx<M> {
     ring: Window<M>,
     shape: Shape,
@@ -221,5 +222,10 @@ impl<M: Memory> SlotRx<M> {
     /// The memory view.
     pub fn window(&self) -> &Window<M> {
         &self.ring
+    }
+    /// What only this end knows, for tests that branch: end of the group, read, known.
+    #[cfg(feature = "testing")]
+    pub fn private(&self) -> [u64; 3] {
+        [self.cursor.end, self.read, self.known]
     }
 }

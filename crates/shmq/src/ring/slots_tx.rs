@@ -19,6 +19,7 @@ pub struct SlotDraft {
 
 /// The sending end.
 #[derive(Debug)]
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct SlotTx<M> {
     ring: Window<M>,
     shape: Shape,
@@ -290,5 +291,10 @@ impl<M: Memory> SlotTx<M> {
     /// The memory view.
     pub fn window(&self) -> &Window<M> {
         &self.ring
+    }
+    /// What only this end knows, for tests that branch: end of the group, sequence, stop, limit, soiled.
+    #[cfg(feature = "testing")]
+    pub fn private(&self) -> [u64; 5] {
+        [self.cursor.end, self.sequence, self.stop, self.limit, self.soiled]
     }
 }
