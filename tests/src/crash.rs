@@ -14,6 +14,7 @@
 //! behind it. That tells what the crash-ordered sites are good for: see the tests that weaken them.
 
 mod cut;
+pub mod plans;
 mod ring;
 
 pub use cut::Cut;
@@ -169,8 +170,9 @@ impl<K: Ring> Explorer<'_, K> {
                         return Ok(None);
                     }
                     let mut after = one(rig, live, &second)?;
-                    if let Effect::Took(messages) = before.effect {
-                        let lens: Vec<u64> = before.learned.queue.iter().take(messages).copied().collect();
+                    if role == Role::Consumer {
+                        let took = if let Effect::Took(messages) = before.effect { messages } else { 0 };
+                        let lens: Vec<u64> = before.learned.queue.iter().take(took).copied().collect();
                         after.learned.put_back(&lens);
                     } else {
                         after.learned = before.learned;
@@ -231,7 +233,9 @@ impl<K: Ring> Explorer<'_, K> {
         for accesses in 0.. {
             let failed = |problem: String| {
                 let state = state.describe();
-                format!("{act:?} after {accesses} accesses of a takeover of the {role}: {problem}\nin {state}")
+                format!(
+                    "{act:?} after {accesses} accesses of a takeover of the {role}: {problem}\nin {state}"
+                )
             };
             self.rig.restore(&state.image);
             let met = ring::overlap(&self.rig, &state.live, role, accesses, act.clone()).map_err(failed)?;

@@ -202,6 +202,7 @@ pub mod testing {
     pub use crate::memory::testing::*;
     pub use crate::memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at};
     pub use crate::ring::*;
+    pub use crate::role::{enter, is_from_another_boot, leave, state_in};
 }
 
 /// The documents whose examples are compiled and run.

@@ -2,8 +2,8 @@
 
 use super::Plan;
 use crate::model::{
-    Bug, CONTROLS, Effect, Ghost, Guest, Image, Live, Ram, Rig, RxOp, Shape, SlotRig, SlotRxOp, SlotTxOp, TxOp,
-    Verdict,
+    Bug, CONTROLS, Effect, Ghost, Guest, Image, Live, Ram, Rig, RxOp, Shape, SlotRig, SlotRxOp, SlotTxOp,
+    TxOp, Verdict,
 };
 use shmq::testing::layout::Role;
 use shmq::testing::{Halt, RecordRx, RecordTx, SlotRx, SlotTx, Store};
@@ -215,7 +215,8 @@ impl Ring for Rig {
             let relative = nth(word >> 2) << 2 & u64::from(u32::MAX);
             if word == 0 { 0 } else { word & !0xffff_fffc | relative }
         };
-        let mut seen = vec![at(tail), nth(sequence), at(dirty), at(read), nth(received), at(free), nth(freed)];
+        let mut seen =
+            vec![at(tail), nth(sequence), at(dirty), at(read), nth(received), at(free), nth(freed)];
         seen.extend(image[CONTROLS.len()..].iter().map(|&word| low(word)));
         if let Some(tx) = &live.tx {
             let [tail, sequence, free, freed, dirty, soiled] = tx.private();

@@ -256,14 +256,7 @@ impl Rig {
     }
 
     /// A run from `from` on was taken, with the stores since there were `before` of them.
-    fn took(
-        &self,
-        rx: &RecordRx<Ram>,
-        from: u64,
-        before: usize,
-        took: usize,
-        op: RxOp,
-    ) -> Verdict<Effect> {
+    fn took(&self, rx: &RecordRx<Ram>, from: u64, before: usize, took: usize, op: RxOp) -> Verdict<Effect> {
         if took == 0 {
             return Ok(Effect::None);
         }

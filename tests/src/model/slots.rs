@@ -148,7 +148,7 @@ impl SlotRig {
         let (next, depth) = (live.ghost.next(), self.shape.depth);
         let pending = live.ghost.queue.len() as u64;
         // What a dead consumer may have taken may be room or not.
-        let room = depth - pending..=depth - pending + live.ghost.released as u64;
+        let room = depth.saturating_sub(pending)..=depth + live.ghost.released as u64 - pending;
         let before = self.recording.stores();
         let soiled = tx.private()[4].saturating_sub(next);
         let wants = match op {
@@ -235,18 +235,21 @@ impl SlotRig {
         Ok(())
     }
 
-    /// A word that says more than is published is one of a batch that is not, and `DIRTY` knows of it.
+    /// A word counts no message of its group that is not published, but for those of a batch, of which `DIRTY` knows.
     fn no_word_leads(&self, tx: &SlotTx<Ram>) -> Verdict {
+        let Shape { groups, group, group_bytes, .. } = self.shape;
         let [.., sequence, _, _, soiled] = tx.private();
         let dirty = peek(&self.words, address(DIRTY));
         if !self.white_box {
             return Ok(());
         }
         ensure!(soiled <= sequence || dirty == soiled, "soiled up to {soiled}, but DIRTY says {dirty}");
-        for group in 0..self.shape.groups {
-            let at = ram::parts(self.shape.capacity).ring as u64 + group * self.shape.group_bytes;
+        // The groups from that of the next message on, and where each begins.
+        for turn in sequence / group..sequence / group + groups {
+            let at = ram::parts(self.shape.capacity).ring as u64 + turn % groups * group_bytes;
             let count = peek(&self.words, at as usize) & !END;
-            ensure!(count <= sequence.max(soiled), "a word says {count}, {sequence} are sent");
+            let most = sequence.max(soiled).max(turn * group);
+            ensure!(count <= most, "a word says {count}, {sequence} are sent");
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 //! a load may return under the memory model.
 
 mod orderings;
+mod pairs;
+mod report;
 mod ring;
 mod roles;
 mod signals;
