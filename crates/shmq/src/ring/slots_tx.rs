@@ -61,7 +61,6 @@ impl<M: Memory> SlotTx<M> {
         if !finished {
             tx.undo();
         }
-        tx.ring.fence(at::RECOVER_LOG);
         Ok(tx)
     }
 
