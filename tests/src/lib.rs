@@ -5,4 +5,5 @@ pub mod fuzz_bodies;
 #[cfg(feature = "models")]
 pub mod loom_memory;
 pub mod model;
+pub mod pool;
 pub mod process;

@@ -90,6 +90,13 @@ struct Word {
     shadow: UnsafeCell<()>,
 }
 
+impl Word {
+    fn new(value: u64) -> Self {
+        let looks = [AtomicU64::new(0), AtomicU64::new(0)];
+        Self { value: AtomicU64::new(value), looks, shadow: UnsafeCell::new(()) }
+    }
+}
+
 #[derive(Default)]
 struct Asked {
     asked: u64,
@@ -147,10 +154,7 @@ impl LoomMemory {
     ) -> Self {
         let parts = parts(capacity);
         let mut words = BTreeMap::new();
-        let mut add = |at, value| {
-            let looks = [AtomicU64::new(0), AtomicU64::new(0)];
-            words.insert(at, Word { value: AtomicU64::new(value), looks, shadow: UnsafeCell::new(()) });
-        };
+        let mut add = |at, value| words.insert(at, Word::new(value));
         for control in RING_WORDS {
             let counts = [SEQUENCE, RECEIVED, FREED].contains(&control);
             let page =
@@ -167,16 +171,35 @@ impl LoomMemory {
         for at in ring {
             add(parts.ring + at as usize, 0);
         }
+        Self::share(words, parts.ring, parts.ring + capacity as usize, faults)
+    }
+
+    /// Words at these addresses, all zero; from `ring_at` on, loom watches for data races.
+    pub fn of(
+        addresses: impl IntoIterator<Item = usize>,
+        ring_at: usize,
+        len: usize,
+        faults: Faults,
+    ) -> Self {
+        Self::share(addresses.into_iter().map(|at| (at, Word::new(0))).collect(), ring_at, len, faults)
+    }
+
+    fn share(words: BTreeMap<usize, Word>, ring_at: usize, len: usize, faults: Faults) -> Self {
         let shared = Shared {
             words,
-            len: parts.ring + capacity as usize,
-            ring_at: parts.ring,
+            len,
+            ring_at,
             faults,
             first: current().id(),
             futex: (Mutex::new(()), Condvar::new()),
             interrupt: (Mutex::new(Asked::default()), Condvar::new()),
         };
         Self { shared: Rc::new(shared), death: Rc::default(), interruptible: false }
+    }
+
+    /// The same, as another process sees it, which may be going to die.
+    pub fn process(&self, death: Death) -> Self {
+        Self { shared: self.shared.clone(), death: Rc::new(Cell::new(death)), ..*self }
     }
 
     /// The queue in it, as a new process sees it.
@@ -186,7 +209,7 @@ impl LoomMemory {
 
     /// The queue in it, as a process sees it that is going to die.
     pub fn dying(&self, death: Death) -> Window<Self> {
-        let memory = Self { shared: self.shared.clone(), death: Rc::new(Cell::new(death)), ..*self };
+        let memory = self.process(death);
         let capacity = (self.shared.len - self.shared.ring_at) as u64;
         Window::new(memory, parts(capacity)).expect("the parts lie inside")
     }

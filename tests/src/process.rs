@@ -67,6 +67,15 @@ pub fn slot_content(i: u64) -> SlotMessage {
     std::array::from_fn(|_| dice.next())
 }
 
+/// Bytes of the raw block in the tests of regions.
+pub const REGION_BLOCK: usize = 256 << 10;
+/// What is sent as block number `i`, of at most `size` bytes: every eighth is empty.
+pub fn block_content(i: u64, size: usize) -> Vec<u8> {
+    let mut dice = Dice(i.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0xb10c);
+    let len = if i % 8 == 7 { 0 } else { dice.below(size as u64 + 1) as usize };
+    (0..len.div_ceil(8)).flat_map(|_| dice.next().to_le_bytes()).take(len).collect()
+}
+
 /// A unique name, and the removal of whatever came to be there.
 #[derive(Debug)]
 pub struct Scratch {

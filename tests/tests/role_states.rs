@@ -3,9 +3,9 @@
 
 use shmq::PeerState::{self, Left, Lost, NeverAttached};
 use shmq::testing::layout::{Parts, Role};
+use shmq::testing::role::{enter, is_from_another_boot, leave, state_in};
 use shmq::testing::{
-    Fault, Faulty, Memory, RecordRx, RecordTx, Recording, Shape, SlotRx, SlotTx, Store, Window, Words, enter,
-    is_from_another_boot, leave, state_in,
+    Fault, Faulty, Memory, RecordRx, RecordTx, Recording, Shape, SlotRx, SlotTx, Store, Window, Words,
 };
 use shmq_tests::crash::Cut;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -219,8 +219,8 @@ impl Ring for Rig {
             vec![at(tail), nth(sequence), at(dirty), at(read), nth(received), at(free), nth(freed)];
         seen.extend(image[CONTROLS.len()..].iter().map(|&word| low(word)));
         if let Some(tx) = &live.tx {
-            let [tail, sequence, free, freed, dirty, soiled] = tx.private();
-            seen.extend([at(tail), nth(sequence), at(free), nth(freed), at(dirty), at(soiled)]);
+            let [tail, sequence, free, freed, dirty, stop, soiled] = tx.private();
+            seen.extend([at(tail), nth(sequence), at(free), nth(freed), at(dirty), at(stop), at(soiled)]);
         }
         if let Some(rx) = &live.rx {
             let [read, received, free, padding, next] = rx.private();
@@ -234,7 +234,7 @@ impl Ring for Rig {
         let tx = live.tx.as_ref().map(RecordTx::private);
         let rx = live.rx.as_ref().map(RecordRx::private);
         format!(
-            "producer, tail, sequence, free, freed, dirty, soiled: {tx:?}\n\
+            "producer, tail, sequence, free, freed, dirty, stop, soiled: {tx:?}\n\
              consumer, read, received, free, padding, next: {rx:?}"
         )
     }
@@ -307,8 +307,8 @@ impl Ring for SlotRig {
         let tx = live.tx.as_ref().map(SlotTx::private);
         let rx = live.rx.as_ref().map(SlotRx::private);
         format!(
-            "producer, end of the group, sequence, stop, limit, soiled: {tx:?}\n\
-             consumer, end of the group, read, known: {rx:?}"
+            "producer, sequence, stop, limit, soiled: {tx:?}\n\
+             consumer, read, known: {rx:?}"
         )
     }
 }

@@ -326,7 +326,7 @@ impl Rig {
     /// The producer's page against its private words, and `room` against the plain definition.
     fn agrees(&self, tx: &RecordTx<Ram>) -> Verdict {
         let Shape { capacity, max_message, depth, .. } = self.shape;
-        let [tail, sequence, free, freed, dirty, soiled] = tx.private();
+        let [tail, sequence, free, freed, dirty, _, soiled] = tx.private();
         let [now, now_freed] = [FREE, FREED].map(|c| self.word(c));
         if !self.white_box {
             return Ok(());

@@ -150,7 +150,7 @@ impl SlotRig {
         // What a dead consumer may have taken may be room or not.
         let room = depth.saturating_sub(pending)..=depth + live.ghost.released as u64 - pending;
         let before = self.recording.stores();
-        let soiled = tx.private()[4].saturating_sub(next);
+        let soiled = tx.private()[3].saturating_sub(next);
         let wants = match op {
             SlotTxOp::Send | SlotTxOp::Abort => 1,
             SlotTxOp::Batch(n) | SlotTxOp::Forget(n) | SlotTxOp::Slice(n) => n,
@@ -238,7 +238,7 @@ impl SlotRig {
     /// A word counts no message of its group that is not published, but for those of a batch, of which `DIRTY` knows.
     fn no_word_leads(&self, tx: &SlotTx<Ram>) -> Verdict {
         let Shape { groups, group, group_bytes, .. } = self.shape;
-        let [.., sequence, _, _, soiled] = tx.private();
+        let [sequence, .., soiled] = tx.private();
         let dirty = peek(&self.words, address(DIRTY));
         if !self.white_box {
             return Ok(());
@@ -271,10 +271,11 @@ impl SlotRig {
             });
         }
         if let Some(tx) = &live.tx {
-            let [end, sequence, stop, limit, soiled] = tx.private();
-            seen.extend([end, sequence, stop, limit, soiled.max(sequence)].map(at));
+            let [sequence, stop, limit, soiled] = tx.private();
+            seen.extend([tx.group_end(), sequence, stop, limit, soiled.max(sequence)].map(at));
         }
         if let Some(rx) = &live.rx {
+            seen.push(at(rx.group_end()));
             seen.extend(rx.private().map(at));
             seen.push(u64::from(rx.halt() == Halt::Finished));
         }

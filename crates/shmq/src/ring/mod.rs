@@ -53,6 +53,10 @@ impl std::fmt::Display for Corruption {
     }
 }
 
+/// How far ahead of the message at hand a producer asks for the lines that it will write: far enough to hide the way
+/// from the other processor, near enough for the first-level cache.
+const AHEAD: u64 = 16 * crate::layout::LINE64;
+
 /// Whether an end still works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halt {

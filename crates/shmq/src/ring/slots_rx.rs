@@ -90,14 +90,11 @@ impl<M: Memory> SlotRx<M> {
     #[inline(never)]
     fn examine(&mut self) -> SlotPoll {
         match self.examine_once() {
-            SlotPoll::Empty if self.waited() && self.has_more() => SlotPoll::Messages(self.known - self.read),
+            SlotPoll::Empty if self.rhythm.found_nothing(self.read) && self.has_more() => {
+                SlotPoll::Messages(self.known - self.read)
+            }
             found => found,
         }
-    }
-
-    fn waited(&mut self) -> bool {
-        let taken = self.rhythm.run(self.read) * self.shape.stride;
-        self.rhythm.found_nothing(self.read, taken)
     }
 
     fn examine_once(&mut self) -> SlotPoll {
@@ -223,9 +220,16 @@ impl<M: Memory> SlotRx<M> {
     pub fn window(&self) -> &Window<M> {
         &self.ring
     }
-    /// What only this end knows, for tests that branch: end of the group, read, known.
+
+    /// Where the group ends that it is in.
     #[cfg(feature = "testing")]
-    pub fn private(&self) -> [u64; 3] {
-        [self.cursor.end, self.read, self.known]
+    pub fn group_end(&self) -> u64 {
+        self.cursor.end
+    }
+
+    /// What it knows without looking at the memory.
+    #[cfg(feature = "testing")]
+    pub fn private(&self) -> [u64; 2] {
+        [self.read, self.known]
     }
 }

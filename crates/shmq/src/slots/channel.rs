@@ -178,12 +178,10 @@ impl<P: Pod> Receiver<P> {
     /// If there is none, or the sender is gone as well.
     #[inline]
     pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
-        loop {
-            if let Some(message) = self.consumer.try_next() {
-                return Ok(message);
-            }
+        if !self.consumer.end.ring.has_next() {
             self.ready()?;
         }
+        Ok(self.consumer.next())
     }
 
     #[inline(never)]

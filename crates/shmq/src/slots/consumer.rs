@@ -62,22 +62,18 @@ impl<P: Pod, T> Consumer<P, T> {
     /// [`TryRecvError::Corrupt`].
     #[inline]
     pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
-        loop {
-            if let Some(message) = self.try_next() {
-                return Ok(message);
-            }
+        if !self.end.ring.has_next() {
             self.ready()?;
         }
+        Ok(self.next())
     }
 
-    /// The next message, if it is known to be there. After a look that found one, it is.
+    /// Takes the next message, which has been found to be there.
     #[inline(always)]
-    pub(super) fn try_next(&mut self) -> Option<P> {
-        self.end.ring.has_next().then(|| {
-            let message = self.copy();
-            self.take();
-            message
-        })
+    pub(super) fn next(&mut self) -> P {
+        let message = self.copy();
+        self.take();
+        message
     }
 
     /// As [`Consumer::try_recv`], waiting for a message; see the example of [`Consumer`].
@@ -89,13 +85,10 @@ impl<P: Pod, T> Consumer<P, T> {
     /// [`RecvError`]. A producer that has left or died is reported once everything was received.
     #[inline]
     pub fn recv(&mut self, until: impl Into<Until>) -> Result<P, RecvError> {
-        let until = until.into();
-        loop {
-            if let Some(message) = self.try_next() {
-                return Ok(message);
-            }
-            self.wait(until)?;
+        if !self.end.ring.has_next() {
+            self.wait(until.into())?;
         }
+        Ok(self.next())
     }
 
     /// The next message, which stays; see the example of [`Consumer`].

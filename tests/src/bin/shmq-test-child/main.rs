@@ -1,7 +1,9 @@
 //! The other process of the tests: runs one named script and reports by lines on stdout. Not for users.
 
 mod attach;
+mod pool;
 mod raw;
+mod region;
 mod role;
 mod slots;
 mod stream;
@@ -20,10 +22,15 @@ fn main() -> ExitCode {
         ["consume", name, witness, mode, waiting] => stream::consume(name, witness, mode, waiting),
         ["slots-produce", name, witness, mode, waiting] => slots::produce(name, witness, mode, waiting),
         ["slots-consume", name, witness, mode, waiting] => slots::consume(name, witness, mode, waiting),
+        ["pool-produce", name, witness, waiting] => pool::produce(name, witness, waiting),
+        ["pool-consume", name, witness, mode, waiting] => pool::consume(name, witness, mode, waiting),
+        ["pool-attach"] => pool::attach(),
+        ["pool-hold", name, role] => pool::hold(name, role),
         ["slots-attach"] => slots::attach(),
         ["slots-hold", name, role] => slots::hold(name, role),
         ["raw-send", name, fault, life] => raw::send(name, fault, number(life)),
         ["raw-recv", name, fault, life] => raw::receive(name, fault, number(life)),
+        ["region-write", name] => region::write(name),
         ["commit-and-die", name, messages] => raw::commit_and_die(name, number(messages)),
         ["hold", name, role] => role::hold(name, role),
         ["race", name, witness, who, rounds] => role::race(name, witness, number(who), number(rounds)),
