@@ -39,7 +39,7 @@ use shmq::testing::layout::{
 };
 use shmq::testing::{Memory, Order, Park, Shape, Site, Window};
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -64,7 +64,12 @@ pub struct Faults {
     pub acq_rel: &'static [&'static str],
     /// How the two ends of a sleep line up.
     pub barrier: Barrier,
+    /// Where to note the sites that are reached.
+    pub reached: Option<&'static Reached>,
 }
+
+/// Labels of sites.
+pub type Reached = std::sync::Mutex<BTreeSet<&'static str>>;
 
 /// When a process dies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -259,6 +264,9 @@ impl LoomMemory {
     }
 
     fn order(&self, site: Site) -> Order {
+        if let Some(reached) = self.shared.faults.reached {
+            reached.lock().unwrap().insert(site.label);
+        }
         if self.shared.faults.weak.contains(&site.label) { Order::Relaxed } else { site.order }
     }
 

@@ -300,7 +300,9 @@ impl Inspector {
             stalled_ns: count(Counter::StalledNs),
             most_pending: count(Counter::MostPending),
             began: count(Counter::Began),
-            from_another_boot: self.ring().is_some_and(|window| is_from_another_boot(window, words)),
+            from_another_boot: self
+                .ring()
+                .is_some_and(|window| is_from_another_boot(window, role, &segment::boot_id())),
         }
     }
 

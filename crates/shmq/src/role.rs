@@ -8,7 +8,7 @@
 use crate::bell::{Signals, wake_through};
 use crate::error::AttachError;
 use crate::geometry::{Geometry, Options};
-use crate::layout::{Control, Counter, Kind, PAGE, READ, RECEIVED, Role, RoleWords, SEQUENCE};
+use crate::layout::{Control, Counter, Kind, PAGE, READ, RECEIVED, Role, SEQUENCE};
 use crate::memory::{Map, Memory, Window, at};
 use crate::observe::Who;
 use crate::ring::Corruption;
@@ -97,6 +97,11 @@ pub fn try_lock_range(fd: BorrowedFd<'_>, start: usize, len: usize) -> io::Resul
 
 /// State of a role, from its words and its lock.
 pub fn state_of<M: Memory>(window: &Window<M>, probe: &Probe, role: Role) -> PeerState {
+    state_in(window, role, || probe.is_held(window.parts().page(role)))
+}
+
+/// The same, over any memory; the kernel is asked by `is_held`.
+pub fn state_in<M: Memory>(window: &Window<M>, role: Role, is_held: impl Fn() -> bool) -> PeerState {
     let words = role.words();
     // A successor may come between two looks; then look again. Whoever changes that often is alive.
     for _ in 0..4 {
@@ -107,7 +112,7 @@ pub fn state_of<M: Memory>(window: &Window<M>, probe: &Probe, role: Role) -> Pee
         if window.load(words.left, at::ROLE_LOAD) == epoch {
             return PeerState::Left;
         }
-        if probe.is_held(window.parts().page(role)) {
+        if is_held() {
             return PeerState::Attached;
         }
         window.fence(at::LOST_FENCE);
@@ -117,6 +122,39 @@ pub fn state_of<M: Memory>(window: &Window<M>, probe: &Probe, role: Role) -> Pee
         }
     }
     PeerState::Attached
+}
+
+/// Makes a role visible as taken by this process; the ring is in order. Returns how often it was taken.
+pub fn enter<M: Memory>(window: &Window<M>, role: Role, boot: &[u8; 16], process: u32) -> u64 {
+    let words = role.words();
+    for (word, half) in words.boot.into_iter().zip(halves(boot)) {
+        window.store(word, half, at::ROLE_STORE);
+    }
+    window.store(words.pid, u64::from(process), at::COUNT);
+    window.store(words.since, segment::now_ns(), at::COUNT);
+    window.store(words.counter(Counter::StalledSince), 0, at::COUNT);
+    let epoch = window.load(words.epoch, at::ROLE_LOAD).wrapping_add(1).max(1);
+    window.store(words.epoch, epoch, at::ROLE_STORE);
+    epoch
+}
+
+/// Marks a role as left cleanly by the holder of this number.
+pub fn leave<M: Memory>(window: &Window<M>, role: Role, epoch: u64) {
+    window.store(role.words().left, epoch, at::ROLE_STORE);
+    window.fence(at::LEAVE_FENCE);
+}
+
+/// Whether the last holder of a role came in another boot and did not leave.
+pub fn is_from_another_boot<M: Memory>(window: &Window<M>, role: Role, now: &[u8; 16]) -> bool {
+    let words = role.words();
+    let boot = words.boot.map(|word| window.load(word, at::ROLE_LOAD));
+    let now = halves(now);
+    let known = boot != [0; 2] && now != [0; 2];
+    known && boot != now && window.load(words.epoch, at::ROLE_LOAD) != window.load(words.left, at::ROLE_LOAD)
+}
+
+fn halves(boot: &[u8; 16]) -> [u64; 2] {
+    [0, 8].map(|i| u64::from_le_bytes(boot[i..i + 8].try_into().expect("8 bytes")))
 }
 
 /// What a role is taken of.
@@ -187,7 +225,8 @@ impl Seat {
                 return Err(AttachError::Removed);
             }
         }
-        if [Role::Producer, Role::Consumer].into_iter().any(|r| is_from_another_boot(&window, r.words())) {
+        let boot = segment::boot_id();
+        if [Role::Producer, Role::Consumer].into_iter().any(|r| is_from_another_boot(&window, r, &boot)) {
             return Err(AttachError::OtherBoot);
         }
         // Until here a fork by another thread of this process would copy the descriptor and keep the role.
@@ -228,26 +267,15 @@ impl Seat {
             return Err(AttachError::Corrupt { what: Corruption::Truncated });
         }
         let words = self.role.words();
-        let boot = segment::boot_id();
-        for (word, half) in words.boot.into_iter().zip(boot.chunks_exact(8)) {
-            self.window.store(word, u64::from_le_bytes(half.try_into().expect("8 bytes")), at::ROLE_STORE);
-        }
-        self.window.store(words.pid, u64::from(self.process), at::COUNT);
-        self.window.store(words.since, segment::now_ns(), at::COUNT);
-        self.window.store(words.counter(Counter::StalledSince), 0, at::COUNT);
         if let Some(taken) = self.taken {
             let own = if self.role == Role::Producer { SEQUENCE } else { taken };
-            self.window.store(
-                words.counter(Counter::Began),
-                self.window.load(own, at::COUNT_LOAD),
-                at::COUNT,
-            );
+            let began = self.window.load(own, at::COUNT_LOAD);
+            self.window.store(words.counter(Counter::Began), began, at::COUNT);
             self.note_pending();
         }
         let before = self.window.load(words.epoch, at::ROLE_LOAD);
         let died = before != 0 && self.window.load(words.left, at::ROLE_LOAD) != before;
-        self.epoch = before.wrapping_add(1).max(1);
-        self.window.store(words.epoch, self.epoch, at::ROLE_STORE);
+        self.epoch = enter(&self.window, self.role, &segment::boot_id(), self.process);
         self.signals.ring();
         self.who().attached(self.epoch, died);
         Ok(())
@@ -347,15 +375,6 @@ pub(crate) fn monotonic_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Whether the last holder came before the machine last started, and had not left cleanly.
-pub(crate) fn is_from_another_boot<M: Memory>(window: &Window<M>, words: &RoleWords) -> bool {
-    let boot = words.boot.map(|word| window.load(word, at::ROLE_LOAD));
-    let now = segment::boot_id();
-    let now = [0, 8].map(|i| u64::from_le_bytes(now[i..i + 8].try_into().expect("8 bytes")));
-    let known = boot != [0; 2] && now != [0; 2];
-    known && boot != now && window.load(words.epoch, at::ROLE_LOAD) != window.load(words.left, at::ROLE_LOAD)
-}
-
 impl Drop for Seat {
     /// Leaves: mark, bell, unmap (which frees the lock), wake; in this order, so that whoever is woken finds the role free.
     fn drop(&mut self) {
@@ -370,11 +389,10 @@ impl Drop for Seat {
             if self.durable {
                 let _ = self.window.memory().backing().flush();
             }
-            self.window.store(self.role.words().left, self.epoch, at::ROLE_STORE);
+            leave(&self.window, self.role, self.epoch);
             if self.durable {
                 let _ = self.window.memory().backing().flush_range(self.window.parts().page(self.role), PAGE);
             }
-            self.window.fence(at::LEAVE_FENCE);
             self.signals.change_bell();
         }
         let page = self.window.parts().page(self.role);

@@ -3,6 +3,8 @@
 
 mod look;
 mod orderings;
+mod pairs;
+mod report;
 mod ring;
 mod roles;
 mod signals;

@@ -181,7 +181,6 @@ impl<M: Memory> RecordTx<M> {
         if halt == Halt::No && dirt {
             ring.zero(tail, dirty);
         }
-        ring.fence(at::RECOVER_LOG);
         Ok(Self {
             ring,
             max_message,
@@ -213,12 +212,11 @@ impl<M: Memory> RecordTx<M> {
         Ok(Draft { end: self.tail, sequence: self.sequence, first: word::NONE, largest: 0, sum: 0 })
     }
 
-    /// Erases everything written since the last commit.
+    /// Erases everything written since the last commit. That comes before the next commit word, which is a Release store.
     #[cold]
     pub fn undo(&mut self) {
         self.ring.zero(self.tail, self.soiled);
         self.soiled = self.tail;
-        self.ring.fence(at::UNDO_LOG);
     }
 
     /// Makes room for a message of `len` bytes at the end of the draft, with padding before it where it would cross
@@ -327,7 +325,6 @@ impl<M: Memory> RecordTx<M> {
         let end = place.record.wrapping_add(size);
         if size != word::size(place.len) {
             self.ring.zero(end, place.record.wrapping_add(word::size(place.len)));
-            self.ring.fence(at::UNDO_LOG);
         }
         self.put(draft, word::word(RecordKind::Message, len, draft.sequence));
         draft.end = end;

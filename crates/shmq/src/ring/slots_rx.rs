@@ -223,6 +223,12 @@ impl<M: Memory> SlotRx<M> {
         &self.ring
     }
 
+    /// Where the group ends that it is in.
+    #[cfg(feature = "testing")]
+    pub fn group_end(&self) -> u64 {
+        self.cursor.end
+    }
+
     /// What it knows without looking at the memory.
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 2] {

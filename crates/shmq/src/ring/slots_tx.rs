@@ -67,7 +67,6 @@ impl<M: Memory> SlotTx<M> {
         if !finished {
             tx.undo();
         }
-        tx.ring.fence(at::RECOVER_LOG);
         Ok(tx)
     }
 
@@ -308,6 +307,12 @@ impl<M: Memory> SlotTx<M> {
     /// The memory view.
     pub fn window(&self) -> &Window<M> {
         &self.ring
+    }
+
+    /// Where the group ends that it is in.
+    #[cfg(feature = "testing")]
+    pub fn group_end(&self) -> u64 {
+        self.cursor.end
     }
 
     /// What it knows without looking at the memory.
