@@ -243,6 +243,9 @@ fn nobody_takes(view: &View, advice: &mut Vec<Advice>) -> bool {
 /// Messages wait, and the consumer, which lives, took none between two looks.
 fn takes_nothing(view: &View, advice: &mut Vec<Advice>) -> bool {
     let (Some(sample), consumer) = (view.sample, &view.consumer) else { return false };
+    if consumer.peer != Attached {
+        return false;
+    }
     let since = if consumer.messages_since_it_came == 0 {
         format!("since it came, {} ago,", ns(since_1970(consumer.since_ns)))
     } else {
