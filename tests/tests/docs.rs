@@ -334,9 +334,10 @@ fn without_example(source: &str) -> Vec<String> {
 #[test]
 fn every_public_function_has_an_example_or_points_to_one() {
     let source = root().join("crates/shmq/src");
-    let mut files: Vec<_> = ["queue", "producer", "consumer", "claim", "message", "run", "inspect", "metrics", "wait"]
-        .map(|name| source.join(name).with_extension("rs"))
-        .into();
+    let mut files: Vec<_> =
+        ["queue", "producer", "consumer", "claim", "message", "run", "inspect", "metrics", "wait"]
+            .map(|name| source.join(name).with_extension("rs"))
+            .into();
     let slots = std::fs::read_dir(source.join("slots")).expect("there are slots");
     files.extend(slots.map(|entry| entry.expect("a file").path()));
     for file in files {
