@@ -262,7 +262,7 @@ fn takes_nothing(view: &View, advice: &mut Vec<Advice>) -> bool {
     );
     says += &blocked(view);
     if let Some(ago) = consumer.stalled_until_ago_ns.filter(|&ago| ago > BRIEF_NS) {
-        says += &format!("; it last woke for a message {} ago", ns(ago));
+        says += &format!("; the consumer last woke for a message {} ago", ns(ago));
     }
     let blocked = view.producer.stalled_for_ns.is_some_and(|time| time > BRIEF_NS);
     let (code, todo) = match consumer.condition.as_deref() {
