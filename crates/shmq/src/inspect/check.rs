@@ -6,7 +6,7 @@
 use super::seen::Seen;
 use super::walk::{Stop, Walk, show};
 use super::{Inspector, PeerState};
-use crate::layout::{DIRTY, FREE, FREED, Kind, READ, RECEIVED, Role, SEQUENCE, TAIL};
+use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
 use crate::ring::distance;
 use crate::ring::shape::{END, Shape};
