@@ -243,6 +243,9 @@ fn nobody_takes(view: &View, advice: &mut Vec<Advice>) -> bool {
 /// Messages wait, and the consumer, which lives, took none between two looks.
 fn takes_nothing(view: &View, advice: &mut Vec<Advice>) -> bool {
     let (Some(sample), consumer) = (view.sample, &view.consumer) else { return false };
+    if consumer.peer != Attached {
+        return false;
+    }
     let since = if consumer.messages_since_it_came == 0 {
         format!("since it came, {} ago,", ns(since_1970(consumer.since_ns)))
     } else {
@@ -259,7 +262,7 @@ fn takes_nothing(view: &View, advice: &mut Vec<Advice>) -> bool {
     );
     says += &blocked(view);
     if let Some(ago) = consumer.stalled_until_ago_ns.filter(|&ago| ago > BRIEF_NS) {
-        says += &format!("; it last woke for a message {} ago", ns(ago));
+        says += &format!("; the consumer last woke for a message {} ago", ns(ago));
     }
     let blocked = view.producer.stalled_for_ns.is_some_and(|time| time > BRIEF_NS);
     let (code, todo) = match consumer.condition.as_deref() {

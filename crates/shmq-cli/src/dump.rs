@@ -135,9 +135,9 @@ fn show(args: &DumpArgs, message: &PendingMessage, out: &mut impl Write) -> io::
         return out.write_all(&len.to_le_bytes()).and_then(|()| out.write_all(bytes));
     }
     if !args.hex {
-        return writeln!(out, "{sequence}  {} bytes  {}", bytes.len(), text(bytes));
+        return writeln!(out, "{sequence}  {}  {}", length(bytes.len()), text(bytes));
     }
-    writeln!(out, "message {sequence}, {} bytes, at position {position}", bytes.len())?;
+    writeln!(out, "message {sequence}, {}, at position {position}", length(bytes.len()))?;
     for (i, line) in bytes.chunks(16).enumerate() {
         let hex: Vec<String> = line
             .chunks(8)
@@ -148,6 +148,10 @@ fn show(args: &DumpArgs, message: &PendingMessage, out: &mut impl Write) -> io::
         writeln!(out, "  {:08x}  {:<49} |{shown}|", 16 * i, hex.join(" "))?;
     }
     Ok(())
+}
+
+fn length(bytes: usize) -> String {
+    if bytes == 1 { "1 byte".into() } else { format!("{bytes} bytes") }
 }
 
 /// Bytes as text that steers no terminal: what is not UTF-8 as `\xff`.

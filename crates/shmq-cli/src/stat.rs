@@ -165,10 +165,18 @@ fn end(end: &End, done: &str) -> String {
     }
     text += &format!("\n            {} {done} since it came", show_count(end.messages_since_it_came));
     if end.takeovers > 0 {
-        text += &format!("; taken over {}", times(end.takeovers));
+        text += &format!(", as holder number {}", show_count(end.epoch));
     }
-    text += &format!("; waited {}, {} in all", times(end.stalls), rough(end.stalled_total_ns));
-    text += &format!("; slept {}, woke its peer {}", times(end.sleeps), times(end.wakes));
+    if end.stalls > 0 {
+        text += &format!("; waited {}, {} in all", times(end.stalls), rough(end.stalled_total_ns));
+    }
+    if end.sleeps > 0 {
+        text += &format!("; slept {}", times(end.sleeps));
+    }
+    // Whoever comes rings once.
+    if end.wakes > end.epoch {
+        text += &format!("; woke its peer {}", times(end.wakes - end.epoch));
+    }
     if end.refused > 0 {
         text += &format!("; refused {}", times(end.refused));
     }
@@ -177,7 +185,6 @@ fn end(end: &End, done: &str) -> String {
 
 pub fn times(n: u64) -> String {
     match n {
-        0 => "never".into(),
         1 => "once".into(),
         n => format!("{} times", show_count(n)),
     }

@@ -158,6 +158,7 @@ pub fn show_rough(duration: Duration) -> String {
     match duration.as_millis() {
         10_000..60_000 => format!("{} s", duration.as_secs()),
         1000..10_000 => format!("{:.1} s", duration.as_secs_f64()),
+        1..1000 => format!("{} ms", duration.as_millis()),
         _ => show_duration(duration),
     }
 }
@@ -248,7 +249,7 @@ mod tests {
     fn what_is_shown_reads_well() {
         assert_eq!(show_rough(Duration::from_millis(41_234)), "41 s");
         assert_eq!(show_rough(Duration::from_millis(1_234)), "1.2 s");
-        assert_eq!(show_rough(Duration::from_millis(300)), "300.0 ms");
+        assert_eq!(show_rough(Duration::from_millis(300)), "300 ms");
         assert_eq!(
             [0.0, 0.001, 0.126, 0.999, 1.0].map(show_percent),
             ["0 %", "under 1 %", "13 %", "99 %", "100 %"]

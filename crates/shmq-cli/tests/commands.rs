@@ -67,7 +67,7 @@ fn exit_codes_and_sentences() {
 #[test]
 fn something_else_than_a_queue_is_left_alone() {
     let file = Temp::new("text", b"my thesis\n");
-    for args in [&["stat"][..], &["send"], &["recv"], &["rm"], &["rm", "--force"]] {
+    for args in [&["stat"][..], &["dump"], &["drain"], &["send"], &["recv"], &["rm"], &["rm", "--force"]] {
         fails(&run(&[args, &[file.text()]].concat()), 1, "not a queue");
     }
     assert_eq!(std::fs::read(&file.0).unwrap(), b"my thesis\n");
@@ -242,7 +242,9 @@ fn every_help_has_examples_and_the_codes_are_written_down() {
     for code in ["0  done", "1  failure", "2  wrong", "3  timed", "4  the other end", "5  the queue"] {
         assert!(help.contains(code), "{code}");
     }
-    for command in ["create", "rm", "send", "recv", "stat", "demo"] {
+    for command in
+        ["create", "rm", "send", "recv", "ls", "stat", "dump", "doctor", "drain", "copy", "pipe", "demo"]
+    {
         assert!(
             stdout(&run(&[command, "--help"])).contains(&format!("Examples:\n  shmq {command}"))
                 || stdout(&run(&[command, "--help"])).contains("| shmq send")

@@ -29,7 +29,7 @@ macro_rules! tell {
         #[cfg(feature = "tracing")]
         tracing::event!(target: "shmq", tracing::Level::$level, $($shown = %$text_value,)* $($number = $value,)? $text);
         #[cfg(not(feature = "tracing"))]
-        let _ = ($(&$text_value,)* $(&$value)?);
+        let _ = ($text, $(&$text_value,)* $(&$value)?);
     }};
 }
 

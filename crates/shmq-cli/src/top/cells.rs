@@ -1,7 +1,9 @@
 //! What a column says about a queue: the same in text and on the screen.
 
 use super::watch::Row;
-use crate::diagnosis::{Level, State};
+#[cfg(feature = "top")]
+use crate::diagnosis::Level;
+use crate::diagnosis::State;
 use crate::units::show_short;
 use crate::view::{End, View};
 use shmq::PeerState;
@@ -79,6 +81,7 @@ pub fn percent(ratio: f64) -> String {
 }
 
 /// How bad the worst of a row is.
+#[cfg(feature = "top")]
 pub fn worst(row: &Row) -> Option<Level> {
     match &row.view {
         Ok(view) => view.advice.iter().map(|advice| advice.level).max(),

@@ -72,7 +72,8 @@ fn parts(area: Rect, rows: usize, advice: &Text<'_>, ui: &Ui) -> [Rect; 5] {
     let left = area.height.saturating_sub(2);
     let lines = advice.lines.iter().map(|line| line.width().div_ceil(usize::from(area.width.max(1))).max(1));
     let wanted = u16::try_from(lines.sum::<usize>()).unwrap_or(u16::MAX);
-    let list = u16::try_from(rows + 1).unwrap_or(u16::MAX);
+    // Where there are none, a sentence says so.
+    let list = u16::try_from(rows.max(2) + 1).unwrap_or(u16::MAX);
     if ui.wide {
         let below = wanted.min(left / 2);
         return Layout::vertical([1, 0, left - below, below, 1].map(Constraint::Length)).areas(area);

@@ -18,7 +18,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 /// Another screen, and no cursor on it; and back.
-const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l";
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[2J\x1b[?25l";
 const LEAVE: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1049l";
 /// How long a signal that ends the process waits for it to end by itself.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -98,7 +98,10 @@ impl Screen {
     /// Takes over, or once more, after somebody else had the terminal.
     fn again(&mut self) -> io::Result<()> {
         take()?;
-        self.terminal.clear()
+        // A new one knows nothing of what was there before, and draws everything. To clear the old one would ask the
+        // terminal where its cursor is, and not every one answers.
+        self.terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+        Ok(())
     }
 
     /// Gives the terminal back, stops as the signal would have done, and takes it over when it goes on.

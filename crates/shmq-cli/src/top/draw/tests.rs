@@ -18,6 +18,7 @@ fn row(name: &str, change: impl FnOnce(&mut View)) -> Row {
     let look = subject.look();
     let mut view = View::new(&subject, Some(&look), &look);
     (view.name, view.path) = (name.into(), format!("/dev/shm/{name}"));
+    view.removed = false;
     change(&mut view);
     (view.state, view.advice) = crate::diagnosis::of(&view);
     let history = (0..60).map(|i| Moment {
@@ -30,6 +31,7 @@ fn row(name: &str, change: impl FnOnce(&mut View)) -> Row {
 
 fn attach(end: &mut End, pid: u64, condition: &str) {
     (end.peer, end.state, end.epoch, end.pid) = (PeerState::Attached, "attached", 1, pid);
+    end.since_ns = crate::diagnosis::since_1970(60_000_000_000);
     (end.command, end.condition, end.process_sure) = (Some("worker".into()), Some(condition.into()), true);
 }
 
@@ -127,7 +129,7 @@ fn trouble_comes_first_and_is_chosen_first() {
     assert!(at("orders") < at("ticks"), "{lines:#?}");
     let by_name = Ui { sort: Sort::Name, chosen: Some("ticks".into()), ..ui() };
     let lines = self::lines(&picture(&rows, &by_name, 80, 24));
-    assert!(lines.iter().any(|line| line.starts_with("─") && line.contains("/dev/shm/ticks")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("/dev/shm/ticks ─")), "{lines:#?}");
     assert!(words(&lines).contains("producer pid 11, worker, running"));
 }
 
@@ -139,8 +141,10 @@ fn the_chosen_queue_shows_its_ends_and_its_history() {
         let all = words(&lines);
         assert!(all.contains("3 812 waiting") && all.contains("ring of 1 MiB"), "{lines:#?}");
         assert!(all.contains("producer pid 21, worker, sleeping, waits for room for 40 s"), "{lines:#?}");
-        assert!(line(&lines, "sent").contains("5.90k/s max 5.90k") && line(&lines, "sent").contains('█'));
-        assert!(line(&lines, "full").contains("100%"));
+        let sent = line(&lines, "sent");
+        assert!(sent.contains("5.90k/s max 5.90k"), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.ends_with("▇▇██") || line.ends_with("████")), "{lines:#?}");
+        assert!(line(&lines, "full").contains("100%"), "{lines:#?}");
     }
 }
 
