@@ -21,6 +21,26 @@ fn the_promised_pipeline_holds_twice() {
 }
 
 #[test]
+fn raw_memory_is_recognised() {
+    let name = Name::new("raw");
+    let options = shmq_raw::Options::new().elements::<u64>(512).tag("levels/1");
+    shmq_raw::Region::create(&name.0, &options).unwrap();
+    let seen = run(&["stat", &name.0]);
+    ok(&seen);
+    let text = String::from_utf8_lossy(&seen.stdout);
+    assert!(
+        text.contains("raw memory") && text.contains("512 elements") && text.contains("levels/1"),
+        "{text}"
+    );
+    let json = run(&["stat", "--json", &name.0]);
+    assert!(String::from_utf8_lossy(&json.stdout).contains("\"kind\":\"raw\""), "{json:?}");
+    fails(&run(&["recv", &name.0, "--no-wait"]), 1, "the file holds raw");
+    fails(&run(&["rm", &name.0]), 1, "--force");
+    ok(&run(&["rm", "--force", &name.0]));
+    assert!(!name.path().exists());
+}
+
+#[test]
 fn exit_codes_and_sentences() {
     let name = Name::new("codes");
     let q = &name.0[..];
