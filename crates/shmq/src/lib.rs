@@ -91,6 +91,7 @@ compile_error!(
 mod bell;
 mod claim;
 mod consumer;
+mod end;
 mod error;
 mod file;
 mod geometry;
@@ -194,6 +195,7 @@ static_assertions::assert_not_impl_any!(Consumer: Sync, Clone);
 #[doc(hidden)]
 pub mod inside {
     pub use crate::bell::{Announced, Park, Signals};
+    pub use crate::end::End;
     pub use crate::file::QueueFile;
     pub use crate::geometry::Geometry;
     /// Offsets and the header.
@@ -201,7 +203,6 @@ pub mod inside {
         pub use crate::layout::*;
     }
     pub use crate::memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at};
-    pub use crate::queue::End;
     pub use crate::ring::*;
     /// Locks on bytes of a file, and roles.
     pub mod role {
