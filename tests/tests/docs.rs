@@ -364,6 +364,8 @@ fn every_public_function_has_an_example_or_points_to_one() {
     let raw = root().join("crates/shmq-raw/src");
     files
         .extend(["options", "region", "cell", "seqlock/mod"].map(|name| raw.join(name).with_extension("rs")));
+    let pool = root().join("crates/shmq-pool/src");
+    files.extend(["pool", "writer", "reader", "inspect"].map(|name| pool.join(name).with_extension("rs")));
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         assert_eq!(without_example(&text), [""; 0], "{}", file.display());

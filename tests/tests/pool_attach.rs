@@ -196,7 +196,8 @@ fn p5_a_writer_refuses_handles_that_the_reader_does_not_have() {
         let (tx, rx) = (hostile.pool.writer().unwrap(), hostile.pool.reader().unwrap());
         let (a, b) = (tx.try_loan().unwrap(), tx.try_loan().unwrap());
         assert_eq!((a.index(), b.index()), (0, 1));
-        (a.send(1).unwrap(), b.send(1).unwrap());
+        a.send(1).unwrap();
+        b.send(1).unwrap();
         let held = rx.try_recv().unwrap();
         hostile.send_back(block, low);
         assert_eq!(tx.try_loan().unwrap_err(), TryLoanError::Corrupt { what }, "{label}");

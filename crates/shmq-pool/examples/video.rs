@@ -7,7 +7,7 @@
 //! `cargo run --release -p shmq-pool --example video [FRAMES]`
 
 use indicatif::{ProgressBar, ProgressStyle};
-use shmq_pool::{Options, Pool, RecvError, Until, Waiting};
+use shmq_pool::{Block, Options, Pool, RecvError, Trusted, Until, Waiting};
 use std::error::Error;
 use std::process::{Child, Command};
 use std::time::Instant;
@@ -76,20 +76,26 @@ fn read(name: &str) -> Result<(), Box<dyn Error>> {
     // SAFETY: the other end is this program, which writes to no block that is not on loan to it.
     let rx = unsafe { rx.trust_peer() };
     let again = rx.to_be_seen_again();
-    let mut frames = 0;
+    let (mut frames, mut changed) = (0u64, 0u64);
+    let mut previous: Option<Block<'_, Trusted>> = None;
     loop {
-        match rx.recv(Until::Forever) {
-            Ok(block) => {
-                let (sum, pixels) = block.split_at(8);
-                let right = checksum(pixels).to_le_bytes() == sum;
-                assert!(right, "frame {} is not what was drawn", block.sequence());
-                frames += 1;
-            }
+        let block = match rx.recv(Until::Forever) {
+            Ok(block) => block,
             Err(RecvError::Finished) => break,
             Err(gone) => return Err(gone.into()),
+        };
+        let (sum, pixels) = block.split_at(8);
+        assert!(checksum(pixels).to_le_bytes() == sum, "frame {} is not what was drawn", block.sequence());
+        // Two frames at a time, both where they are: how many of some pixels have changed?
+        if let Some(previous) = &previous {
+            let pairs = pixels.iter().zip(&previous[8..]).step_by(4096);
+            changed += pairs.filter(|(now, before)| now != before).count() as u64;
         }
+        frames += 1;
+        previous = Some(block); // the one before goes back
     }
-    println!("the last reader added up {frames} frames, {again} of them seen again after the kill");
+    println!("the last reader added up {frames} frames, {again} of them seen again after the kill,");
+    println!("and found that {changed} of the pixels it looked at had changed");
     Ok(())
 }
 

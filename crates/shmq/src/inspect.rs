@@ -210,7 +210,7 @@ impl Inspector {
         }
     }
 
-    /// For this project's other crates.
+    /// As [`Inspector::open`] and its example, of a file that is open already; for this project's other crates.
     #[doc(hidden)]
     pub fn of(file: &File, path: Option<&Path>, geometry: Geometry) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { doing: "map the queue file", source };

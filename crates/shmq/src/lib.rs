@@ -93,6 +93,7 @@ compile_error!(
 mod bell;
 mod claim;
 mod consumer;
+mod end;
 mod error;
 mod file;
 mod geometry;
@@ -203,6 +204,7 @@ static_assertions::assert_not_impl_any!(Consumer: Sync, Clone);
 #[doc(hidden)]
 pub mod inside {
     pub use crate::bell::{Announced, Park, Signals};
+    pub use crate::end::End;
     pub use crate::file::QueueFile;
     pub use crate::geometry::Geometry;
     pub use crate::inspect::walk::{Extent, Spotted, Walk};
@@ -212,7 +214,6 @@ pub mod inside {
     }
     pub use crate::memory::opaque;
     pub use crate::memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at};
-    pub use crate::queue::End;
     pub use crate::ring::*;
     /// Locks on bytes of a file, and roles.
     pub mod role {

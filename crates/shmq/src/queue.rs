@@ -2,6 +2,7 @@
 
 use crate::Trusted;
 use crate::consumer::Consumer;
+pub(crate) use crate::end::End;
 use crate::error::{AttachError, CreateError, Error, OpenError};
 use crate::file::QueueFile;
 use crate::geometry::{Geometry, Limits, Options};
@@ -9,10 +10,9 @@ use crate::inspect::Inspector;
 use crate::layout::{Kind, Role, TAG};
 use crate::memory::Window;
 use crate::producer::Producer;
-use crate::ring::{Condemn, Corruption, Halt, RecordRx, RecordTx};
+use crate::ring::{Corruption, Halt, RecordRx, RecordTx};
 use crate::role::Seat;
 use crate::segment;
-use crate::wait::{Stop, Until, Waiting, block};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -262,72 +262,4 @@ pub fn pair(options: &Options) -> Result<(Producer<Trusted>, Consumer<Trusted>),
         seat.enter().map_err(|_| failed(std::io::ErrorKind::Other.into()))?;
     }
     Ok((Producer::new(End::new(tx, a, limits)), Consumer::new(End::new(rx, b, limits))))
-}
-
-/// One end of a queue: the ring's end, the role, and how to wait.
-#[derive(Debug)]
-pub struct End<R> {
-    // Its mapping goes first; the seat then leaves, unmaps and wakes the peer.
-    /// The ring's end, or ends.
-    pub ring: R,
-    /// The role.
-    pub seat: Seat,
-    /// How to wait.
-    pub waiting: Waiting,
-    /// As they were when it was attached.
-    pub limits: Limits,
-}
-
-impl<R> End<R> {
-    /// Of what was attached.
-    pub fn new(ring: R, seat: Seat, limits: Limits) -> Self {
-        Self { ring, seat, waiting: Waiting::default(), limits }
-    }
-
-    /// Between two threads: whether the other end was dropped, and with it the queue.
-    pub fn is_deserted(&mut self) -> bool {
-        self.seat.is_private() && self.seat.signals.has_left()
-    }
-
-    /// Whether the handler for truncated files has replaced the mapping: then this end is of no more use, and says so
-    /// for good. To be asked wherever a call leaves its fast path; see [`crate::sigbus`].
-    #[inline]
-    pub(crate) fn is_torn(&mut self) -> bool
-    where
-        R: Condemn,
-    {
-        let torn = self.seat.is_torn();
-        if torn {
-            self.ring.condemn(Corruption::Truncated);
-        }
-        torn
-    }
-
-    /// What a contradiction comes from.
-    #[cold]
-    pub(crate) fn cause(&mut self, what: Corruption) -> Corruption
-    where
-        R: Condemn,
-    {
-        if self.is_torn() { Corruption::Truncated } else { what }
-    }
-
-    /// As [`crate::bell::Signals::published`]; `false` only if the file was truncated.
-    #[inline(always)]
-    pub(crate) fn published(&mut self) -> bool
-    where
-        R: Condemn,
-    {
-        self.seat.signals.published() || !self.is_torn()
-    }
-
-    /// The loop of every blocking call. `poll` says `None` for *nothing yet*.
-    #[inline(always)]
-    pub fn block<T>(&mut self, until: Until, mut poll: impl FnMut(&mut R) -> Option<T>) -> Result<T, Stop> {
-        if let Some(found) = poll(&mut self.ring) {
-            return Ok(found);
-        }
-        let ring = &mut self.ring;
-        block(&self.waiting, &mut self.seat, until, || poll(ring))
-    }
 }

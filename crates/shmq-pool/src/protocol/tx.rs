@@ -143,17 +143,12 @@ impl<M: Memory + Clone> PoolTx<M> {
             // What has come back goes first: it may still be in a cache, and so few blocks are ever touched.
             self.corrupt = self.take_back().err();
         }
-        match (self.corrupt, self.home.pop()) {
-            (Some(what), block) => {
-                self.home.extend(block);
-                Err(NoLoan::Corrupt(what))
-            }
-            (None, None) => Err(NoLoan::NoneFree),
-            (None, Some(block)) => {
-                self.lent += 1;
-                Ok(block)
-            }
+        if let Some(what) = self.corrupt {
+            return Err(NoLoan::Corrupt(what));
         }
+        let block = self.home.pop().ok_or(NoLoan::NoneFree)?;
+        self.lent += 1;
+        Ok(block)
     }
 
     /// Ends a loan; nothing was sent.
