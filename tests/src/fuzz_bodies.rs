@@ -7,14 +7,17 @@
 //! | [`hostile()`] | what a malicious peer makes the loads return, and what an end does meanwhile |
 //! | [`model`] | what two healthy ends do: held against a queue |
 //! | [`recover`] | the same with deaths in the middle of operations, and in the middle of takeovers |
+//! | [`raw()`] | a raw file, and what stands in a seqlock cell, or changes in it while it is read or written |
 //! | [`slots_hostile()`], [`slots_model()`], [`slots_recover()`] | the same three for fixed-size messages |
 
 mod hostile;
 mod image;
+mod raw;
 mod slots;
 
 pub use hostile::{Seen, exercise, hostile, hostile_seen};
 pub use image::image;
+pub use raw::{RawSeen, raw, raw_seen};
 pub use slots::{slots_hostile, slots_hostile_seen, slots_model, slots_recover, slots_recover_with};
 
 use crate::model::{Play, RxOp, Shape, Step, TxOp};
@@ -24,10 +27,11 @@ use shmq::testing::layout::Role;
 pub type Body = fn(&[u8]);
 
 /// All bodies by the names of their targets.
-pub const BODIES: [(&str, Body); 7] = [
+pub const BODIES: [(&str, Body); 8] = [
     ("image", image),
     ("hostile", hostile),
     ("model", model),
+    ("raw", raw),
     ("recover", recover),
     ("slots_hostile", slots_hostile),
     ("slots_model", slots_model),

@@ -67,6 +67,9 @@ pub fn slot_content(i: u64) -> SlotMessage {
     std::array::from_fn(|_| dice.next())
 }
 
+/// Bytes of the raw block in the tests of regions.
+pub const REGION_BLOCK: usize = 256 << 10;
+
 /// A unique name, and the removal of whatever came to be there.
 #[derive(Debug)]
 pub struct Scratch {

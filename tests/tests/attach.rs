@@ -82,6 +82,12 @@ fn p8_files_that_are_no_queue_of_this_format_are_refused() {
     };
     let mut longer = whole.clone();
     longer.extend([0; 4096]);
+    let mut raw = whole.clone();
+    // A region: no ends, all of the file behind its first page.
+    let region = [(0x0c, 3, 4), (0x20, whole.len() as u64 - 4096, 8), (0x28, 0, 8), (0x30, 0, 8)];
+    let places = [(0x38, 0, 8), (0x40, 0, 8), (0x48, 4096, 8)];
+    region.iter().chain(&places).for_each(|&(at, value, width)| put(&mut raw, at, value, width));
+    seal(&mut raw);
     let table: Vec<(&str, Vec<u8>, &str)> = vec![
         ("whole", whole.clone(), "harmless"),
         ("empty", vec![], "NotAQueue"),
@@ -98,7 +104,8 @@ fn p8_files_that_are_no_queue_of_this_format_are_refused() {
         ("newer version, other checksum", changed(8, 2, 4, false), "Newer"),
         ("incompatible feature", changed(0x18, 1, 8, true), "Newer"),
         ("foreign magic", changed(0, u64::from_le_bytes(*b"\x7fELF\x02\x01\x01\x00"), 8, true), "NotAQueue"),
-        ("another shape", changed(0x0c, 3, 4, true), "WrongKind"),
+        ("another shape", raw, "WrongKind"),
+        ("raw in name only", changed(0x0c, 3, 4, true), "NotAQueue"),
         ("slots in name only", changed(0x0c, 2, 4, true), "NotAQueue"),
         ("no shape", changed(0x0c, 9, 4, true), "NotAQueue"),
         ("CR LF to LF", text_mode(b"\r\n", b"\n"), "NotAQueue"),

@@ -29,6 +29,11 @@ fn p5_hostile_seeds_and_random_inputs() {
 }
 
 #[test]
+fn raw_seeds_and_random_inputs() {
+    replay("raw", 10_000);
+}
+
+#[test]
 fn p2_model_seeds_and_random_inputs() {
     replay("model", 5000);
 }

@@ -6,10 +6,15 @@ use std::process::ExitCode;
 /// The documented exit codes beside 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
+    /// Anything else.
     Failure = 1,
+    /// The command line makes no sense.
     Usage = 2,
+    /// The time was up.
     TimedOut = 3,
+    /// The other end died.
     PeerLost = 4,
+    /// The queue is corrupt.
     Corrupt = 5,
 }
 
@@ -23,14 +28,17 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// A plain failure.
     pub fn new(text: impl Into<String>) -> Self {
         Self::Said(Code::Failure, text.into())
     }
 
+    /// A wrong command line.
     pub fn usage(text: impl Into<String>) -> Self {
         Self::Said(Code::Usage, text.into())
     }
 
+    /// What could not be done, and what the system said.
     pub fn io(doing: impl std::fmt::Display, error: &std::io::Error) -> Self {
         Self::new(format!("cannot {doing}: {error}"))
     }

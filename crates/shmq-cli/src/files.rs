@@ -39,9 +39,9 @@ fn remove_one(name: &OsStr, force: bool) -> Result<(), Failure> {
         Ok(Some(OpenError::NotFound { path })) => {
             Err(Failure::new(format!("there is no queue at {}; nothing to remove", path.display())))
         }
-        Ok(Some(error @ (OpenError::Truncated { .. } | OpenError::Newer { .. }))) => {
-            Err(with_hint(error.into(), &format!("`shmq rm --force {}` removes it", quoted(name))))
-        }
+        Ok(Some(
+            error @ (OpenError::Truncated { .. } | OpenError::Newer { .. } | OpenError::WrongKind { .. }),
+        )) => Err(with_hint(error.into(), &format!("`shmq rm --force {}` removes it", quoted(name)))),
         Ok(Some(error)) => Err(error.into()),
         Err(error @ AttachError::Busy { .. }) => Err(with_hint(
             error.into(),

@@ -12,6 +12,10 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
+    /// From now on.
+    ///
+    /// # Errors
+    /// What the system said.
     pub fn catch() -> Result<Self, Failure> {
         let failed = |e| Failure::io("catch signals", &e);
         let mut flags = Vec::new();
@@ -25,7 +29,10 @@ impl Interrupt {
         Ok(Self { flags })
     }
 
-    /// An error once a signal came.
+    /// Whether none came yet.
+    ///
+    /// # Errors
+    /// The signal that came.
     pub fn check(&self) -> Result<(), Failure> {
         match self.flags.iter().find(|(_, flag)| flag.load(Ordering::Relaxed)) {
             Some((signal, _)) => Err(Failure::Signal(*signal)),

@@ -13,19 +13,17 @@
 mod args;
 mod attach;
 mod demo;
-mod failure;
 mod files;
 mod framing;
-mod interrupt;
 mod progress;
 mod recv;
 mod send;
 mod shape;
 mod stat;
-mod units;
 
 use args::{Cli, Command};
 use clap::Parser;
+use shmq_cli::{failure, interrupt, units};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -128,6 +128,9 @@ fn json(inspector: &Inspector, seen: &Snapshot, path: String) -> Result<String, 
 fn people(inspector: &Inspector, seen: &Snapshot, path: &str) -> String {
     let limits = inspector.limits();
     let mut lines = vec![path.to_string()];
+    if inspector.kind() == Kind::Raw {
+        return region(inspector, lines);
+    }
     let mut line = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
     let fixed = inspector.kind() == Kind::Slots;
     let most = limits.max_messages.map_or(String::new(), |n| format!(", at most {} waiting", show_count(n)));
@@ -165,6 +168,31 @@ fn people(inspector: &Inspector, seen: &Snapshot, path: &str) -> String {
     line("data", if seen.finished { "end of data declared" } else { "open, no end declared" }.into());
     line("producer", end(&seen.producer));
     line("consumer", end(&seen.consumer));
+    lines.join("\n") + "\n"
+}
+
+/// Raw memory: no ends, no messages.
+fn region(inspector: &Inspector, mut lines: Vec<String>) -> String {
+    let limits = inspector.limits();
+    let mut line = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
+    let bytes = show_bytes(limits.capacity);
+    line(
+        "region",
+        match limits.max_message {
+            0 => format!("{bytes} of raw memory"),
+            element => {
+                let count = show_count(limits.capacity / element);
+                format!("{bytes} of raw memory, {count} elements of {}", show_bytes(element))
+            }
+        },
+    );
+    if !tag_of(inspector).is_empty() {
+        line("tag", tag_of(inspector));
+    }
+    line("created", ago(inspector.created_ns()));
+    if inspector.is_from_another_boot() {
+        line("warning", "made before the machine last started".into());
+    }
     lines.join("\n") + "\n"
 }
 

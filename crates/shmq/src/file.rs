@@ -13,34 +13,52 @@ use std::path::{Path, PathBuf};
 
 /// The part of a queue that all shapes share.
 #[derive(Debug)]
-pub(crate) struct QueueFile {
-    pub(crate) file: File,
-    pub(crate) path: Option<PathBuf>,
-    pub(crate) geometry: Geometry,
+pub struct QueueFile {
+    /// The open file.
+    pub file: File,
+    /// Its name, if it has one.
+    pub path: Option<PathBuf>,
+    /// What its geometry page says.
+    pub geometry: Geometry,
     options: Options,
 }
 
 impl QueueFile {
-    pub(crate) fn create(name: &OsStr, geometry: Geometry, options: &Options) -> Result<Self, CreateError> {
+    /// Makes it, whole or not at all.
+    pub fn create(name: &OsStr, geometry: Geometry, options: &Options) -> Result<Self, CreateError> {
         let path = segment::path_of(name)
             .ok_or_else(|| CreateError::Name { name: name.to_string_lossy().into() })?;
         let (file, geometry) = segment::create(&path, geometry, options)?;
         Ok(Self { file, path: Some(path), geometry, options: options.clone() })
     }
 
-    pub(crate) fn open(name: &OsStr, kind: Kind, options: &Options) -> Result<Self, OpenError> {
+    /// Opens it for both ways, if it is of this kind and has the options' tag.
+    pub fn open(name: &OsStr, kind: Kind, options: &Options) -> Result<Self, OpenError> {
         let path =
             segment::path_of(name).ok_or_else(|| OpenError::Name { name: name.to_string_lossy().into() })?;
-        let (file, geometry) = segment::open(&path, true)?;
+        Self::open_path(path, true, kind, options)
+    }
+
+    /// Opens the file for looking only.
+    pub fn open_to_read(name: &OsStr, kind: Kind, options: &Options) -> Result<Self, OpenError> {
+        let path =
+            segment::path_of(name).ok_or_else(|| OpenError::Name { name: name.to_string_lossy().into() })?;
+        Self::open_path(path, false, kind, options)
+    }
+
+    fn open_path(path: PathBuf, write: bool, kind: Kind, options: &Options) -> Result<Self, OpenError> {
+        let (file, geometry) = segment::open(&path, write)?;
         Self::checked(file, Some(path), geometry, kind, options)
     }
 
-    pub(crate) fn anonymous(geometry: Geometry, options: &Options) -> Result<Self, CreateError> {
+    /// A sealed file without a name.
+    pub fn anonymous(geometry: Geometry, options: &Options) -> Result<Self, CreateError> {
         let (file, geometry) = segment::create_anonymous(geometry, options)?;
         Ok(Self { file, path: None, geometry, options: options.clone() })
     }
 
-    pub(crate) fn from_fd(fd: OwnedFd, kind: Kind, options: &Options) -> Result<Self, OpenError> {
+    /// What [`QueueFile::anonymous`] made, by its descriptor.
+    pub fn from_fd(fd: OwnedFd, kind: Kind, options: &Options) -> Result<Self, OpenError> {
         if !segment::is_sealed(fd.as_fd()) {
             return Err(OpenError::NotSealed);
         }
@@ -66,7 +84,7 @@ impl QueueFile {
     }
 
     /// Opens the file, or makes it if there is none; whoever comes first makes it, the other opens it.
-    pub(crate) fn open_or_create<Q>(
+    pub fn open_or_create<Q>(
         open: impl Fn() -> Result<Q, OpenError>,
         create: impl Fn() -> Result<Q, CreateError>,
     ) -> Result<Q, Error> {
@@ -84,26 +102,37 @@ impl QueueFile {
         Ok(open()?)
     }
 
-    pub(crate) fn seat(&self, role: Role) -> Result<Seat, AttachError> {
+    /// Takes a role.
+    pub fn seat(&self, role: Role) -> Result<Seat, AttachError> {
         let Self { file, path, geometry, options } = self;
         Seat::take(&Source { file, path: path.as_deref(), geometry, options }, role)
     }
 
-    pub(crate) fn inspect(&self) -> Result<Inspector, OpenError> {
+    /// Looks at it.
+    pub fn inspect(&self) -> Result<Inspector, OpenError> {
         Inspector::of(&self.file, self.path.as_deref(), self.geometry)
     }
 
-    pub(crate) fn path(&self) -> Option<&Path> {
+    /// Its name, if it has one.
+    pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// Removes the file, after taking both roles so that nobody is cut off.
-    pub(crate) fn remove(self) -> Result<(), AttachError> {
+    /// What it was opened with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Removes the file, after taking both roles so that nobody is cut off. Raw memory has none; who has it mapped
+    /// keeps it.
+    pub fn remove(&self) -> Result<(), AttachError> {
         let Some(path) = &self.path else { return Ok(()) };
         let failed = |doing| move |source| AttachError::Io { doing, source };
         let own =
             segment::reopen(&self.file, Some(path), true).map_err(failed("open the queue file again"))?;
-        if let Some(role) = lock_both(own.as_fd(), &self.geometry).map_err(failed("lock both roles"))? {
+        if self.geometry.kind != Kind::Raw
+            && let Some(role) = lock_both(own.as_fd(), &self.geometry).map_err(failed("lock both roles"))?
+        {
             let pid = self.inspect().map_or(0, |i| i.snapshot().end(role).pid);
             return Err(AttachError::Busy { role, pid });
         }

@@ -216,7 +216,7 @@ pub struct Geometry {
     pub created_ns: u64,
     /// The user's own bytes.
     pub tag: [u8; TAG],
-    /// Slots only, else 0: alignment of a message in bytes.
+    /// Slots and raw only, else 0: alignment of a message or an element in bytes.
     pub slot_align: u32,
     /// Slots only, else 0: messages that share one commit word.
     pub slot_group: u32,
@@ -264,6 +264,41 @@ impl Geometry {
         let limits = Limits { max_message: size, max_messages: Some(depth), capacity };
         let records = Self::records(limits, options.tag);
         Ok(Self { kind: Kind::Slots, slot_align: align, slot_group: group as u32, ..records })
+    }
+
+    /// The geometry of a new region of `bytes`, all of elements of one size and alignment, or 0 and 0 for any.
+    ///
+    /// # Errors
+    /// [`CreateError::Options`] for sizes that cannot be, or for limits that only queues have.
+    pub fn raw(bytes: u64, element: u64, align: u32, options: &Options) -> Result<Self, CreateError> {
+        let wrong = |why: String| Err(CreateError::Options { why });
+        if options.capacity.is_some() || options.max_message.is_some() || options.max_messages.is_some() {
+            return wrong("a region has a length and no limits of messages; leave those out".into());
+        }
+        if !(1..=MAX_CAPACITY).contains(&bytes) {
+            return wrong(format!("a region has from 1 to {MAX_CAPACITY} bytes, not {bytes}"));
+        }
+        let limits = Limits { max_message: element, max_messages: None, capacity: bytes };
+        let parts = Parts { producer: 0, consumer: 0, ring: PAGE, capacity: bytes };
+        let length = (PAGE as u64 + bytes).next_multiple_of(PAGE as u64);
+        let records = Self::records(limits, options.tag);
+        let raw = Self { kind: Kind::Raw, parts, length, slot_align: align, ..records };
+        if !raw.has_possible_elements() {
+            return wrong(format!(
+                "{bytes} bytes are not a number of elements of {element} bytes aligned to {align}; \
+                 an alignment is a power of two up to {PAGE} that divides the size"
+            ));
+        }
+        Ok(raw)
+    }
+
+    /// Whether the region consists of whole elements, or says nothing of them.
+    fn has_possible_elements(&self) -> bool {
+        let (element, align) = (self.limits.max_message, self.slot_align);
+        let none = (element, align) == (0, 0);
+        let possible =
+            || align.is_power_of_two() && align as usize <= PAGE && element.is_multiple_of(align.into());
+        none || element != 0 && self.limits.capacity.is_multiple_of(element) && possible()
     }
 
     /// The sizes of a ring of slots; `None` if it is no such ring.
@@ -337,14 +372,20 @@ impl Geometry {
         if length > h.length {
             return not("it is longer than its geometry says");
         }
-        if h.reserved != [0; 6] || h.slot_align > 8 {
+        if h.reserved != [0; 6] {
             return not("it has fields that this version does not know");
         }
         let page = PAGE as u64;
         let ring_end = h.ring_at.checked_add(h.capacity).filter(|&end| end <= h.length);
-        let order = h.producer_at >= page
-            && h.producer_at.checked_add(page).is_some_and(|end| end <= h.consumer_at)
-            && h.consumer_at.checked_add(page).is_some_and(|end| end <= h.ring_at);
+        let order = match kind {
+            // No ends: the region follows the geometry page.
+            Kind::Raw => h.producer_at | h.consumer_at == 0 && h.ring_at >= page,
+            _ => {
+                h.producer_at >= page
+                    && h.producer_at.checked_add(page).is_some_and(|end| end <= h.consumer_at)
+                    && h.consumer_at.checked_add(page).is_some_and(|end| end <= h.ring_at)
+            }
+        };
         if ring_end.is_none() || !order || !(h.producer_at | h.consumer_at | h.ring_at).is_multiple_of(page) {
             return not("its parts overlap or lie outside");
         }
@@ -393,12 +434,20 @@ impl Geometry {
                 if self.shape().is_none_or(|shape| shape.capacity != capacity) {
                     return not("its message size and depth contradict its capacity");
                 }
-                if !self.slot_align.is_power_of_two() {
+                if !self.slot_align.is_power_of_two() || self.slot_align > 8 {
                     return not("its message alignment is impossible");
                 }
             }
-            // Shapes of later versions; nothing here opens them.
-            Kind::Raw | Kind::Pool => {}
+            Kind::Raw => {
+                if !(1..=MAX_CAPACITY).contains(&capacity) || !self.has_possible_elements() {
+                    return not("its length is impossible, or no number of its elements");
+                }
+                if (self.slot_group, self.limits.max_messages) != (0, None) {
+                    return not("it has limits of messages but no ring");
+                }
+            }
+            // A shape of later versions; nothing here opens it.
+            Kind::Pool => {}
         }
         Ok(())
     }

@@ -42,7 +42,8 @@ use std::path::Path;
 /// ```
 #[derive(Debug)]
 pub struct Inspector {
-    window: Window<Map>,
+    /// `None` for a kind without a ring.
+    window: Option<Window<Map>>,
     probe: Probe,
     geometry: Geometry,
 }
@@ -138,8 +139,10 @@ impl Inspector {
         let failed = |source| OpenError::Io { doing: "map the queue file", source };
         let probe = segment::reopen(file, path, false).map_err(failed)?;
         let map = Map::new(segment::map_read_only(probe.as_fd(), geometry.length).map_err(failed)?);
-        let window = Window::new(map, geometry.parts)
-            .ok_or(OpenError::NotAQueue { why: "its parts overlap or lie outside" })?;
+        let window = Window::new(map, geometry.parts);
+        if window.is_none() && geometry.kind != Kind::Raw {
+            return Err(OpenError::NotAQueue { why: "its parts overlap or lie outside" });
+        }
         Ok(Self { window, probe: Probe::File(probe), geometry })
     }
 
@@ -149,7 +152,8 @@ impl Inspector {
     }
 
     /// The limits, fixed at creation; see the example of [`Inspector`]. Of fixed-size messages, `max_message` is the
-    /// size and `max_messages` the depth.
+    /// size and `max_messages` the depth; of raw memory, `capacity` is its length and `max_message` the size of an
+    /// element, 0 if they are not all alike.
     pub fn limits(&self) -> Limits {
         self.geometry.limits
     }
@@ -182,11 +186,14 @@ impl Inspector {
 
     /// State of one end, with at most a few system calls; as [`crate::Producer::peer`] sees it, and its example.
     pub fn state(&self, role: Role) -> PeerState {
-        state_of(&self.window, &self.probe, role)
+        match &self.window {
+            Some(window) => state_of(window, &self.probe, role),
+            None => PeerState::NeverAttached,
+        }
     }
 
     fn word(&self, control: Control) -> u64 {
-        self.window.load(control, at::OBSERVE)
+        self.window.as_ref().map_or(0, |window| window.load(control, at::OBSERVE))
     }
 
     fn end(&self, role: Role) -> EndSnapshot {
@@ -206,7 +213,7 @@ impl Inspector {
     }
 
     /// One look; see the example of [`Inspector`]. Allocates nothing; a system call for each end that was ever
-    /// taken; bounded by the number of groups of fixed-size messages.
+    /// taken; bounded by the number of groups of fixed-size messages. Raw memory has no ends, and everything is 0.
     pub fn snapshot(&self) -> Snapshot {
         if let Some(shape) = self.geometry.shape() {
             return self.snapshot_slots(&shape);
@@ -226,7 +233,10 @@ impl Inspector {
             tail,
             read,
             free,
-            finished: word::kind(self.window.load_word(tail, at::OBSERVE)) == word::RecordKind::End,
+            finished: self
+                .window
+                .as_ref()
+                .is_some_and(|w| word::kind(w.load_word(tail, at::OBSERVE)) == word::RecordKind::End),
             producer: self.end(Role::Producer),
             consumer: self.end(Role::Consumer),
         }
@@ -235,7 +245,7 @@ impl Inspector {
     fn snapshot_slots(&self, shape: &Shape) -> Snapshot {
         let read = self.word(READ);
         // A living producer may lap the walk; then another one starts further on.
-        let found = (0..3).find_map(|_| find_sequence(&self.window, shape, at::OBSERVE).ok());
+        let found = (0..3).find_map(|_| find_sequence(self.window.as_ref()?, shape, at::OBSERVE).ok());
         let (sent, finished) = found.unwrap_or((read, false));
         let pending = sent.saturating_sub(read).min(shape.depth);
         Snapshot {

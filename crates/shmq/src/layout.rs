@@ -28,8 +28,8 @@ pub const MAX_MESSAGE: u64 = u32::MAX as u64 - 15;
 /// Bytes of the user's own tag.
 pub const TAG: usize = 32;
 
-/// What a file holds; see the example of [`crate::Inspector`]. A later version may know more kinds, and this one opens
-/// the first two.
+/// What a file holds; see the example of [`crate::Inspector`]. This crate opens the first two; `shmq-raw` and
+/// `shmq-pool` the others. A later version may know more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[repr(u32)]
@@ -75,17 +75,17 @@ pub struct Header {
     pub compatible: u64,
     /// Feature bits an older reader must refuse.
     pub incompatible: u64,
-    /// Ring bytes, a power of two.
+    /// Ring bytes, a power of two for records; raw: bytes of the region.
     pub capacity: u64,
-    /// Largest message in bytes.
+    /// Largest message in bytes; raw: bytes of an element, 0 if they are not all alike.
     pub max_message: u64,
     /// Most pending messages, 0 for no limit but the ring's.
     pub max_messages: u64,
-    /// Start of the page that only the producer writes, from the start of the file.
+    /// Start of the page that only the producer writes, from the start of the file; raw: 0.
     pub producer_at: u64,
-    /// Start of the page that only the consumer writes.
+    /// Start of the page that only the consumer writes; raw: 0.
     pub consumer_at: u64,
-    /// Start of the ring.
+    /// Start of the ring; raw: of the region.
     pub ring_at: u64,
     /// Bytes of the whole file.
     pub length: u64,
@@ -97,7 +97,7 @@ pub struct Header {
     pub created_ns: u64,
     /// The user's own bytes: a schema name, say.
     pub tag: [u8; TAG],
-    /// Slots only: alignment of a message in bytes.
+    /// Slots and raw only: alignment of a message or an element in bytes.
     pub slot_align: u32,
     /// Slots only: messages that share one commit word.
     pub slot_group: u32,

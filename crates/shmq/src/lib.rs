@@ -189,19 +189,37 @@ static_assertions::assert_impl_all!(Consumer: Send);
 static_assertions::assert_not_impl_any!(Producer: Sync, Clone);
 static_assertions::assert_not_impl_any!(Consumer: Sync, Clone);
 
-/// The inside, for this project's own tests, fuzzers and measurements. Promises nothing.
-#[cfg(feature = "testing")]
+/// The inside, for this project's other crates. Promises nothing.
+#[cfg(feature = "inside")]
 #[doc(hidden)]
-pub mod testing {
+pub mod inside {
     pub use crate::bell::{Announced, Park, Signals};
+    pub use crate::file::QueueFile;
     pub use crate::geometry::Geometry;
     /// Offsets and the header.
     pub mod layout {
         pub use crate::layout::*;
     }
-    pub use crate::memory::testing::*;
+    pub use crate::memory::opaque;
     pub use crate::memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at};
     pub use crate::ring::*;
+    /// Locks on bytes of a file, and roles.
+    pub mod role {
+        pub use crate::role::*;
+    }
+    /// Files: made, opened, checked, mapped.
+    pub mod segment {
+        pub use crate::segment::*;
+    }
+    pub use crate::wait::{Stop, block};
+}
+
+/// The inside and the test memories, for this project's own tests, fuzzers and measurements. Promises nothing.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::inside::*;
+    pub use crate::memory::testing::*;
 }
 
 /// The documents whose examples are compiled and run.

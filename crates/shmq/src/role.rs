@@ -44,7 +44,7 @@ impl std::fmt::Display for PeerState {
 
 /// How to ask whether a role is held.
 #[derive(Debug)]
-pub(crate) enum Probe {
+pub enum Probe {
     /// A description of its own: asked through the holder's, the kernel would always say *free*.
     File(OwnedFd),
     /// Two threads of one process: who has not left is there.
@@ -53,24 +53,24 @@ pub(crate) enum Probe {
 
 impl Probe {
     /// Whether a living process holds the role whose page starts at `byte`.
-    pub(crate) fn is_held(&self, byte: usize) -> bool {
+    pub fn is_held(&self, byte: usize) -> bool {
         match self {
             // If the kernel will not say, the peer counts as alive.
-            Self::File(fd) => lock_call(fd.as_fd(), libc::F_OFD_GETLK, byte)
+            Self::File(fd) => lock_call(fd.as_fd(), libc::F_OFD_GETLK, byte, 1)
                 .map_or(true, |l| l.l_type != libc::F_UNLCK as i16),
             Self::Private => true,
         }
     }
 }
 
-/// One fcntl call on one byte. `rustix` has no open-file-description locks.
-fn lock_call(fd: BorrowedFd<'_>, command: libc::c_int, byte: usize) -> io::Result<libc::flock> {
+/// One fcntl call on some bytes. `rustix` has no open-file-description locks.
+fn lock_call(fd: BorrowedFd<'_>, command: libc::c_int, start: usize, len: usize) -> io::Result<libc::flock> {
     // SAFETY: `flock` is plain data, for which zero is a value.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = libc::F_WRLCK as i16;
     lock.l_whence = libc::SEEK_SET as i16;
-    lock.l_start = byte as libc::off_t;
-    lock.l_len = 1;
+    lock.l_start = start as libc::off_t;
+    lock.l_len = len as libc::off_t;
     // SAFETY: the descriptor is open and `lock` is a valid argument for all three commands.
     match unsafe { libc::fcntl(fd.as_raw_fd(), command, &mut lock) } {
         -1 => Err(io::Error::last_os_error()),
@@ -79,8 +79,13 @@ fn lock_call(fd: BorrowedFd<'_>, command: libc::c_int, byte: usize) -> io::Resul
 }
 
 /// Locks a byte of a description; `false` if another description has it.
-pub(crate) fn try_lock(fd: BorrowedFd<'_>, byte: usize) -> io::Result<bool> {
-    match lock_call(fd, libc::F_OFD_SETLK, byte) {
+pub fn try_lock(fd: BorrowedFd<'_>, byte: usize) -> io::Result<bool> {
+    try_lock_range(fd, byte, 1)
+}
+
+/// Locks some bytes of a description; `false` if another description has one of them.
+pub fn try_lock_range(fd: BorrowedFd<'_>, start: usize, len: usize) -> io::Result<bool> {
+    match lock_call(fd, libc::F_OFD_SETLK, start, len) {
         Ok(_) => Ok(true),
         Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
         Err(e) => Err(e),
@@ -88,7 +93,7 @@ pub(crate) fn try_lock(fd: BorrowedFd<'_>, byte: usize) -> io::Result<bool> {
 }
 
 /// State of a role, from its words and its lock.
-pub(crate) fn state_of(window: &Window<Map>, probe: &Probe, role: Role) -> PeerState {
+pub fn state_of(window: &Window<Map>, probe: &Probe, role: Role) -> PeerState {
     let words = role.words();
     // A successor may come between two looks; then look again. Whoever changes that often is alive.
     for _ in 0..4 {
@@ -112,11 +117,15 @@ pub(crate) fn state_of(window: &Window<Map>, probe: &Probe, role: Role) -> PeerS
 }
 
 /// What a role is taken of.
-pub(crate) struct Source<'a> {
-    pub(crate) file: &'a File,
-    pub(crate) path: Option<&'a Path>,
-    pub(crate) geometry: &'a Geometry,
-    pub(crate) options: &'a Options,
+pub struct Source<'a> {
+    /// The open file.
+    pub file: &'a File,
+    /// Its name, if it has one.
+    pub path: Option<&'a Path>,
+    /// What its geometry page says.
+    pub geometry: &'a Geometry,
+    /// How to get the memory ready.
+    pub options: &'a Options,
 }
 
 fn failed(doing: &'static str) -> impl FnOnce(io::Error) -> AttachError {
@@ -125,13 +134,14 @@ fn failed(doing: &'static str) -> impl FnOnce(io::Error) -> AttachError {
 
 /// A role that is held.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub struct Seat {
     role: Role,
     /// Dropped by hand, before the peer is woken: its last clone gone, the lock is free.
     window: ManuallyDrop<Window<Map>>,
     probe: Probe,
     path: Option<PathBuf>,
-    pub(crate) signals: ManuallyDrop<Signals<Map>>,
+    /// How to sleep and to wake the other end.
+    pub signals: ManuallyDrop<Signals<Map>>,
     epoch: u64,
     /// A forked child has this value but neither the mapping nor the role.
     process: u32,
@@ -140,7 +150,7 @@ pub(crate) struct Seat {
 
 impl Seat {
     /// Takes a role of a file: description, mapping, lock, name, boot; in this order.
-    pub(crate) fn take(source: &Source<'_>, role: Role) -> Result<Self, AttachError> {
+    pub fn take(source: &Source<'_>, role: Role) -> Result<Self, AttachError> {
         let Source { file, path, geometry, options } = *source;
         let own = segment::reopen(file, path, true).map_err(|e| match e.kind() {
             io::ErrorKind::PermissionDenied => AttachError::Denied,
@@ -177,7 +187,7 @@ impl Seat {
     }
 
     /// One of two ends over private memory.
-    pub(crate) fn private(role: Role, window: Window<Map>) -> Self {
+    pub fn private(role: Role, window: Window<Map>) -> Self {
         Self::new(role, window, Probe::Private, None, false)
     }
 
@@ -188,7 +198,7 @@ impl Seat {
     }
 
     /// Makes the role visible as taken, once the ring is in order, and wakes a peer that the predecessor left asleep.
-    pub(crate) fn enter(&mut self) {
+    pub fn enter(&mut self) {
         let words = self.role.words();
         let boot = segment::boot_id();
         for (word, half) in words.boot.into_iter().zip(boot.chunks_exact(8)) {
@@ -203,39 +213,39 @@ impl Seat {
     }
 
     /// The pages and the ring.
-    pub(crate) fn window(&self) -> Window<Map> {
+    pub fn window(&self) -> Window<Map> {
         (*self.window).clone()
     }
 
     /// Whether the other end is a thread of this process: then nobody can come after one that left.
-    pub(crate) fn is_private(&self) -> bool {
+    pub fn is_private(&self) -> bool {
         matches!(self.probe, Probe::Private)
     }
 
     /// How often the role was taken, this time included.
-    pub(crate) fn epoch(&self) -> u64 {
+    pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
     /// How often the other role was taken.
-    pub(crate) fn peer_epoch(&self) -> u64 {
+    pub fn peer_epoch(&self) -> u64 {
         self.window.load(self.role.peer().words().epoch, at::ROLE_LOAD)
     }
 
     /// State of the other end.
-    pub(crate) fn peer(&self) -> PeerState {
+    pub fn peer(&self) -> PeerState {
         state_of(&self.window, &self.probe, self.role.peer())
     }
 
     /// Whether the file's name is gone, so that no other process can come.
-    pub(crate) fn is_removed(&self) -> bool {
+    pub fn is_removed(&self) -> bool {
         let (Probe::File(fd), Some(_)) = (&self.probe, &self.path) else { return false };
         rustix::fs::fstat(fd).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
     /// Notes since when this end waits.
     #[cold]
-    pub(crate) fn stall_begins(&self) {
+    pub fn stall_begins(&self) {
         self.count(Counter::Stalls);
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
@@ -244,13 +254,13 @@ impl Seat {
 
     /// Notes that it waits no more.
     #[cold]
-    pub(crate) fn stall_ends(&self) {
+    pub fn stall_ends(&self) {
         self.window.store(self.role.words().counter(Counter::StalledSince), 0, at::COUNT);
     }
 
     /// Adds one to a counter for people.
     #[cold]
-    pub(crate) fn count(&self, which: Counter) {
+    pub fn count(&self, which: Counter) {
         let word = self.role.words().counter(which);
         self.window.store(word, self.window.load(word, at::COUNT_LOAD).wrapping_add(1), at::COUNT);
     }
@@ -304,7 +314,7 @@ impl Drop for Seat {
 }
 
 /// Holds both roles of a file, so that nobody else does: to remove it.
-pub(crate) fn lock_both(fd: BorrowedFd<'_>, geometry: &Geometry) -> io::Result<Option<Role>> {
+pub fn lock_both(fd: BorrowedFd<'_>, geometry: &Geometry) -> io::Result<Option<Role>> {
     for role in [Role::Producer, Role::Consumer] {
         if !try_lock(fd, geometry.parts.page(role))? {
             return Ok(Some(role));

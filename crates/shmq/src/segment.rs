@@ -253,20 +253,34 @@ pub fn reopen(file: &File, path: Option<&Path>, write: bool) -> io::Result<Owned
 
 /// Maps a file for reading and writing, as a role does. The mapping keeps the descriptor's description alive.
 pub fn map(fd: BorrowedFd<'_>, length: u64) -> io::Result<Map> {
-    let raw = MmapOptions::new().len(length as usize).map_raw(fd.as_raw_fd())?;
+    let map = map_inherited(fd, length)?;
     // A forked child must not keep the role, nor write.
-    raw.advise(Advice::DontFork)?;
-    Ok(Map::new(raw))
+    map.backing().advise(Advice::DontFork)?;
+    Ok(map)
+}
+
+/// Maps a file for reading and writing, in forked children as well: for memory that belongs to no role.
+pub fn map_inherited(fd: BorrowedFd<'_>, length: u64) -> io::Result<Map> {
+    Ok(Map::new(MmapOptions::new().len(length as usize).map_raw(fd.as_raw_fd())?))
 }
 
 /// Gets the memory under a mapping ready as the options ask: the long part, for a large queue.
 pub fn make_ready(map: &Map, options: &Options) -> io::Result<()> {
+    make_ready_by(map, options, Advice::PopulateWrite)
+}
+
+/// The same for a mapping that is for looking only.
+pub fn make_ready_to_read(map: &Map, options: &Options) -> io::Result<()> {
+    make_ready_by(map, options, Advice::PopulateRead)
+}
+
+fn make_ready_by(map: &Map, options: &Options, populate: Advice) -> io::Result<()> {
     let raw = map.backing();
     if options.huge_pages {
         let _ = raw.advise(Advice::HugePage);
     }
     if options.prefault {
-        match raw.advise(Advice::PopulateWrite) {
+        match raw.advise(populate) {
             // Before Linux 5.14 the pages fault in one by one; they are allocated already.
             Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
             done => done?,

@@ -151,10 +151,14 @@ impl Waiting {
 
 /// Why waiting ended without a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub enum Stop {
+    /// The time was up.
     TimedOut,
+    /// The peer closed its end.
     Left,
+    /// The peer died.
     Lost,
+    /// The file's name is gone: no peer can come.
     Removed,
 }
 
@@ -165,7 +169,7 @@ const POLLS_PER_LOOK: u32 = 64;
 
 /// Waits until `poll` finds something. `poll` has found nothing just before.
 #[cold]
-pub(crate) fn block<T>(
+pub fn block<T>(
     waiting: &Waiting,
     seat: &mut Seat,
     until: Until,

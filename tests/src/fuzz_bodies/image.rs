@@ -131,7 +131,7 @@ fn change(bytes: &mut Bytes<'_>) -> (usize, u64) {
     (at, value)
 }
 
-fn sealed(file: &[u8]) -> Option<OwnedFd> {
+pub(super) fn sealed(file: &[u8]) -> Option<OwnedFd> {
     use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
     let fd = memfd_create("shmq-image", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).ok()?;
     let mut memfd = std::fs::File::from(fd);

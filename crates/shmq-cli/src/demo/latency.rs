@@ -1,12 +1,14 @@
 //! The round trip of 8 bytes: over two queues of each shape, and over two bare cache lines, in turns.
 
-use super::page::{Note, Page};
-use super::scene::{Actor, BACK, PAGE, SLOTS_BACK, SLOTS_THERE, Scene, THERE};
+use super::note::{self, Note};
+use super::scene::{BACK, PAGE, SLOTS_BACK, SLOTS_THERE, Scene, THERE};
 use crate::args::PartArgs;
 use crate::failure::{Code, Failure};
 use crate::interrupt::Interrupt;
 use serde::Serialize;
 use shmq::{Options, Queue, RecvError, SendError, Until, Waiting, slots};
+use shmq_cli::actor::Actor;
+use shmq_cli::page::Page;
 use std::time::{Duration, Instant};
 
 const BLOCKS: usize = 10;
@@ -214,7 +216,7 @@ fn check_echo(echo: &mut Actor, interrupt: &Interrupt, begin: Instant) -> Result
 /// The process that sends everything back.
 pub fn echo(args: &PartArgs) -> Result<(), Failure> {
     let scene = Scene::of_parent(&args.scene);
-    let page = Page::open(&scene.path(PAGE))?;
+    let page = note::open(&scene.path(PAGE))?;
     let mut records = Records::open(&scene, BACK, THERE)?;
     let mut slots = Slots::open(&scene, SLOTS_BACK, SLOTS_THERE)?;
     loop {

@@ -3,7 +3,7 @@
 
 mod input;
 mod latency;
-mod page;
+mod note;
 mod plan;
 mod report;
 mod scene;
@@ -15,11 +15,14 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::shape::Queue;
 use crate::stat::print;
-use page::{Note, Page};
+use note::Note;
 use plan::{Cuts, Kill, Victim};
 use report::Report;
-use scene::{Actor, Brief, PAGE, STREAM, Scene};
+use scene::{Brief, PAGE, STREAM, Scene};
 use shmq::{Inspector, Options};
+use shmq_cli::actor::{self, Actor};
+use shmq_cli::draw::mix;
+use shmq_cli::page::Page;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,7 +35,7 @@ const STUCK: Duration = Duration::from_secs(30);
 
 /// One of the demo's processes.
 pub fn part(args: &PartArgs) -> Result<(), Failure> {
-    scene::die_with_parent(args.parent)?;
+    actor::die_with_parent(args.parent)?;
     match args.part {
         Part::Producer => stream::produce(args),
         Part::Consumer => stream::consume(args),
@@ -49,7 +52,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     // Before the first file is made, so that Ctrl-C leaves none behind.
     let interrupt = Interrupt::catch()?;
     let scene = Scene::new();
-    let page = Page::create(&scene.path(PAGE))?;
+    let page = note::create(&scene.path(PAGE))?;
     let cuts = Cuts::new(seed, args.slots);
     let messages = cuts.messages_for(args.bytes);
     let (plant, slots) = (args.plant, args.slots);
@@ -59,7 +62,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let streamed = Stream::begin(&page, queue.inspect()?, &brief, &interrupt)?.run(kills)?;
 
     latency::create(&scene)?;
-    let mut echo = Actor::start(Part::Echo, &brief)?;
+    let mut echo = scene::start(Part::Echo, &brief)?;
     let trips = latency::measure(&scene, &page, &mut echo, &interrupt)?;
 
     let ends = queue.inspect()?.snapshot();
@@ -131,7 +134,7 @@ fn no_input(path: &Path) -> Failure {
 fn new_seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     // Short enough to be typed again.
-    plan::mix(now.as_nanos() as u64 ^ u64::from(std::process::id())) % 1_000_000_000
+    mix(now.as_nanos() as u64 ^ u64::from(std::process::id())) % 1_000_000_000
 }
 
 /// What the stream came to.
@@ -174,8 +177,8 @@ impl<'a> Stream<'a> {
             brief,
             cuts,
             interrupt,
-            producer: Actor::start(Part::Producer, brief)?,
-            consumer: Actor::start(Part::Consumer, brief)?,
+            producer: scene::start(Part::Producer, brief)?,
+            consumer: scene::start(Part::Consumer, brief)?,
             progress: Progress::new(Some(total), false),
             begin,
             checked: (0, begin),
@@ -236,7 +239,7 @@ impl<'a> Stream<'a> {
             return Err(Failure::new("a process of the demo ended before it could be killed"));
         }
         *kills += 1;
-        *actor = Actor::start(part, self.brief)?;
+        *actor = scene::start(part, self.brief)?;
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! What the stream is, as a function of a seed: any process can work out any message without its predecessors.
 
+use shmq_cli::draw::{Draw, mix};
+
 /// The input is cut into blocks of this size, and each block in two at a random place.
 pub const BLOCK: u64 = 4096;
 
@@ -9,30 +11,6 @@ pub const SLOT: u64 = 64;
 pub const NUMBER: u64 = 8;
 /// Fixed-size messages that fit.
 pub const DEPTH: u64 = 8192;
-
-/// Scrambles a number: Steele, Lea and Flood's SplitMix64.
-pub fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
-/// Numbers drawn from a seed.
-#[derive(Debug)]
-pub struct Draw(u64);
-
-impl Draw {
-    pub fn new(seed: u64) -> Self {
-        Self(mix(seed))
-    }
-
-    /// Less than `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = mix(self.0);
-        self.0 % bound.max(1)
-    }
-}
 
 /// Where the endless repetition of the input is cut.
 #[derive(Clone, Copy, Debug)]

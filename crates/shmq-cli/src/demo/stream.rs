@@ -1,7 +1,7 @@
 //! The two ends of the stream. Each may be killed at any moment; what it had done is in the page's notes.
 
 use super::input::Input;
-use super::page::{Note, Page};
+use super::note::{self, Note};
 use super::plan::{BLOCK, Cuts};
 use super::scene::{PAGE, STREAM, Scene};
 use crate::args::{Fault, PartArgs};
@@ -9,6 +9,7 @@ use crate::attach::patiently;
 use crate::failure::Failure;
 use crate::shape::{Message, Producer, Queue};
 use shmq::{Options, RecvError, Until, Waiting};
+use shmq_cli::page::Page;
 
 /// Messages the consumer takes at once: after its death, so many may come again.
 pub const RUN: u64 = 64;
@@ -26,7 +27,7 @@ impl Stage {
         let scene = Scene::of_parent(&args.scene);
         Ok(Self {
             queue: Queue::open(scene.queue(STREAM).as_ref(), &Options::new())?,
-            page: Page::open(&scene.path(PAGE))?,
+            page: note::open(&scene.path(PAGE))?,
             input: Input::open(&args.input, args.input_bytes)?,
             cuts: Cuts::new(args.seed, args.slots),
         })

@@ -14,6 +14,7 @@
 
 mod copy;
 mod map;
+pub mod opaque;
 mod site;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -2,6 +2,7 @@
 
 mod attach;
 mod raw;
+mod region;
 mod role;
 mod slots;
 mod stream;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         ["slots-hold", name, role] => slots::hold(name, role),
         ["raw-send", name, fault, life] => raw::send(name, fault, number(life)),
         ["raw-recv", name, fault, life] => raw::receive(name, fault, number(life)),
+        ["region-write", name] => region::write(name),
         ["commit-and-die", name, messages] => raw::commit_and_die(name, number(messages)),
         ["hold", name, role] => role::hold(name, role),
         ["race", name, witness, who, rounds] => role::race(name, witness, number(who), number(rounds)),

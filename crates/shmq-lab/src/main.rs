@@ -1,0 +1,29 @@
+//! `shmq-lab`: programs for whoever wants to see what shmq promises, rather than be told.
+//!
+//! | module | what happens there |
+//! |---|---|
+//! | [`args`] | the command line and its help |
+//! | [`torture`] | both ends of a queue, killed and stopped thousands of times a minute |
+
+mod args;
+mod torture;
+
+use args::{Cli, Command};
+use clap::Parser;
+use shmq_cli::failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Torture(args) => torture::run(&args),
+        Command::TorturePart(args) => torture::part(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Said(code, text)) => {
+            eprintln!("shmq-lab: {text}");
+            ExitCode::from(code as u8)
+        }
+        Err(signal) => signal.report(),
+    }
+}

@@ -1,0 +1,100 @@
+//! A producer with a planted bug, to show that the checks find one: its payload arrives after the word that publishes it.
+
+use super::producer::Sender;
+use super::stage::{End, Stage, Stop};
+use memmap2::MmapOptions;
+use shmq::testing::{Fault, Faulty, Geometry, Map, RecordTx, Refused, SlotTx, Window};
+use shmq::{AttachError, PeerState, Until, Waiting};
+use shmq_cli::failure::Failure;
+use std::ops::Range;
+
+/// An end that holds its role lawfully, and sends through other memory.
+pub struct Planted<S> {
+    seat: S,
+    ring: Ring,
+}
+
+enum Ring {
+    Records(RecordTx<Faulty<Map>>),
+    Slots(SlotTx<Faulty<Map>>),
+}
+
+/// Maps the queue a second time, with the fault.
+fn window(stage: &Stage) -> Result<(Window<Faulty<Map>>, Geometry), Failure> {
+    let failed = |e| Failure::io("map the queue", &e);
+    let path = stage.queue();
+    let file = std::fs::File::options().read(true).write(true).open(&path).map_err(failed)?;
+    let bytes = std::fs::read(&path).map_err(failed)?;
+    let geometry = Geometry::parse(&bytes, bytes.len() as u64)?;
+    let map = MmapOptions::new().len(bytes.len()).map_raw(&file).map_err(failed)?;
+    let memory = Faulty::new(Map::new(map), Fault::PublishFirst);
+    let window = Window::new(memory, geometry.parts).ok_or_else(|| Failure::new("this is no queue"))?;
+    Ok((window, geometry))
+}
+
+impl<S: Sender> Planted<S> {
+    /// Builds it on an end that was just taken and is used for nothing else.
+    pub fn new(stage: &Stage, seat: S) -> Result<Self, Failure> {
+        let (window, geometry) = window(stage)?;
+        let limits = geometry.limits;
+        let ring = match geometry.shape() {
+            Some(shape) => SlotTx::attach(window, shape).map(Ring::Slots),
+            None => RecordTx::attach(window, limits.max_message, limits.max_messages).map(Ring::Records),
+        };
+        let ring = ring.map_err(|what| AttachError::Corrupt { what })?;
+        Ok(Self { seat, ring })
+    }
+}
+
+impl<S: End> End for Planted<S> {
+    fn next_sequence(&self) -> u64 {
+        match &self.ring {
+            Ring::Records(tx) => tx.sequence(),
+            Ring::Slots(tx) => tx.sequence(),
+        }
+    }
+    fn epoch(&self) -> u64 {
+        self.seat.epoch()
+    }
+    fn peer(&self) -> PeerState {
+        self.seat.peer()
+    }
+    fn peer_epoch(&self) -> u64 {
+        self.seat.peer_epoch()
+    }
+    fn set_waiting(&mut self, _: Waiting) {}
+}
+
+impl<S: Sender> Sender for Planted<S> {
+    const IN_PART: bool = false;
+
+    fn send(&mut self, _: u64, messages: &[Vec<u8>], _: Until) -> Result<Range<u64>, Stop> {
+        let first = self.next_sequence();
+        for message in messages {
+            let sent = match &mut self.ring {
+                Ring::Records(tx) => tx.try_send(message),
+                Ring::Slots(tx) => tx.try_send(message),
+            };
+            match sent {
+                Ok(_) => {}
+                Err(Refused::Full) => return Err(Stop::TimedOut),
+                Err(other) => return Err(Stop::Failed(format!("{other:?}"))),
+            }
+        }
+        Ok(first..first + messages.len() as u64)
+    }
+
+    fn send_in_part(&mut self, _: &[Vec<u8>]) -> Result<Range<u64>, Stop> {
+        unreachable!("only asked of a sender that can")
+    }
+
+    fn finish(mut self) -> Result<u64, Stop> {
+        let total = self.next_sequence();
+        let finished = match &mut self.ring {
+            Ring::Records(tx) => tx.finish(),
+            Ring::Slots(tx) => tx.finish(),
+        };
+        finished.map_err(|refused| Stop::Failed(format!("{refused:?}")))?;
+        Ok(total)
+    }
+}
