@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let block = &mut block[..len];
             let mut samples: [Vec<f64>; 4] = Default::default();
             for _ in 0..rounds {
-                let at = |i: usize| (i * stride * len) % (MEMORY - len + 1) & !63;
+                let at = |i: usize| ((i * stride * len) % (MEMORY - len + 1)) & !63;
                 samples[0].push(time(len, |i| copy(black_box(block), &same, at(i))));
                 samples[1].push(time(len, |i| region.write_at(at(i), black_box(block)).expect("inside")));
                 samples[2].push(time(len, |i| copy_back(black_box(block), &same, at(i))));

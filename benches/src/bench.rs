@@ -120,7 +120,7 @@ impl Bench {
         self.done(Comparison { bytes: Some(bytes), absent, ..result });
     }
 
-    /// How many messages or trips make a sample: by a first try, and never less than four laps.
+    /// How many messages or trips make a sample: by a first try, and never less than two laps.
     fn settle(&self, trial: &Trial, bytes: usize, task: Task) -> Result<u64, String> {
         let lap = task.depth(bytes) as u64;
         let first = if self.quick { lap.min(500) } else { lap.clamp(32, 5000) };
@@ -129,7 +129,7 @@ impl Bench {
             return Ok(first);
         }
         let ns = outcome.figures.first().map_or(1.0, |(_, ns)| ns.max(0.5));
-        let least = if task.kind == crate::run::Kind::Stream { 4 * lap } else { 1000 };
+        let least = if task.kind == crate::run::Kind::Stream { 2 * lap } else { 1000 };
         Ok(((SAMPLE_NS / ns) as u64).clamp(least, 20_000_000))
     }
 

@@ -173,10 +173,12 @@ mod tests {
             sum.bytes(scratch.message::<Mix>(n));
         }
         assert_eq!(sum, Sum::expected::<Mix>(1000));
+        // One that ends with the first byte of its number, which is not zero.
+        let short = (1..1000).find(|&n| Mix::len(n) % 8 == 1 && n % 256 != 0).expect("one of them");
         let mut less = Sum::default();
         for n in 0..1000 {
             let message = scratch.message::<Mix>(n);
-            less.bytes(&message[..message.len() - usize::from(n == 999)]);
+            less.bytes(&message[..message.len() - usize::from(n == short)]);
         }
         assert_ne!(less, sum, "one byte less is noticed");
     }

@@ -37,7 +37,7 @@ fn small_ring(bench: &Bench, bytes: usize) -> usize {
 
 /// A ring that leaves it on every lap.
 fn large_ring(bench: &Bench, bytes: usize) -> usize {
-    let ring = if bench.is_quick() { 64 << 10 } else { bench.second_level_cache() * 8 };
+    let ring = if bench.is_quick() { 64 << 10 } else { bench.second_level_cache() * 4 };
     ring.max(16 * bytes).next_power_of_two()
 }
 
