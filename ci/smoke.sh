@@ -3,12 +3,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-echo "Every benchmark, each case once; what it measures then means nothing."
+echo "Every case of the benchmarks under criterion, once; what it measures then means nothing."
 cargo bench -p shmq-benches -- --test
 
-echo "Every benchmark of waiting between two processes, briefly; its figures mean nothing either."
-cargo build --release -p shmq-benches --bin waiting
-timeout 120 "${CARGO_TARGET_DIR:-target}/release/waiting" --quick
+echo "Every benchmark, briefly; its figures mean nothing either."
+cargo build --release -p shmq-benches --bin bench
+page="${CARGO_TARGET_DIR:-target}/bench-quick.html"
+timeout 300 "${CARGO_TARGET_DIR:-target}/release/bench" --quick --html "$page"
+grep -q "</html>" "$page"
 
 echo "Block copies of raw memory beside memcpy, briefly; its figures mean nothing either."
 cargo build --release -p shmq-benches --bin raw-copies

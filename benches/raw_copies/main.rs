@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let block = &mut block[..len];
             let mut samples: [Vec<f64>; 4] = Default::default();
             for round in 0..rounds {
-                let at = |i: usize| (i * stride * len % (MEMORY - len + 1)) & !63;
+                let at = |i: usize| ((i * stride * len) % (MEMORY - len + 1)) & !63;
                 // Each goes first as often as the other.
                 for turn in 0..2 {
                     if (round + turn) % 2 == 0 {

@@ -1,14 +1,50 @@
 //! Interleaved samples, each between two raw ping-pongs, sorted by placement; medians, and ratios within a round.
 
 use crate::placement::{Placement, raw_ping_pong};
+use crate::run::{Figures, Outcome};
+use hdrhistogram::Histogram;
 use serde::Serialize;
-use std::fmt;
 
-/// What one run of a contender measured: names with their unit, and values.
-pub type Figures = Vec<(&'static str, f64)>;
+/// One variant of a contender, and how to run one sample of it.
+pub struct Contender {
+    /// Whose it is.
+    pub family: &'static str,
+    /// How it is used; may be empty.
+    pub variant: &'static str,
+    /// Runs one sample.
+    pub run: Box<dyn Fn() -> Outcome>,
+}
 
-/// One contender of a workload: its name, and how to run it once.
-pub type Contender = (&'static str, Box<dyn Fn() -> Figures>);
+impl Contender {
+    /// One that has no variants and measures plain figures.
+    pub fn new(family: &'static str, run: impl Fn() -> Figures + 'static) -> Self {
+        Self { family, variant: "", run: Box::new(move || run().into()) }
+    }
+
+    /// Measures nothing itself: shows where the machine's own limit is.
+    fn is_limit(family: &str) -> bool {
+        family.starts_with("limit")
+    }
+
+    /// One of this project's own.
+    pub fn is_own(family: &str) -> bool {
+        family.starts_with("shmq")
+    }
+
+    /// A queue that a user might take instead.
+    pub fn is_peer(family: &str) -> bool {
+        !Self::is_limit(family) && !Self::is_own(family)
+    }
+}
+
+/// What the ratios are to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// The first contender.
+    First,
+    /// The best variant of each of this project's own.
+    Own,
+}
 
 /// A sample with the machine's own figure around it.
 struct Sample {
@@ -16,7 +52,18 @@ struct Sample {
     round: usize,
     placement: Placement,
     raw_ns: Option<f64>,
-    figures: Figures,
+    outcome: Outcome,
+}
+
+impl Sample {
+    fn value(&self, figure: &str) -> Option<f64> {
+        self.outcome.figures.iter().find(|(name, _)| *name == figure).map(|(_, value)| *value)
+    }
+
+    /// What decides: a stream's or round trip's first figure.
+    fn first(&self) -> Option<f64> {
+        self.outcome.figures.first().map(|(_, value)| *value)
+    }
 }
 
 /// Quantiles of some values, by the nearest rank.
@@ -44,23 +91,97 @@ impl Spread {
     }
 }
 
+/// How many times a baseline's figure a contender's is, in the same rounds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ratio {
+    /// The baseline's name.
+    pub to: &'static str,
+    /// Over 1: larger than the baseline's, so slower.
+    pub ratio: Spread,
+}
+
 /// One figure of one contender.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// Whose.
-    pub contender: &'static str,
+    pub family: &'static str,
+    /// How it was used.
+    pub variant: &'static str,
     /// What, with its unit.
     pub figure: &'static str,
     /// How many samples.
     pub samples: usize,
     /// Its values.
     pub value: Spread,
-    /// Its ratios to the first contender's in the same round; `None` where that is zero or missing.
-    pub ratio: Option<Spread>,
+    /// Ratios to each baseline; none where that is zero or missing.
+    pub ratios: Vec<Ratio>,
+}
+
+/// Round trips of all samples together.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trips {
+    /// Whose.
+    pub family: &'static str,
+    /// How it was used.
+    pub variant: &'static str,
+    /// How many.
+    pub count: u64,
+    /// The median, nanoseconds.
+    pub p50_ns: u64,
+    /// One in a hundred took longer.
+    pub p99_ns: u64,
+    /// One in a thousand.
+    pub p99_9_ns: u64,
+    /// One in ten thousand.
+    pub p99_99_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+    /// From how many nanoseconds on, and how many: 20 steps for each factor of ten.
+    pub steps: Vec<(f64, u64)>,
+}
+
+impl Trips {
+    /// Steps for each factor of ten.
+    pub const STEPS: f64 = 20.0;
+
+    fn of(family: &'static str, variant: &'static str, trips: &Histogram<u64>) -> Self {
+        let mut steps: Vec<(f64, u64)> = Vec::new();
+        for value in trips.iter_recorded() {
+            let step = ((value.value_iterated_to().max(1) as f64).log10() * Self::STEPS).floor();
+            let from = (10f64.powf(step / Self::STEPS) * 10.0).round() / 10.0;
+            match steps.last_mut() {
+                Some(last) if last.0 == from => last.1 += value.count_at_value(),
+                _ => steps.push((from, value.count_at_value())),
+            }
+        }
+        let at = |q| trips.value_at_quantile(q);
+        Self {
+            family,
+            variant,
+            count: trips.len(),
+            p50_ns: at(0.5),
+            p99_ns: at(0.99),
+            p99_9_ns: at(0.999),
+            p99_99_ns: at(0.9999),
+            max_ns: trips.max(),
+            steps,
+        }
+    }
+}
+
+/// The best of a kind, compared with the best of this project's own.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// Our family and variant.
+    pub own: (&'static str, &'static str),
+    /// The best peer's, or the lowest limit's.
+    pub other: (&'static str, &'static str),
+    /// The other's figure divided by ours, in the same rounds. Over 1: shmq is faster.
+    pub ratio: Spread,
 }
 
 /// The rows of one placement.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Placed {
     /// Where the processors were.
     pub placement: Placement,
@@ -68,45 +189,74 @@ pub struct Placed {
     pub raw_round_trip_ns: Option<f64>,
     /// One for each contender and figure.
     pub rows: Vec<Row>,
+    /// For round trips, one for each contender.
+    pub trips: Vec<Trips>,
+    /// Where this project's own take part: the best of them beside the best peer.
+    pub best_peer: Option<Verdict>,
+    /// The best of them beside the limit of the machine.
+    pub limit: Option<Verdict>,
+}
+
+/// A contender that did not take part, and why.
+#[derive(Clone, Debug, Serialize)]
+pub struct Absent {
+    /// Whose.
+    pub family: &'static str,
+    /// How it would have been used.
+    pub variant: &'static str,
+    /// What was in the way.
+    pub why: String,
 }
 
 /// What came out of one workload.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     /// Its name.
     pub workload: String,
+    /// Bytes of a message, on average, if it is about messages.
+    pub bytes: Option<usize>,
     /// How often each contender ran.
     pub rounds: usize,
-    /// Samples during which the placement changed; they count nowhere.
+    /// Samples during which the placement changed, or during which others had a processor; they count nowhere.
     pub dropped: usize,
+    /// Who did not take part.
+    pub absent: Vec<Absent>,
     /// The results, near before far.
     pub placements: Vec<Placed>,
 }
 
-/// Runs one contender, with the placement before and after; `None` if that has changed meanwhile.
-fn sample(contender: usize, round: usize, run: &dyn Fn() -> Figures) -> Option<Sample> {
-    let before = raw_ping_pong();
-    let figures = run();
-    let after = raw_ping_pong();
-    let placement = Placement::of(before);
-    (placement == Placement::of(after)).then_some(Sample {
+/// Runs one contender, with the placement before and after; `None` if that has changed or cannot be told.
+fn sample(contender: usize, round: usize, run: &dyn Fn() -> Outcome, trips: u64) -> Option<Sample> {
+    let before = raw_ping_pong(trips);
+    let outcome = run();
+    let after = raw_ping_pong(trips);
+    let placement = Placement::of(before)?;
+    (Placement::of(after) == Some(placement)).then_some(Sample {
         contender,
         round,
         placement,
         raw_ns: Some((before + after) / 2.0),
-        figures,
+        outcome,
     })
 }
 
-/// Runs all contenders in turn, `rounds` times, and tells near from far.
-pub fn compare(workload: &str, contenders: &[Contender], rounds: usize) -> Comparison {
-    measure(workload, contenders, rounds, sample)
+/// Runs all contenders in turn, `rounds` times, and tells near from far by so many raw `trips`.
+pub fn compare(
+    workload: &str,
+    contenders: &[Contender],
+    rounds: usize,
+    baseline: Baseline,
+    trips: u64,
+) -> Comparison {
+    measure(workload, contenders, rounds, baseline, |contender, round, run| {
+        sample(contender, round, run, trips)
+    })
 }
 
 /// As [`compare`], for what does not depend on the caches, and may last longer than the processors stay in place.
 pub fn compare_anywhere(workload: &str, contenders: &[Contender], rounds: usize) -> Comparison {
-    measure(workload, contenders, rounds, |contender, round, run| {
-        Some(Sample { contender, round, placement: Placement::Any, raw_ns: None, figures: run() })
+    measure(workload, contenders, rounds, Baseline::First, |contender, round, run| {
+        Some(Sample { contender, round, placement: Placement::Any, raw_ns: None, outcome: run() })
     })
 }
 
@@ -114,90 +264,160 @@ fn measure(
     workload: &str,
     contenders: &[Contender],
     rounds: usize,
-    sample: impl Fn(usize, usize, &dyn Fn() -> Figures) -> Option<Sample>,
+    baseline: Baseline,
+    sample: impl Fn(usize, usize, &dyn Fn() -> Outcome) -> Option<Sample>,
 ) -> Comparison {
     let mut samples = Vec::new();
     for round in 0..rounds {
-        for (contender, (_, run)) in contenders.iter().enumerate() {
-            samples.extend(sample(contender, round, run));
+        for turn in 0..contenders.len() {
+            // Not always the same one after the same one.
+            let contender = (turn + round) % contenders.len();
+            samples.extend(sample(contender, round, &contenders[contender].run));
         }
     }
     let placements = [Placement::Near, Placement::Far, Placement::Any]
         .into_iter()
         .filter_map(|placement| {
             let here: Vec<&Sample> = samples.iter().filter(|s| s.placement == placement).collect();
-            (!here.is_empty()).then(|| placed(placement, contenders, &here))
+            (!here.is_empty()).then(|| Table { contenders, samples: here }.placed(placement, baseline))
         })
         .collect();
     let dropped = rounds * contenders.len() - samples.len();
-    Comparison { workload: workload.to_owned(), rounds, dropped, placements }
+    Comparison { workload: workload.to_owned(), bytes: None, rounds, dropped, absent: Vec::new(), placements }
 }
 
-fn placed(placement: Placement, contenders: &[Contender], samples: &[&Sample]) -> Placed {
-    let raw = Spread::of(samples.iter().filter_map(|s| s.raw_ns).collect());
-    let mut rows = Vec::new();
-    for (i, (contender, _)) in contenders.iter().enumerate() {
-        let own: Vec<&Sample> = samples.iter().copied().filter(|s| s.contender == i).collect();
-        let Some(first) = own.first() else { continue };
-        rows.extend(first.figures.iter().filter_map(|(figure, _)| row(contender, figure, &own, samples)));
+/// The samples of one placement.
+struct Table<'a> {
+    contenders: &'a [Contender],
+    samples: Vec<&'a Sample>,
+}
+
+impl Table<'_> {
+    fn of(&self, contender: usize) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().copied().filter(move |s| s.contender == contender)
     }
-    Placed { placement, raw_round_trip_ns: raw.map(|raw| raw.p50), rows }
-}
 
-/// One figure of one contender, from its own samples and those of all.
-fn row(contender: &'static str, figure: &'static str, own: &[&Sample], all: &[&Sample]) -> Option<Row> {
-    let value = |s: &Sample| s.figures.iter().find(|(name, _)| *name == figure).map(|(_, value)| *value);
-    let ratio = |s: &&Sample| {
-        let first = all.iter().find(|first| first.contender == 0 && first.round == s.round)?;
-        Some(value(s)? / value(first).filter(|first| *first != 0.0)?)
-    };
-    Some(Row {
-        contender,
-        figure,
-        samples: own.len(),
-        value: Spread::of(own.iter().filter_map(|s| value(s)).collect())?,
-        ratio: Spread::of(own.iter().filter_map(ratio).collect()),
-    })
-}
+    fn median(&self, contender: usize) -> Option<f64> {
+        Some(Spread::of(self.of(contender).filter_map(Sample::first).collect())?.p50)
+    }
 
-impl fmt::Display for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { workload, rounds, dropped, placements } = self;
-        writeln!(f, "\n{workload}: {rounds} rounds, {dropped} samples dropped because the placement moved")?;
-        for Placed { placement, raw_round_trip_ns, rows } in placements {
-            match (placement, raw_round_trip_ns) {
-                (Placement::Near, Some(raw)) => writeln!(f, "  near (raw {raw:.0} ns)")?,
-                (_, Some(raw)) => writeln!(f, "  far (raw {raw:.0} ns)")?,
-                (_, None) => {}
+    /// The contender with the lowest first figure among those of the families that `which` names.
+    fn best(&self, which: impl Fn(&str) -> bool) -> Option<usize> {
+        let candidates = (0..self.contenders.len()).filter(|i| which(self.contenders[*i].family));
+        let medians = candidates.filter_map(|i| Some((i, self.median(i)?)));
+        medians.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
+    }
+
+    /// Ratios of a figure to a baseline's, within rounds.
+    fn ratio(&self, contender: usize, to: usize, figure: &str) -> Option<Spread> {
+        let ratio = |s: &Sample| {
+            let base = self.of(to).find(|base| base.round == s.round)?.value(figure)?;
+            Some(s.value(figure)? / Some(base).filter(|base| *base != 0.0)?)
+        };
+        Spread::of(self.of(contender).filter_map(ratio).collect())
+    }
+
+    fn verdict(&self, own: usize, other: usize) -> Option<Verdict> {
+        let name = |i: usize| (self.contenders[i].family, self.contenders[i].variant);
+        let figure = self.of(own).next()?.outcome.figures.first()?.0;
+        Some(Verdict { own: name(own), other: name(other), ratio: self.ratio(other, own, figure)? })
+    }
+
+    fn placed(&self, placement: Placement, baseline: Baseline) -> Placed {
+        let raw = Spread::of(self.samples.iter().filter_map(|s| s.raw_ns).collect());
+        let baselines: Vec<usize> = match baseline {
+            Baseline::First => vec![0],
+            Baseline::Own => {
+                let own = ["shmq records", "shmq slots"];
+                own.into_iter().filter_map(|family| self.best(|other| other == family)).collect()
             }
-            for row in rows {
-                writeln!(f, "    {row}")?;
-            }
+        };
+        let (mut rows, mut trips) = (Vec::new(), Vec::new());
+        for (i, contender) in self.contenders.iter().enumerate() {
+            let Some(first) = self.of(i).next() else { continue };
+            let figures = first.outcome.figures.iter();
+            rows.extend(figures.filter_map(|(figure, _)| self.row(i, figure, &baselines)));
+            let all = self.of(i).filter_map(|s| s.outcome.trips.as_ref()).cloned().reduce(|mut all, one| {
+                all += one;
+                all
+            });
+            trips.extend(all.map(|all| Trips::of(contender.family, contender.variant, &all)));
         }
-        Ok(())
+        let own = self.best(Contender::is_own).filter(|_| baseline == Baseline::Own);
+        let beside = |which: fn(&str) -> bool| self.verdict(own?, self.best(which)?);
+        Placed {
+            placement,
+            raw_round_trip_ns: raw.map(|raw| raw.p50),
+            rows,
+            trips,
+            best_peer: beside(Contender::is_peer),
+            limit: beside(Contender::is_limit),
+        }
+    }
+
+    fn row(&self, contender: usize, figure: &'static str, baselines: &[usize]) -> Option<Row> {
+        let Contender { family, variant, .. } = self.contenders[contender];
+        let values: Vec<f64> = self.of(contender).filter_map(|s| s.value(figure)).collect();
+        let ratio = |to: &usize| {
+            Some(Ratio { to: self.contenders[*to].family, ratio: self.ratio(contender, *to, figure)? })
+        };
+        Some(Row {
+            family,
+            variant,
+            figure,
+            samples: values.len(),
+            value: Spread::of(values)?,
+            ratios: baselines.iter().filter_map(ratio).collect(),
+        })
     }
 }
 
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { contender, figure, samples, value, ratio } = self;
-        let Spread { p25, p50, p75, p99, max } = value;
-        write!(f, "{contender:24} {figure:32} {:>12}", digits(*p50))?;
-        write!(f, " [{} {}] p99 {} max {}", digits(*p25), digits(*p75), digits(*p99), digits(*max))?;
-        if let Some(ratio) = ratio {
-            write!(f, "  ratio {:.2} [{:.2} {:.2}]", ratio.p50, ratio.p25, ratio.p75)?;
-        }
-        write!(f, "  n {samples}")
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
 
-/// As many digits as mean something, for figures from shares of a processor to times of a death.
-fn digits(value: f64) -> String {
-    let decimals = match value.abs() {
-        0.0 => 0,
-        large if large >= 1000.0 => 0,
-        middle if middle >= 1.0 => 2,
-        _ => 5,
-    };
-    format!("{value:.decimals$}")
+    /// A machine that slows everything down from round to round, the same for all.
+    fn contender(family: &'static str, times: f64) -> Contender {
+        let calls = Cell::new(0.0);
+        Contender::new(family, move || {
+            calls.set(calls.get() + 1.0);
+            vec![("message_ns", calls.get() * times)]
+        })
+    }
+
+    #[test]
+    fn ratios_are_within_rounds_and_to_the_best_of_ones_own() {
+        let contenders = [
+            contender("shmq slots", 3.0),
+            contender("shmq records", 2.0),
+            contender("shmq records", 1.0),
+            contender("peer", 4.0),
+            contender("limit", 0.5),
+        ];
+        let run = |contender: usize, round, run: &dyn Fn() -> Outcome| {
+            Some(Sample { contender, round, placement: Placement::Near, raw_ns: Some(100.0), outcome: run() })
+        };
+        let result = measure("w", &contenders, 5, Baseline::Own, run);
+        let [placed] = &result.placements[..] else { panic!("one placement") };
+        let peer = placed.rows.iter().find(|row| row.family == "peer").expect("it took part");
+        let ratios: Vec<_> = peer.ratios.iter().map(|r| (r.to, r.ratio.p25, r.ratio.p75)).collect();
+        assert_eq!(ratios, [("shmq records", 4.0, 4.0), ("shmq slots", 4.0 / 3.0, 4.0 / 3.0)]);
+        assert_eq!(placed.best_peer.as_ref().expect("a peer").ratio.p50, 4.0);
+        assert_eq!(placed.limit.as_ref().expect("a limit").ratio.p50, 0.5);
+    }
+
+    #[test]
+    fn a_sample_during_which_the_placement_moved_counts_nowhere() {
+        let contenders = [contender("shmq records", 1.0), contender("peer", 1.0)];
+        let run = |contender: usize, round: usize, run: &dyn Fn() -> Outcome| {
+            let placement = if round == 0 { Placement::Near } else { Placement::Far };
+            let outcome = run();
+            (round != 2).then_some(Sample { contender, round, placement, raw_ns: Some(1.0), outcome })
+        };
+        let result = measure("w", &contenders, 4, Baseline::First, run);
+        assert_eq!(result.dropped, 2);
+        let samples: Vec<_> = result.placements.iter().map(|p| p.rows[0].samples).collect();
+        assert_eq!(samples, [1, 2]);
+    }
 }

@@ -9,9 +9,11 @@
 
 use serde::Serialize;
 use shmq::{Options, Queue};
-use shmq_benches::placement::{Placement, race, raw_ping_pong};
+use shmq_benches::placement::{Placement, TRIPS, raw_ping_pong};
+use shmq_benches::{pin, pinned};
 use shmq_pool::Pool;
 use std::hint::{black_box, spin_loop};
+use std::sync::Barrier;
 use std::time::Instant;
 
 const SIZES: [usize; 7] = [4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20];
@@ -43,6 +45,24 @@ struct Row {
     p75: f64,
 }
 
+/// Runs one end on each processor, begun together; nanoseconds from then until the receiver is done.
+fn race(sender: impl FnOnce() + Send, receiver: impl FnOnce()) -> f64 {
+    let barrier = Barrier::new(2);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            pin(1);
+            barrier.wait();
+            sender();
+        });
+        pinned(0, || {
+            barrier.wait();
+            let begin = Instant::now();
+            receiver();
+            begin.elapsed().as_nanos() as f64
+        })
+    })
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag| arguments.iter().any(|argument| argument == flag);
@@ -52,10 +72,10 @@ fn main() {
         for bytes in SIZES {
             for (contender, &(_, run, copies)) in CONTENDERS.iter().enumerate() {
                 let messages = if copies { (budget / bytes as u64).clamp(32, most) } else { most };
-                let before = Placement::of(raw_ping_pong());
+                let before = Placement::of(raw_ping_pong(TRIPS));
                 let ns = run(bytes, messages) / messages as f64;
-                if Placement::of(raw_ping_pong()) == before {
-                    samples.push((contender, bytes, before, ns));
+                if let Some(here) = before.filter(|_| Placement::of(raw_ping_pong(TRIPS)) == before) {
+                    samples.push((contender, bytes, here, ns));
                 }
             }
         }
@@ -145,7 +165,7 @@ fn copied(bytes: usize, messages: u64) -> f64 {
 /// One copy by one thread: the least that anything that copies once would take.
 fn memcpy(bytes: usize, messages: u64) -> f64 {
     let (from, mut into) = (vec![1u8; bytes], vec![0u8; bytes]);
-    shmq_benches::pinned(0, || {
+    pinned(0, || {
         let begin = Instant::now();
         for _ in 0..messages {
             into.copy_from_slice(black_box(&from));

@@ -14,8 +14,20 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Torture(TortureArgs),
+    Bench(BenchArgs),
     #[command(hide = true)]
     TorturePart(TorturePartArgs),
+}
+
+/// Compare shmq with what the system and the standard library offer, on this machine
+///
+/// Takes an hour and two processors; `--quick` shows in a minute what comes, `--list` what there is.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub struct BenchArgs {
+    /// See `shmq-lab bench --help`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub arguments: Vec<String>,
 }
 
 /// Kill both ends of queues, thousands of times a minute, and check every message

@@ -3,6 +3,7 @@
 //! | module | what happens there |
 //! |---|---|
 //! | [`args`] | the command line and its help |
+//! | `shmq_benches` | `bench`: shmq beside the queues of the system |
 //! | [`torture`] | both ends of a queue, killed and stopped thousands of times a minute |
 
 mod args;
@@ -15,6 +16,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        // The program of the benches package, with an exit code of its own.
+        Command::Bench(args) => return shmq_benches::bench::main(args.arguments, &["bench"]),
         Command::Torture(args) => torture::run(&args),
         Command::TorturePart(args) => torture::part(&args),
     };

@@ -2,16 +2,16 @@
 
 #![allow(clippy::disallowed_types, reason = "the bare futex is what the queues are measured against")]
 
-use crate::child::{Child, Errand, Name, Preset};
+use super::child::{Child, Errand, Name, Preset};
+use crate::contenders::kernel::{message_queue, mq_receive, mq_send};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::thread::futex;
 use serde::{Deserialize, Serialize};
 use shmq::{Inspector, Options, Queue, Until, slots};
-use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -120,7 +120,7 @@ impl Call {
     /// # Errors
     /// What the system said.
     pub fn message_queues() -> io::Result<Self> {
-        let (ask, answer) = (message_queue()?, message_queue()?);
+        let (ask, answer) = (message_queue(DEPTH as usize, 8)?, message_queue(DEPTH as usize, 8)?);
         let (asked, answered) = (ask.try_clone()?, answer.try_clone()?);
         let wire = MessageQueues { from: answered, to: ask };
         Ok(Self::new(wire, Medium::MessageQueues, asked.into(), answer.into()))
@@ -158,7 +158,8 @@ const PING: usize = 0;
 const PONG: usize = 128;
 const LENGTH: usize = 4096;
 
-struct Futex {
+/// The two words, and which of them is whose.
+pub struct Futex {
     memory: MmapRaw,
     own: usize,
     peers: usize,
@@ -166,6 +167,14 @@ struct Futex {
 }
 
 impl Futex {
+    /// What sends one way, and what receives there.
+    pub fn one_way() -> (Self, Self) {
+        let memory = memfd_create("futex", MemfdFlags::CLOEXEC).expect("a memory file");
+        ftruncate(&memory, LENGTH as u64).expect("room in it");
+        let other = memory.try_clone().expect("another descriptor");
+        (Self::map(memory, PING, PONG), Self::map(other, PONG, PING))
+    }
+
     fn map(memory: OwnedFd, own: usize, peers: usize) -> Self {
         let memory = MmapOptions::new().len(LENGTH).map_raw(&memory).expect("map the words");
         Self { memory, own, peers, seen: 0 }
@@ -213,25 +222,6 @@ impl Wire for Descriptors {
     }
 }
 
-/// A message queue whose name is gone already: it goes with its descriptors, which Linux lets a child inherit.
-fn message_queue() -> io::Result<OwnedFd> {
-    let name = CString::new(format!("/{}", Name::fresh().as_str())).expect("no zero in it");
-    // SAFETY: a plain structure of numbers.
-    let mut attributes: libc::mq_attr = unsafe { std::mem::zeroed() };
-    attributes.mq_maxmsg = DEPTH as _;
-    attributes.mq_msgsize = 8;
-    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
-    // SAFETY: a terminated name, and attributes that outlive the call.
-    let descriptor = unsafe { libc::mq_open(name.as_ptr(), flags, 0o600, &raw const attributes) };
-    if descriptor < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a terminated name.
-    unsafe { libc::mq_unlink(name.as_ptr()) };
-    // SAFETY: just opened, and owned by nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
-}
-
 struct MessageQueues {
     from: OwnedFd,
     to: OwnedFd,
@@ -239,19 +229,13 @@ struct MessageQueues {
 
 impl Wire for MessageQueues {
     fn send(&mut self, word: u64) {
-        let bytes = word.to_ne_bytes();
-        // SAFETY: the pointer and the length belong together.
-        let sent = unsafe { libc::mq_send(self.to.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
-        assert_eq!(sent, 0, "mq_send: {}", io::Error::last_os_error());
+        mq_send(&self.to, &word.to_ne_bytes());
     }
 
     fn recv(&mut self) -> u64 {
-        let mut bytes = [0u8; 8];
-        let (from, into, length) = (self.from.as_raw_fd(), bytes.as_mut_ptr(), bytes.len());
-        // SAFETY: as above; no priority is wanted.
-        let got = unsafe { libc::mq_receive(from, into.cast(), length, std::ptr::null_mut()) };
-        assert_eq!(got, 8, "mq_receive: {}", io::Error::last_os_error());
-        u64::from_ne_bytes(bytes)
+        let mut word = [0; 8];
+        assert_eq!(mq_receive(&self.from, &mut word), 8, "a word is received whole");
+        u64::from_ne_bytes(word)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Round trips between two processes that sleep whenever they wait.
 
-use crate::Bench;
-use crate::wire::Call;
-use shmq_benches::compare::{Contender, Figures, Spread};
-use shmq_benches::pinned;
+use super::wire::Call;
+use crate::bench::Bench;
+use crate::compare::Contender;
+use crate::pinned;
+use crate::run::{Outcome, round_trips};
 use std::hint::spin_loop;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ fn spin_for(duration: Duration) {
 }
 
 /// `trips` round trips, each after a pause.
-fn trips(mut call: Call, trips: u64, pause: Duration) -> Figures {
+fn trips(mut call: Call, trips: u64, pause: Duration) -> Outcome {
     let mut times = Vec::with_capacity(trips as usize);
     let mut before = (0, 0);
     pinned(0, || {
@@ -40,26 +41,28 @@ fn trips(mut call: Call, trips: u64, pause: Duration) -> Figures {
             call.wire.send(n);
             assert_eq!(call.wire.recv(), n, "another answer than was asked for");
             if n > WARM {
-                times.push(begin.elapsed().as_nanos() as f64);
+                times.push(begin.elapsed().as_nanos() as u64);
             }
         }
     });
-    let times = Spread::of(times).expect("at least one trip");
-    let mut figures = vec![("round_trip_p50_ns", times.p50), ("round_trip_p99_ns", times.p99)];
+    let mut outcome = round_trips(&times);
     if !call.inspectors.is_empty() {
         let after = activity(&call);
-        figures.push(("sleeps_per_trip", (after.0 - before.0) as f64 / trips as f64));
-        figures.push(("wakes_per_trip", (after.1 - before.1) as f64 / trips as f64));
+        outcome.figures.push(("sleeps_per_trip", (after.0 - before.0) as f64 / trips as f64));
+        outcome.figures.push(("wakes_per_trip", (after.1 - before.1) as f64 / trips as f64));
     }
-    figures
+    outcome
 }
 
 /// With a pause, so that everyone sleeps each time; and without.
 pub fn run(bench: &mut Bench) {
     let count = bench.count(5_000);
     for (how, pause) in [("asleep each time", PAUSE), ("back to back", Duration::ZERO)] {
-        let contender =
-            |name, open: fn() -> Call| -> Contender { (name, Box::new(move || trips(open(), count, pause))) };
+        let contender = |family, open: fn() -> Call| Contender {
+            family,
+            variant: "",
+            run: Box::new(move || trips(open(), count, pause)),
+        };
         let mut contenders = vec![
             contender("bare futex", Call::futex),
             contender("shmq records", Call::records),

@@ -1,9 +1,10 @@
 //! How soon a blocked receiver is told that its producer was killed, and how soon a successor reaches it.
 
-use crate::Bench;
-use crate::child::{Child, Errand, Name, now_ns};
+use super::child::{Child, Errand, Name, now_ns};
+use crate::bench::Bench;
+use crate::compare::Contender;
+use crate::run::Figures;
 use shmq::{AttachError, Consumer, Inspector, Options, PeerState, Queue, RecvError, Role, Until, Waiting};
-use shmq_benches::compare::{Contender, Figures};
 use std::process::Stdio;
 use std::thread::{sleep, yield_now};
 use std::time::Duration;
@@ -119,7 +120,10 @@ pub fn run(bench: &mut Bench) {
     let large = if bench.is_quick() { 16 << 20 } else { 256 << 20 };
     let large_name = if bench.is_quick() { "16 MiB" } else { "256 MiB" };
     let contenders = |trial: fn(u64) -> Figures| -> Vec<Contender> {
-        vec![("64 KiB", Box::new(move || trial(64 << 10))), (large_name, Box::new(move || trial(large)))]
+        vec![
+            Contender::new("64 KiB", move || trial(64 << 10)),
+            Contender::new(large_name, move || trial(large)),
+        ]
     };
     bench.compare_anywhere("death, lost", contenders(lost), 100);
     bench.compare_anywhere("death, successor", contenders(succeeded), 100);

@@ -1,13 +1,15 @@
 //! Streams from a child to this process, by blocking calls on both sides: what being able to sleep costs them, and what
 //! adaptive polling does for them.
 
-use crate::Bench;
-use crate::child::{Child, Errand, Name, Preset, now_ns};
+use super::child::{Child, Errand, Name, Preset, now_ns};
+use crate::bench::Bench;
+use crate::compare::Contender;
+use crate::payload::{Sum, Words};
+use crate::pinned;
+use crate::run::work;
+use bytemuck::Pod;
 use serde::{Deserialize, Serialize};
 use shmq::{EndSnapshot, Inspector, Options, Queue, Until, Waiting, slots};
-use shmq_benches::compare::Contender;
-use shmq_benches::{Words, pinned};
-use std::hint::black_box;
 use std::sync::atomic::{Ordering, fence};
 
 /// Messages that may be pending.
@@ -62,22 +64,15 @@ impl Activity {
     }
 }
 
-/// Keeps a processor busy for some tens of nanoseconds a unit, without a look at the clock.
-pub fn work(units: u32) {
-    for i in 0..100 * u64::from(units) {
-        black_box(i);
-    }
-}
-
 /// Calls a method of a stream for its message type.
 macro_rules! sized {
     ($stream:ident.$method:ident($name:expr)) => {
         match $stream.bytes {
-            8 => $stream.$method::<[u64; 1]>($name),
-            64 => $stream.$method::<[u64; 8]>($name),
-            256 => $stream.$method::<[u64; 32]>($name),
-            1024 => $stream.$method::<[u64; 128]>($name),
-            4096 => $stream.$method::<[u64; 512]>($name),
+            8 => $stream.$method::<1>($name),
+            64 => $stream.$method::<8>($name),
+            256 => $stream.$method::<32>($name),
+            1024 => $stream.$method::<128>($name),
+            4096 => $stream.$method::<512>($name),
             bytes => unreachable!("no workload has messages of {bytes} bytes"),
         }
     };
@@ -99,7 +94,10 @@ impl Stream {
         sized!(self.measure(name.as_str()))
     }
 
-    fn measure<M: Words>(&self, name: &str) -> Streamed {
+    fn measure<const N: usize>(&self, name: &str) -> Streamed
+    where
+        [u64; N]: Pod,
+    {
         match self.shape {
             Shape::Records => {
                 let capacity = (DEPTH * (8 + self.bytes as u64)).next_power_of_two();
@@ -108,10 +106,12 @@ impl Stream {
                 let mut rx = queue.consumer().expect("its consumer");
                 rx.set_waiting(self.waiting());
                 let inspector = queue.inspect().expect("a look at it");
-                self.receive(name, &inspector, || rx.recv_value::<M>(Until::Forever).expect("a message"))
+                self.receive(name, &inspector, || {
+                    rx.recv_value::<[u64; N]>(Until::Forever).expect("a message")
+                })
             }
             Shape::Slots => {
-                let queue = slots::Queue::<M>::create(name, DEPTH, &Options::new()).expect("a queue");
+                let queue = slots::Queue::<[u64; N]>::create(name, DEPTH, &Options::new()).expect("a queue");
                 let mut rx = queue.consumer().expect("its consumer");
                 rx.set_waiting(self.waiting());
                 let inspector = queue.inspect().expect("a look at it");
@@ -120,13 +120,18 @@ impl Stream {
         }
     }
 
-    fn receive<M: Words>(&self, name: &str, inspector: &Inspector, mut recv: impl FnMut() -> M) -> Streamed {
+    fn receive<const N: usize>(
+        &self,
+        name: &str,
+        inspector: &Inspector,
+        mut recv: impl FnMut() -> [u64; N],
+    ) -> Streamed {
         let _sender = Child::start(&Errand::Send { stream: self.clone(), name: name.to_owned() });
-        let mut sum = 0u64;
+        let mut sum = Sum::default();
         let (took, before) = pinned(0, || {
             let mut take = |count| {
                 for _ in 0..count {
-                    sum = sum.wrapping_add(recv().sum());
+                    sum.words(&recv());
                     work(self.recv_work);
                 }
             };
@@ -137,8 +142,7 @@ impl Stream {
             (now_ns() - begin, before)
         });
         let after = inspector.snapshot();
-        let expected = (0..WARM + self.messages).fold(0u64, |sum, n| sum.wrapping_add(M::of(n).sum()));
-        assert_eq!(sum, expected, "messages were lost or changed");
+        assert_eq!(sum, Sum::expected::<Words<N>>(WARM + self.messages), "messages were lost or changed");
         Streamed {
             message_ns: took as f64 / self.messages as f64,
             producer: Activity::between(&before.producer, &after.producer, self.messages),
@@ -151,26 +155,29 @@ impl Stream {
         sized!(self.send_sized(name))
     }
 
-    fn send_sized<M: Words>(&self, name: &str) {
+    fn send_sized<const N: usize>(&self, name: &str)
+    where
+        [u64; N]: Pod,
+    {
         match self.shape {
             Shape::Records => {
                 let mut tx = Queue::open(name).expect("the queue").producer().expect("its producer");
                 tx.set_waiting(self.waiting());
-                self.send_all::<M>(|message| tx.send_value(&message, Until::Forever).expect("room"));
+                self.send_all::<N>(|message| tx.send_value(&message, Until::Forever).expect("room"));
             }
             Shape::Slots => {
-                let queue = slots::Queue::<M>::open(name).expect("the queue");
+                let queue = slots::Queue::<[u64; N]>::open(name).expect("the queue");
                 let mut tx = queue.producer().expect("its producer");
                 tx.set_waiting(self.waiting());
-                self.send_all::<M>(|message| tx.send(&message, Until::Forever).expect("room"));
+                self.send_all::<N>(|message| tx.send(&message, Until::Forever).expect("room"));
             }
         }
     }
 
-    fn send_all<M: Words>(&self, mut send: impl FnMut(M) -> u64) {
+    fn send_all<const N: usize>(&self, mut send: impl FnMut([u64; N]) -> u64) {
         for n in 0..WARM + self.messages {
             work(self.send_work);
-            send(M::of(n));
+            send([n; N]);
             if self.fence {
                 // Not to order anything: this is what publishing would cost without the sleeper's barrier.
                 fence(Ordering::SeqCst);
@@ -180,7 +187,7 @@ impl Stream {
 }
 
 fn contender(name: &'static str, stream: Stream) -> Contender {
-    (name, Box::new(move || vec![("message_ns", stream.run().message_ns)]))
+    Contender::new(name, move || vec![("message_ns", stream.run().message_ns)])
 }
 
 /// Streams whose ends may sleep beside those that only spin, and beside a full fence for every message.

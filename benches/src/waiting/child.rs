@@ -1,20 +1,29 @@
 //! The other process: this program again, with an errand.
 
-use crate::streams::Stream;
-use crate::{death, idle, wire};
+use super::streams::Stream;
+use super::{death, idle, wire};
+use crate::pin;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use shmq::Waiting;
-use shmq_benches::pin;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 /// The first argument of a child; then come the parent's process id and the errand.
 pub const ARGUMENT: &str = "--child";
+
+/// The arguments before that, by which the program comes to this.
+static AGAIN: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Says what arguments lead this program to the benchmarks.
+pub fn set_again(arguments: &[&str]) {
+    let _ = AGAIN.set(arguments.iter().map(|&argument| argument.to_owned()).collect());
+}
 
 /// Nothing here takes nearly as long.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -83,6 +92,7 @@ impl Child {
     /// As [`Child::start`], with something to inherit.
     pub fn start_with(errand: &Errand, stdin: Stdio, stdout: Stdio) -> Self {
         let child = Command::new("/proc/self/exe")
+            .args(AGAIN.get().map_or(&[][..], Vec::as_slice))
             .arg(ARGUMENT)
             .arg(std::process::id().to_string())
             .arg(serde_json::to_string(errand).expect("plain data"))
@@ -140,29 +150,30 @@ pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
 }
 
 /// Ends everything, and leaves no files, when nothing has happened for [`LIMIT`].
-pub fn watch(alive: Receiver<()>) {
+pub fn watch(alive: Receiver<String>) {
     std::thread::spawn(move || {
+        let mut last = String::new();
         loop {
             match alive.recv_timeout(LIMIT) {
-                Ok(()) => {}
+                Ok(what) => last = what,
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => break,
             }
         }
-        eprintln!("a sample has not ended within {LIMIT:?}; giving up");
-        sweep();
+        eprintln!("{last}: a sample has not ended within {LIMIT:?}; giving up");
+        sweep(&prefix());
         std::process::exit(1);
     });
 }
 
 fn prefix() -> String {
-    format!("shmq-waiting-{}-", std::process::id())
+    format!("shmq-bench-{}-", std::process::id())
 }
 
-/// Removes every queue of this process.
-fn sweep() {
+/// Removes what has a name in `/dev/shm` that begins like this.
+pub fn sweep(begins: &str) {
     let files = std::fs::read_dir("/dev/shm").into_iter().flatten().flatten();
-    for file in files.filter(|file| file.file_name().to_string_lossy().starts_with(&prefix())) {
+    for file in files.filter(|file| file.file_name().to_string_lossy().starts_with(begins)) {
         let _ = std::fs::remove_file(file.path());
     }
 }

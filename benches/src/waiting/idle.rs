@@ -1,11 +1,12 @@
 //! What an end uses that waits for what does not come.
 
-use crate::Bench;
-use crate::child::{Child, Errand, Name, Preset, now_ns};
+use super::child::{Child, Errand, Name, Preset, now_ns};
+use crate::bench::Bench;
+use crate::compare::Contender;
+use crate::run::Figures;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use shmq::{Options, Queue, TrySendError};
-use shmq_benches::compare::{Contender, Figures};
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
@@ -123,7 +124,7 @@ pub fn run(bench: &mut Bench) {
         ];
         let contenders = presets.map(|(preset_name, preset)| -> Contender {
             let wait = Wait { sends, preset, duration };
-            (preset_name, Box::new(move || wait.measure()))
+            Contender::new(preset_name, move || wait.measure())
         });
         bench.compare_anywhere(&format!("idle {end}"), contenders.into(), 2);
     }

@@ -1,10 +1,12 @@
 //! One end much slower than the other: what arrives, and how often anybody sleeps.
 
-use crate::Bench;
-use crate::child::{Preset, now_ns};
-use crate::streams::{Shape, Stream, Streamed, work};
-use shmq_benches::compare::{Contender, Figures};
-use shmq_benches::pinned;
+use super::child::{Preset, now_ns};
+use super::streams::{Shape, Stream, Streamed};
+use crate::bench::Bench;
+use crate::compare::Contender;
+use crate::pinned;
+use crate::run::Figures;
+use crate::run::work;
 
 /// What one sleep takes: membarrier, fstat, fcntl and futex. A wake is one more. No counter tells of the others: yields
 /// before a sleep, and the last three again for every slice of a sleep longer than 10 ms.
@@ -40,7 +42,7 @@ fn contender(name: &'static str, stream: Stream) -> Contender {
             ("counted_calls_per_message", sleeps * CALLS_PER_SLEEP + wakes),
         ]
     };
-    (name, Box::new(run))
+    Contender::new(name, run)
 }
 
 /// Both shapes, by the default waiting.
