@@ -77,7 +77,7 @@ pub const ORDERS: [Orders; 3] = [
         name: "slots, depth 3, groups of 1",
         complete: true,
         search: |bug| {
-            let tx = vec![SlotTxOp::Finish, SlotTxOp::Send, SlotTxOp::Batch(2), SlotTxOp::Forget(3)];
+            let tx = vec![SlotTxOp::Send, SlotTxOp::Batch(2), SlotTxOp::Forget(3)];
             let rx = vec![SlotRxOp::Run(2)];
             explore(&Plan { tx, rx, cut: Cut::Compiler, overlap: false, bug, ..slots(3, 1) })
         },
