@@ -18,9 +18,9 @@ pub mod plans;
 mod ring;
 
 pub use cut::Cut;
-pub use ring::Ring;
+pub use ring::{LiveOf, Ring};
 
-use crate::model::{Bug, CONTROLS, Effect, Ghost, Image, Live, Rig, Verdict, index_of};
+use crate::model::{Bug, CONTROLS, Effect, Ghost, Image, Rig, Verdict, index_of};
 use ring::Act;
 use shmq::testing::layout::Role;
 use std::collections::{HashSet, VecDeque};
@@ -73,7 +73,7 @@ impl std::ops::AddAssign for Tally {
 
 struct State<K: Ring> {
     image: Image,
-    live: Live<K::Tx, K::Rx>,
+    live: LiveOf<K>,
 }
 
 struct Explorer<'a, K: Ring> {
@@ -190,7 +190,7 @@ impl<K: Ring> Explorer<'_, K> {
         state: &State<K>,
         role: Role,
         what: &dyn std::fmt::Debug,
-        run: impl FnOnce(&K, &mut Live<K::Tx, K::Rx>) -> Verdict<Option<Done>>,
+        run: impl FnOnce(&K, &mut LiveOf<K>) -> Verdict<Option<Done>>,
     ) -> Verdict {
         let failed = |problem: String| format!("{what:?}: {problem}\nin {}", state.describe());
         self.rig.restore(&state.image);
@@ -256,7 +256,7 @@ impl<K: Ring> Explorer<'_, K> {
 }
 
 /// One operation of an end that lives.
-fn one<K: Ring>(rig: &K, live: &mut Live<K::Tx, K::Rx>, act: &Act<K>) -> Verdict<Done> {
+fn one<K: Ring>(rig: &K, live: &mut LiveOf<K>, act: &Act<K>) -> Verdict<Done> {
     let effect = act.run(rig, live)?;
     let learned = live.ghost.clone();
     live.ghost.apply(&effect);

@@ -1,7 +1,7 @@
 //! The documents say what the code does: tables and drawings are read and compared with the constants.
 
 use shmq::testing::layout::{self, Control, Counter, Header, Role};
-use shmq::testing::{SITES, SiteDoc, shape, word};
+use shmq::testing::{Order, SITES, SiteDoc, shape, word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{offset_of, size_of};
 use std::path::{Path, PathBuf};
@@ -287,6 +287,18 @@ fn sites_are_documented(document: &str, sites: &[SiteDoc]) {
 }
 
 #[test]
+fn for_every_ordering_it_is_written_down_which_test_notices_a_weaker_one() {
+    let correctness = read("docs/CORRECTNESS.md");
+    let rows = table(&correctness, "site");
+    let listed: BTreeSet<_> = rows.iter().map(|row| row[0]).collect();
+    let ordered = SITES.iter().filter(|row| row.site.order != Order::Relaxed).map(|row| row.site.label);
+    assert_eq!(listed, ordered.collect(), "ci/weaken.sh prints the table");
+    for row in rows {
+        assert!(row.len() == 4 && !row[3].is_empty(), "{row:?}: nobody notices");
+    }
+}
+
+#[test]
 fn every_relative_link_leads_somewhere() {
     for name in [
         "README.md",
@@ -298,6 +310,7 @@ fn every_relative_link_leads_somewhere() {
         "docs/RAW.md",
         "docs/OPERATIONS.md",
         "docs/JSON.md",
+        "docs/CORRECTNESS.md",
     ] {
         let text = read(name);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

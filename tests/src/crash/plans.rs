@@ -60,7 +60,7 @@ pub const ORDERS: [Orders; 3] = [
                 TxOp::ForgetBatch(vec![0, 0]),
                 TxOp::Send(0),
             ];
-            orders_of_records(Shape::new(32), tx, vec![RxOp::Recv, RxOp::Drain(2, 99)], bug)
+            orders_of_records(Shape::new(32), tx, vec![RxOp::Recv, RxOp::Drain(2, 99)], 500_000, bug)
         },
         needs: &RECORDS,
     },
@@ -69,7 +69,7 @@ pub const ORDERS: [Orders; 3] = [
         complete: false,
         search: |bug| {
             let tx = vec![TxOp::Batch(vec![0, 8]), TxOp::ForgetBatch(vec![8, 0]), TxOp::Part(16, 0)];
-            orders_of_records(Shape::new(64).depth(2), tx, vec![RxOp::Drain(2, 99)], bug)
+            orders_of_records(Shape::new(64).depth(2), tx, vec![RxOp::Drain(2, 99)], 40_000, bug)
         },
         needs: &RECORDS,
     },
@@ -77,7 +77,7 @@ pub const ORDERS: [Orders; 3] = [
         name: "slots, depth 3, groups of 1",
         complete: true,
         search: |bug| {
-            let tx = vec![SlotTxOp::Finish, SlotTxOp::Send, SlotTxOp::Batch(2), SlotTxOp::Forget(3)];
+            let tx = vec![SlotTxOp::Send, SlotTxOp::Batch(2), SlotTxOp::Forget(3)];
             let rx = vec![SlotRxOp::Run(2)];
             explore(&Plan { tx, rx, cut: Cut::Compiler, overlap: false, bug, ..slots(3, 1) })
         },
@@ -88,6 +88,6 @@ pub const ORDERS: [Orders; 3] = [
 const RECORDS: [&str; 8] =
     ["DIRTY_LOG", "COMMIT", "COMMIT_LOG", "TAIL", "READ", "ERASE_FENCE", "GIVE_BACK", "RECOVER_TAIL"];
 
-fn orders_of_records(shape: Shape, tx: Vec<TxOp>, rx: Vec<RxOp>, bug: Bug) -> Verdict<Tally> {
-    explore(&Plan { tx, rx, cut: Cut::Compiler, overlap: false, limit: 40_000, bug, ..records(shape, &[]) })
+fn orders_of_records(shape: Shape, tx: Vec<TxOp>, rx: Vec<RxOp>, limit: usize, bug: Bug) -> Verdict<Tally> {
+    explore(&Plan { tx, rx, cut: Cut::Compiler, overlap: false, limit, bug, ..records(shape, &[]) })
 }

@@ -11,6 +11,9 @@ use std::cell::RefCell;
 use std::fmt::Debug;
 use std::rc::Rc;
 
+/// Both ends of such a ring.
+pub type LiveOf<K> = Live<<K as Ring>::Tx, <K as Ring>::Rx>;
+
 /// A ring of either shape on a memory that logs, beside its specification.
 pub trait Ring: Debug + Sized + 'static {
     /// What rings there are.
@@ -27,7 +30,7 @@ pub trait Ring: Debug + Sized + 'static {
     /// A ring that nobody has attached to.
     fn new(shape: Self::Shape, bug: Bug) -> Self;
     /// Where to start from.
-    fn origins(shape: Self::Shape) -> Vec<(Image, Live<Self::Tx, Self::Rx>)>;
+    fn origins(shape: Self::Shape) -> Vec<(Image, LiveOf<Self>)>;
     /// All of the memory that matters.
     fn save(&self) -> Image;
     /// Puts an image back.
@@ -39,28 +42,28 @@ pub trait Ring: Debug + Sized + 'static {
     /// A successor takes a free role; `meanwhile` tells what the other end did until that was over.
     fn attach_while(
         &self,
-        live: &mut Live<Self::Tx, Self::Rx>,
+        live: &mut LiveOf<Self>,
         role: Role,
-        meanwhile: impl FnOnce(&mut Live<Self::Tx, Self::Rx>) -> Verdict,
+        meanwhile: impl FnOnce(&mut LiveOf<Self>) -> Verdict,
     ) -> Verdict;
     /// Who may come in the middle of that.
     fn guest(&self) -> &Guest;
     /// A living producer does something.
-    fn send(&self, live: &mut Live<Self::Tx, Self::Rx>, op: &Self::TxOp) -> Verdict<Effect>;
+    fn send(&self, live: &mut LiveOf<Self>, op: &Self::TxOp) -> Verdict<Effect>;
     /// A living consumer does something.
-    fn receive(&self, live: &mut Live<Self::Tx, Self::Rx>, op: &Self::RxOp) -> Verdict<Effect>;
+    fn receive(&self, live: &mut LiveOf<Self>, op: &Self::RxOp) -> Verdict<Effect>;
     /// What must hold between any two operations.
-    fn inspect(&self, live: &Live<Self::Tx, Self::Rx>) -> Verdict;
+    fn inspect(&self, live: &LiveOf<Self>) -> Verdict;
     /// A state without what does not matter for what can come of it: laps, and how many messages have passed.
-    fn relative(&self, image: &[u64], live: &Live<Self::Tx, Self::Rx>) -> Vec<u64>;
+    fn relative(&self, image: &[u64], live: &LiveOf<Self>) -> Vec<u64>;
     /// What the living ends know.
-    fn describe(live: &Live<Self::Tx, Self::Rx>) -> String;
+    fn describe(live: &LiveOf<Self>) -> String;
 
     /// A successor takes a free role. A finished ring takes no producer.
     ///
     /// # Errors
     /// A violation.
-    fn attach(&self, live: &mut Live<Self::Tx, Self::Rx>, role: Role) -> Verdict {
+    fn attach(&self, live: &mut LiveOf<Self>, role: Role) -> Verdict {
         self.attach_while(live, role, |_| Ok(()))
     }
 }
@@ -81,7 +84,7 @@ impl<K: Ring> Act<K> {
         tx.iter().cloned().map(Self::Send).chain(rx.iter().cloned().map(Self::Receive))
     }
 
-    pub fn run(&self, ring: &K, live: &mut Live<K::Tx, K::Rx>) -> Verdict<Effect> {
+    pub fn run(&self, ring: &K, live: &mut LiveOf<K>) -> Verdict<Effect> {
         match self {
             Self::Send(op) => ring.send(live, op),
             Self::Receive(op) => ring.receive(live, op),
@@ -111,11 +114,11 @@ impl<T, R> Live<T, R> {
 /// `None` if it was over before.
 pub fn overlap<K: Ring>(
     ring: &Rc<K>,
-    live: &Live<K::Tx, K::Rx>,
+    live: &LiveOf<K>,
     role: Role,
     accesses: usize,
     act: Rc<Act<K>>,
-) -> Verdict<Option<Live<K::Tx, K::Rx>>> {
+) -> Verdict<Option<LiveOf<K>>> {
     let other = Rc::new(RefCell::new((live.clone(), Ok(Effect::None))));
     let (rig, guest) = (ring.clone(), other.clone());
     ring.guest().invite(accesses, move || {
@@ -253,7 +256,7 @@ impl Ring for SlotRig {
     }
 
     /// The beginning alone: every other place is reached from there.
-    fn origins((depth, group): (u64, u64)) -> Vec<(Image, Live<Self::Tx, Self::Rx>)> {
+    fn origins((depth, group): (u64, u64)) -> Vec<(Image, LiveOf<Self>)> {
         let rig = Self::new(depth, group, Bug::None);
         vec![(rig.save(), rig.vacant())]
     }
@@ -276,9 +279,9 @@ impl Ring for SlotRig {
 
     fn attach_while(
         &self,
-        live: &mut Live<Self::Tx, Self::Rx>,
+        live: &mut LiveOf<Self>,
         role: Role,
-        meanwhile: impl FnOnce(&mut Live<Self::Tx, Self::Rx>) -> Verdict,
+        meanwhile: impl FnOnce(&mut LiveOf<Self>) -> Verdict,
     ) -> Verdict {
         self.attach_while(live, role, meanwhile)
     }
@@ -287,23 +290,23 @@ impl Ring for SlotRig {
         &self.guest
     }
 
-    fn send(&self, live: &mut Live<Self::Tx, Self::Rx>, op: &SlotTxOp) -> Verdict<Effect> {
+    fn send(&self, live: &mut LiveOf<Self>, op: &SlotTxOp) -> Verdict<Effect> {
         self.send(live, *op)
     }
 
-    fn receive(&self, live: &mut Live<Self::Tx, Self::Rx>, op: &SlotRxOp) -> Verdict<Effect> {
+    fn receive(&self, live: &mut LiveOf<Self>, op: &SlotRxOp) -> Verdict<Effect> {
         self.receive(live, *op)
     }
 
-    fn inspect(&self, live: &Live<Self::Tx, Self::Rx>) -> Verdict {
+    fn inspect(&self, live: &LiveOf<Self>) -> Verdict {
         self.inspect(live)
     }
 
-    fn relative(&self, image: &[u64], live: &Live<Self::Tx, Self::Rx>) -> Vec<u64> {
+    fn relative(&self, image: &[u64], live: &LiveOf<Self>) -> Vec<u64> {
         self.relative(image, live)
     }
 
-    fn describe(live: &Live<Self::Tx, Self::Rx>) -> String {
+    fn describe(live: &LiveOf<Self>) -> String {
         let tx = live.tx.as_ref().map(SlotTx::private);
         let rx = live.rx.as_ref().map(SlotRx::private);
         format!(

@@ -263,7 +263,7 @@ impl SlotRig {
         // Where nothing runs ahead it does not matter what DIRTY says.
         let mut seen = vec![at(sequence), at(dirty.max(read)), at(read)];
         for (i, &word) in image[CONTROLS.len()..].iter().enumerate() {
-            let is_count = i as u64 * 8 % group_bytes == 0;
+            let is_count = (i as u64 * 8).is_multiple_of(group_bytes);
             seen.push(match word {
                 0 => 0,
                 _ if is_count => at(word & !END) << 1 | word >> 63 | 1 << 40,
