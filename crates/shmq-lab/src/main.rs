@@ -3,9 +3,11 @@
 //! | module | what happens there |
 //! |---|---|
 //! | [`args`] | the command line and its help |
+//! | [`contrast`] | the same traffic through raw memory, queues and what the kernel has |
 //! | [`torture`] | both ends of a queue, killed and stopped thousands of times a minute |
 
 mod args;
+mod contrast;
 mod torture;
 
 use args::{Cli, Command};
@@ -15,6 +17,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Contrast(args) => contrast::run(&args),
+        Command::ContrastPart(args) => contrast::write(&args),
         Command::Torture(args) => torture::run(&args),
         Command::TorturePart(args) => torture::part(&args),
     };
