@@ -29,7 +29,7 @@ use traffic::SIZES;
 pub use medium::write;
 
 /// Raw memory is read so many times longer, if that is what it takes to see it torn: on one processor, or a busy one.
-const LONGER: u32 = 30;
+const LONGER: u32 = 100;
 
 /// All media at all sizes, one after the other.
 pub fn run(args: &ContrastArgs) -> Result<(), Failure> {
