@@ -5,5 +5,5 @@ cd "$(dirname "$0")/.."
 export RUSTDOCFLAGS="-D warnings"
 echo "API documentation, default features."
 cargo doc --workspace --lib --no-deps
-echo "API documentation of the library, all features."
-cargo doc -p shmq --lib --no-deps --all-features
+echo "API documentation of the libraries, all features."
+cargo doc -p shmq -p shmq-raw --lib --no-deps --all-features

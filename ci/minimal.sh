@@ -1,6 +1,13 @@
 #!/usr/bin/env bash
-# The library alone, without any feature and without what other packages of the workspace ask of it.
+# The libraries alone, without any feature and without what other packages of the workspace ask of them; then what is told of by
+# features that nothing else turns on; then the command without its live view.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-echo "The library without default features."
+echo "The libraries without default features."
 cargo check -p shmq --no-default-features
+cargo check -p shmq-raw --no-default-features
+echo "Events and metrics of the library."
+cargo clippy -p shmq --all-targets --features tracing,metrics -- -D warnings
+cargo test --release -p shmq --features tracing,metrics --test observe
+echo "The command without the live view."
+cargo clippy -p shmq-cli --all-targets --no-default-features -- -D warnings

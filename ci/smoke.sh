@@ -10,9 +10,13 @@ echo "Every benchmark of waiting between two processes, briefly; its figures mea
 cargo build --release -p shmq-benches --bin waiting
 timeout 120 "${CARGO_TARGET_DIR:-target}/release/waiting" --quick
 
+echo "Block copies of raw memory beside memcpy, briefly; its figures mean nothing either."
+cargo build --release -p shmq-benches --bin raw-copies
+timeout 120 "${CARGO_TARGET_DIR:-target}/release/raw-copies" --rounds 1
+
 echo "Every example."
-cargo build --release -p shmq --examples
-for source in crates/shmq/examples/*.rs; do
+cargo build --release --workspace --examples
+for source in crates/*/examples/*.rs; do
     example=$(basename "$source" .rs)
     echo "-- $example"
     timeout 60 "${CARGO_TARGET_DIR:-target}/release/examples/$example"

@@ -31,12 +31,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for len in [64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 16 << 20] {
             let block = &mut block[..len];
             let mut samples: [Vec<f64>; 4] = Default::default();
-            for _ in 0..rounds {
-                let at = |i: usize| (i * stride * len) % (MEMORY - len + 1) & !63;
-                samples[0].push(time(len, |i| copy(black_box(block), &same, at(i))));
-                samples[1].push(time(len, |i| region.write_at(at(i), black_box(block)).expect("inside")));
-                samples[2].push(time(len, |i| copy_back(black_box(block), &same, at(i))));
-                samples[3].push(time(len, |i| region.read_at(at(i), black_box(block)).expect("inside")));
+            for round in 0..rounds {
+                let at = |i: usize| (i * stride * len % (MEMORY - len + 1)) & !63;
+                // Each goes first as often as the other.
+                for turn in 0..2 {
+                    if (round + turn) % 2 == 0 {
+                        samples[0].push(time(len, |i| copy(black_box(block), &same, at(i))));
+                        samples[2].push(time(len, |i| copy_back(black_box(block), &same, at(i))));
+                    } else {
+                        samples[1]
+                            .push(time(len, |i| region.write_at(at(i), black_box(block)).expect("inside")));
+                        samples[3]
+                            .push(time(len, |i| region.read_at(at(i), black_box(block)).expect("inside")));
+                    }
+                }
             }
             let ratio = |raw: usize, plain: usize| {
                 let pairs = samples[raw].iter().zip(&samples[plain]).map(|(raw, plain)| raw / plain);
@@ -52,6 +60,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Nanoseconds of one call.
 fn time(len: usize, mut call: impl FnMut(usize)) -> f64 {
     let calls = (SAMPLE / len).clamp(4, 200_000);
+    // What the caches held before belongs to the other contender.
+    (0..calls / 8 + 1).for_each(&mut call);
     let begin = Instant::now();
     (0..calls).for_each(&mut call);
     begin.elapsed().as_nanos() as f64 / calls as f64

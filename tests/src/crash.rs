@@ -3,29 +3,45 @@
 //! A state is the memory, what the living ends know in private, and what the specification says. From each state
 //! every operation is tried, complete, and cut short after each of its stores; a free role is taken by a successor,
 //! whose own recovery is cut short in every place as well, and so on: the number of deaths has no bound. In between
-//! the other end works on if it lives, and, if asked for, also in the middle of a takeover. States that differ only in how often the ring was lapped and in how many
-//! messages have passed are one state, so on a small ring the search comes to an end by itself.
+//! the other end works on if it lives, and, if asked for, also in the middle of a takeover. States that differ only in
+//! how often the ring was lapped and in how many messages have passed are one state, so on a small ring the search comes
+//! to an end by itself.
+//!
+//! A process is killed between two instructions, and what it had stored until then stays; but which stores those are is
+//! the compiler's choice as well. [`Cut::Program`] takes the stores in the order in which the protocol makes them.
+//! [`Cut::Compiler`] takes every set of stores that some lawful order begins with: stores may change places unless a fence, a
+//! Release store or the word they share forbids it, also those of two operations in a row, and of a takeover and the operation
+//! behind it. That tells what the crash-ordered sites are good for: see the tests that weaken them.
 
-use crate::model::{Bug, CONTROLS, Effect, Ghost, Image, Live, Rig, RxOp, Shape, TxOp, Verdict, index_of};
-use shmq::testing::Halt;
+mod cut;
+pub mod plans;
+mod ring;
+
+pub use cut::Cut;
+pub use ring::Ring;
+
+use crate::model::{Bug, CONTROLS, Effect, Ghost, Image, Live, Rig, Verdict, index_of};
+use ring::Act;
 use shmq::testing::layout::Role;
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 /// What to explore.
-#[derive(Clone, Debug)]
-pub struct Plan {
+#[derive(Debug)]
+pub struct Plan<K: Ring = Rig> {
     /// The ring.
-    pub shape: Shape,
+    pub shape: K::Shape,
     /// What producers do.
-    pub tx: Vec<TxOp>,
+    pub tx: Vec<K::TxOp>,
     /// What consumers do.
-    pub rx: Vec<RxOp>,
+    pub rx: Vec<K::RxOp>,
     /// Stop after so many states.
     pub limit: usize,
     /// Whether the other end may act in the middle of a takeover, too.
     pub overlap: bool,
+    /// In which orders a dying process's stores may have happened.
+    pub cut: Cut,
     /// Planted, if the search is to fail.
     pub bug: Bug,
 }
@@ -45,50 +61,38 @@ pub struct Tally {
     pub complete: bool,
 }
 
-#[derive(Clone)]
-struct State {
-    image: Image,
-    live: Live,
-}
-
-impl std::fmt::Display for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Live { tx, rx, ghost } = &self.live;
-        let (controls, ring) = self.image.split_at(CONTROLS.len());
-        writeln!(f, "{ghost:?}")?;
-        writeln!(f, "tail, sequence, dirty, read, received, free, freed: {controls:?}")?;
-        writeln!(f, "ring: {ring:x?}")?;
-        let tx = tx.as_ref().map(|tx| tx.private());
-        writeln!(f, "producer, tail, sequence, free, freed, dirty, soiled: {tx:?}")?;
-        write!(f, "consumer, read, received, free, next: {:?}", rx.as_ref().map(|rx| rx.private()))
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, more: Self) {
+        self.states += more.states;
+        self.steps += more.steps;
+        self.deaths += more.deaths;
+        self.overlaps += more.overlaps;
+        self.complete &= more.complete;
     }
 }
 
-struct Explorer<'a> {
-    plan: &'a Plan,
-    rig: Rc<Rig>,
+struct State<K: Ring> {
+    image: Image,
+    live: Live<K::Tx, K::Rx>,
+}
+
+struct Explorer<'a, K: Ring> {
+    plan: &'a Plan<K>,
+    rig: Rc<K>,
     seen: HashSet<u64>,
-    todo: VecDeque<State>,
+    todo: VecDeque<State<K>>,
     tally: Tally,
 }
 
-/// Explores from every start offset of the ring.
+/// Explores from every place in which the ring can be empty.
 ///
 /// # Errors
 /// The first violation, with the step that led to it.
-pub fn explore(plan: &Plan) -> Verdict<Tally> {
-    let Shape { capacity, position, sequence, .. } = plan.shape;
-    let mut explorer = Explorer {
-        plan,
-        rig: Rc::new(Rig::new(plan.shape, plan.bug)),
-        seen: HashSet::new(),
-        todo: VecDeque::new(),
-        tally: Tally::default(),
-    };
-    for offset in (0..capacity).step_by(8) {
-        let shape = plan.shape.at(position.wrapping_add(offset), sequence);
-        let image = Rig::new(shape, Bug::None).save();
-        let live = Live { tx: None, rx: None, ghost: Ghost::new(&shape) };
+pub fn explore<K: Ring>(plan: &Plan<K>) -> Verdict<Tally> {
+    let rig = Rc::new(K::new(plan.shape, plan.bug));
+    let mut explorer =
+        Explorer { plan, rig, seen: HashSet::new(), todo: VecDeque::new(), tally: Tally::default() };
+    for (image, live) in K::origins(plan.shape) {
         explorer.visit(State { image, live });
     }
     while let Some(state) = explorer.todo.pop_front() {
@@ -101,104 +105,140 @@ pub fn explore(plan: &Plan) -> Verdict<Tally> {
     Ok(explorer.tally)
 }
 
-impl Explorer<'_> {
-    fn visit(&mut self, state: State) {
-        if self.seen.insert(fingerprint(&state)) {
+/// What an operation, or two in a row, came to.
+struct Done {
+    effect: Effect,
+    /// What is certain if all of it is cut short: what a living end saw was there, also if it dies now.
+    learned: Ghost,
+}
+
+impl<K: Ring> Explorer<'_, K> {
+    fn visit(&mut self, state: State<K>) {
+        let mut hasher = DefaultHasher::new();
+        self.rig.relative(&state.image, &state.live).hash(&mut hasher);
+        let Ghost { queue, finished, doubt, released, .. } = &state.live.ghost;
+        (state.live.tx.is_some(), state.live.rx.is_some()).hash(&mut hasher);
+        (queue, finished, doubt, released).hash(&mut hasher);
+        if self.seen.insert(hasher.finish()) {
             self.tally.states += 1;
             self.todo.push_back(state);
         }
     }
 
-    fn expand(&mut self, state: &State) -> Verdict {
-        if state.live.tx.is_some() {
-            for op in &self.plan.tx {
-                self.step(state, Role::Producer, op, |rig, live| rig.send(live, op))?;
+    fn expand(&mut self, state: &State<K>) -> Verdict {
+        for role in [Role::Producer, Role::Consumer] {
+            let plan = self.plan;
+            let acts = |role| Act::all(plan, role);
+            if state.lives(role) {
+                for act in acts(role) {
+                    self.step(state, role, &act, |rig, live| one(rig, live, &act).map(Some))?;
+                }
+                self.die(state, role);
+            } else {
+                self.step(state, role, &"a takeover", |rig, live| {
+                    rig.attach(live, role)?;
+                    // What a dying successor found out dies with it.
+                    Ok(Some(Done { effect: Effect::None, learned: state.live.ghost.clone() }))
+                })?;
+                for act in acts(role.peer()).filter(|_| plan.overlap && state.lives(role.peer())) {
+                    self.overlap(state, role, Rc::new(act))?;
+                }
             }
-            self.die(state, Role::Producer);
-        } else {
-            let doing = "attach of a producer";
-            self.step(state, Role::Producer, &doing, |rig, live| {
-                rig.attach(live, Role::Producer).map(|()| Effect::None)
-            })?;
-            for &op in self.plan.rx.iter().filter(|_| self.plan.overlap && state.live.rx.is_some()) {
-                self.overlap(state, Role::Producer, &op, move |rig, live| rig.receive(live, op))?;
-            }
-        }
-        if state.live.rx.is_some() {
-            for op in &self.plan.rx {
-                self.step(state, Role::Consumer, op, |rig, live| rig.receive(live, *op))?;
-            }
-            self.die(state, Role::Consumer);
-        } else {
-            let doing = "attach of a consumer";
-            self.step(state, Role::Consumer, &doing, |rig, live| {
-                rig.attach(live, Role::Consumer).map(|()| Effect::None)
-            })?;
-            for op in self.plan.tx.iter().filter(|_| self.plan.overlap && state.live.tx.is_some()) {
-                let act = Rc::new(op.clone());
-                self.overlap(state, Role::Consumer, op, move |rig, live| rig.send(live, &act))?;
+            if plan.cut == Cut::Compiler {
+                self.in_a_row(state, role)?;
             }
         }
         Ok(())
     }
 
-    /// One operation: complete, and cut short after each of its stores.
+    /// Two operations in a row, or a takeover and an operation: some stores of the first may come after some of the second's.
+    fn in_a_row(&mut self, state: &State<K>, role: Role) -> Verdict {
+        let plan = self.plan;
+        for second in Act::all(plan, role) {
+            if !state.lives(role) {
+                self.step(state, role, &("a takeover", &second), |rig, live| {
+                    rig.attach(live, role)?;
+                    // A finished ring takes no producer.
+                    if live.is_vacant(role) { Ok(None) } else { one(rig, live, &second).map(Some) }
+                })?;
+                continue;
+            }
+            for first in Act::all(plan, role) {
+                self.step(state, role, &(&first, &second), |rig, live| {
+                    let before = one(rig, live, &first)?;
+                    if live.is_vacant(role) {
+                        return Ok(None);
+                    }
+                    let mut after = one(rig, live, &second)?;
+                    if role == Role::Consumer {
+                        let took = if let Effect::Took(messages) = before.effect { messages } else { 0 };
+                        let lens: Vec<u64> = before.learned.queue.iter().take(took).copied().collect();
+                        after.learned.put_back(&lens);
+                    } else {
+                        after.learned = before.learned;
+                    }
+                    Ok(before.effect.then(after.effect).map(|effect| Done { effect, ..after }))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Something one end does: complete, and cut short wherever it can be.
     fn step(
         &mut self,
-        state: &State,
+        state: &State<K>,
         role: Role,
         what: &dyn std::fmt::Debug,
-        run: impl FnOnce(&Rig, &mut Live) -> Verdict<Effect>,
+        run: impl FnOnce(&K, &mut Live<K::Tx, K::Rx>) -> Verdict<Option<Done>>,
     ) -> Verdict {
-        let failed = |problem: String| format!("{what:?}: {problem}\nin {state}");
+        let failed = |problem: String| format!("{what:?}: {problem}\nin {}", state.describe());
         self.rig.restore(&state.image);
         let mut live = state.live.clone();
-        let effect = run(&self.rig, &mut live).map_err(failed)?;
-        let log = self.rig.take_log();
-        // What a dying successor found out dies with it; what an end that was at work saw was there.
-        let lived = match role {
-            Role::Producer => state.live.tx.is_some(),
-            Role::Consumer => state.live.rx.is_some(),
+        let Some(Done { effect, mut learned }) = run(&self.rig, &mut live).map_err(failed)? else {
+            return Ok(());
         };
-        let mut ghost = if lived { live.ghost.clone() } else { state.live.ghost.clone() };
-        ghost.cut_short(&effect);
-        live.ghost.apply(&effect);
+        learned.cut_short(&effect);
+        let bounds = self.rig.bounds();
+        let log = self.rig.take_log();
         self.tally.steps += 1;
         self.rig.inspect(&live).map_err(failed)?;
         let image = self.rig.save();
         self.visit(State { image, live });
 
-        let dead = without(&state.live, role, ghost);
-        let mut image = state.image.clone();
-        for (stores, &(at, value)) in log.iter().enumerate().take(log.len().saturating_sub(1)) {
-            let index = index_of(at).ok_or_else(|| failed(format!("a store at {at:#x}")))?;
-            image[index] = value;
+        let mut dead = state.live.clone();
+        dead.vacate(role);
+        dead.ghost = learned;
+        let mut stores = Vec::new();
+        for &(at, value) in &log {
+            stores.push((index_of(at).ok_or_else(|| failed(format!("a store at {at:#x}")))?, value));
+        }
+        self.plan.cut.each(&stores, &bounds, &mut |which| {
+            let mut image = state.image.clone();
+            for (&(index, value), _) in stores.iter().zip(which).filter(|(_, there)| **there) {
+                image[index] = value;
+            }
             self.tally.deaths += 1;
             self.rig.restore(&image);
-            let cut =
-                |problem| failed(format!("dead after {} of {} stores: {problem}", stores + 1, log.len()));
-            self.rig.inspect(&dead).map_err(cut)?;
-            self.visit(State { image: image.clone(), live: dead.clone() });
-        }
-        Ok(())
+            self.rig.inspect(&dead).map_err(|problem| {
+                failed(format!("dead with these of its stores made: {which:?}: {problem}"))
+            })?;
+            self.visit(State { image, live: dead.clone() });
+            Ok(())
+        })
     }
 
     /// A takeover in the middle of which the other end does something, at every point of it.
-    fn overlap(
-        &mut self,
-        state: &State,
-        role: Role,
-        what: &dyn std::fmt::Debug,
-        act: impl Fn(&Rig, &mut Live) -> Verdict<Effect> + Clone + 'static,
-    ) -> Verdict {
+    fn overlap(&mut self, state: &State<K>, role: Role, act: Rc<Act<K>>) -> Verdict {
         for accesses in 0.. {
             let failed = |problem: String| {
+                let state = state.describe();
                 format!(
-                    "{what:?} after {accesses} accesses of a takeover of the {role}: {problem}\nin {state}"
+                    "{act:?} after {accesses} accesses of a takeover of the {role}: {problem}\nin {state}"
                 )
             };
             self.rig.restore(&state.image);
-            let met = self.rig.overlap(&state.live, role, accesses, act.clone()).map_err(failed)?;
+            let met = ring::overlap(&self.rig, &state.live, role, accesses, act.clone()).map_err(failed)?;
             let Some(live) = met else { break };
             self.tally.overlaps += 1;
             self.rig.inspect(&live).map_err(failed)?;
@@ -208,46 +248,30 @@ impl Explorer<'_> {
     }
 
     /// An end that dies, or leaves, between two operations.
-    fn die(&mut self, state: &State, role: Role) {
-        let live = without(&state.live, role, state.live.ghost.clone());
+    fn die(&mut self, state: &State<K>, role: Role) {
+        let mut live = state.live.clone();
+        live.vacate(role);
         self.visit(State { image: state.image.clone(), live });
     }
 }
 
-fn without(live: &Live, role: Role, ghost: Ghost) -> Live {
-    match role {
-        Role::Producer => Live { tx: None, rx: live.rx.clone(), ghost },
-        Role::Consumer => Live { tx: live.tx.clone(), rx: None, ghost },
-    }
+/// One operation of an end that lives.
+fn one<K: Ring>(rig: &K, live: &mut Live<K::Tx, K::Rx>, act: &Act<K>) -> Verdict<Done> {
+    let effect = act.run(rig, live)?;
+    let learned = live.ghost.clone();
+    live.ghost.apply(&effect);
+    Ok(Done { effect, learned })
 }
 
-/// A state as seen from its first message that is not taken: positions and sequence numbers relative to it, in words
-/// of the ring too (see [`crate::model::content`]).
-fn fingerprint(state: &State) -> u64 {
-    let State { image, live } = state;
-    let capacity = 8 * (image.len() - CONTROLS.len()) as u64;
-    let [tail, sequence, dirty, read, received, free, freed] = image[..CONTROLS.len()] else {
-        unreachable!()
-    };
-    let origin = read & !(capacity - 1);
-    let at = |position: u64| position.wrapping_sub(origin);
-    let nth = |sequence: u64| sequence.wrapping_sub(live.ghost.taken);
-    let low = |word: u64| {
-        let relative = nth(word >> 2) << 2 & u64::from(u32::MAX);
-        if word == 0 { 0 } else { word & !0xffff_fffc | relative }
-    };
-    let mut hasher = DefaultHasher::new();
-    [at(tail), nth(sequence), at(dirty), at(read), nth(received), at(free), nth(freed)].hash(&mut hasher);
-    image[CONTROLS.len()..].iter().map(|&word| low(word)).for_each(|word| word.hash(&mut hasher));
-    let tx = live.tx.as_ref().map(|tx| {
-        let [tail, sequence, free, freed, dirty, soiled] = tx.private();
-        [at(tail), nth(sequence), at(free), nth(freed), at(dirty), at(soiled)]
-    });
-    let rx = live.rx.as_ref().map(|rx| {
-        let [read, received, free, padding, next] = rx.private();
-        ([at(read), nth(received), at(free), padding, low(next)], rx.halt() == Halt::Finished)
-    });
-    (tx, rx).hash(&mut hasher);
-    (&live.ghost.queue, live.ghost.finished, &live.ghost.doubt, live.ghost.released).hash(&mut hasher);
-    hasher.finish()
+impl<K: Ring> State<K> {
+    fn lives(&self, role: Role) -> bool {
+        !self.live.is_vacant(role)
+    }
+
+    fn describe(&self) -> String {
+        let (controls, ring) = self.image.split_at(CONTROLS.len());
+        let names = "tail, sequence, dirty, read, received, free, freed";
+        let ghost = &self.live.ghost;
+        format!("{ghost:?}\n{names}: {controls:?}\nring: {ring:x?}\n{}", K::describe(&self.live))
+    }
 }

@@ -9,14 +9,17 @@
 //! | [`recover`] | the same with deaths in the middle of operations, and in the middle of takeovers |
 //! | [`raw()`] | a raw file, and what stands in a seqlock cell, or changes in it while it is read or written |
 //! | [`slots_hostile()`], [`slots_model()`], [`slots_recover()`] | the same three for fixed-size messages |
+//! | [`pool_hostile()`], [`pool_recover()`] | two of them for pools of blocks |
 
 mod hostile;
 mod image;
+mod pool;
 mod raw;
 mod slots;
 
 pub use hostile::{Seen, exercise, hostile, hostile_seen};
 pub use image::image;
+pub use pool::{pool_hostile, pool_hostile_seen, pool_recover, pool_recover_with};
 pub use raw::{RawSeen, raw, raw_seen};
 pub use slots::{slots_hostile, slots_hostile_seen, slots_model, slots_recover, slots_recover_with};
 
@@ -27,7 +30,7 @@ use shmq::testing::layout::Role;
 pub type Body = fn(&[u8]);
 
 /// All bodies by the names of their targets.
-pub const BODIES: [(&str, Body); 8] = [
+pub const BODIES: [(&str, Body); 10] = [
     ("image", image),
     ("hostile", hostile),
     ("model", model),
@@ -36,6 +39,8 @@ pub const BODIES: [(&str, Body); 8] = [
     ("slots_hostile", slots_hostile),
     ("slots_model", slots_model),
     ("slots_recover", slots_recover),
+    ("pool_hostile", pool_hostile),
+    ("pool_recover", pool_recover),
 ];
 
 /// Takes decisions from bytes; zero when they are used up.

@@ -39,7 +39,7 @@ use shmq::testing::layout::{
 };
 use shmq::testing::{Memory, Order, Park, Shape, Site, Window};
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -64,7 +64,12 @@ pub struct Faults {
     pub acq_rel: &'static [&'static str],
     /// How the two ends of a sleep line up.
     pub barrier: Barrier,
+    /// Where to note the sites that are reached.
+    pub reached: Option<&'static Reached>,
 }
+
+/// Labels of sites.
+pub type Reached = std::sync::Mutex<BTreeSet<&'static str>>;
 
 /// When a process dies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +88,13 @@ struct Word {
     /// Looks by the first thread, and by any other.
     looks: [AtomicU64; 2],
     shadow: UnsafeCell<()>,
+}
+
+impl Word {
+    fn new(value: u64) -> Self {
+        let looks = [AtomicU64::new(0), AtomicU64::new(0)];
+        Self { value: AtomicU64::new(value), looks, shadow: UnsafeCell::new(()) }
+    }
 }
 
 #[derive(Default)]
@@ -142,10 +154,7 @@ impl LoomMemory {
     ) -> Self {
         let parts = parts(capacity);
         let mut words = BTreeMap::new();
-        let mut add = |at, value| {
-            let looks = [AtomicU64::new(0), AtomicU64::new(0)];
-            words.insert(at, Word { value: AtomicU64::new(value), looks, shadow: UnsafeCell::new(()) });
-        };
+        let mut add = |at, value| words.insert(at, Word::new(value));
         for control in RING_WORDS {
             let counts = [SEQUENCE, RECEIVED, FREED].contains(&control);
             let page =
@@ -162,16 +171,35 @@ impl LoomMemory {
         for at in ring {
             add(parts.ring + at as usize, 0);
         }
+        Self::share(words, parts.ring, parts.ring + capacity as usize, faults)
+    }
+
+    /// Words at these addresses, all zero; from `ring_at` on, loom watches for data races.
+    pub fn of(
+        addresses: impl IntoIterator<Item = usize>,
+        ring_at: usize,
+        len: usize,
+        faults: Faults,
+    ) -> Self {
+        Self::share(addresses.into_iter().map(|at| (at, Word::new(0))).collect(), ring_at, len, faults)
+    }
+
+    fn share(words: BTreeMap<usize, Word>, ring_at: usize, len: usize, faults: Faults) -> Self {
         let shared = Shared {
             words,
-            len: parts.ring + capacity as usize,
-            ring_at: parts.ring,
+            len,
+            ring_at,
             faults,
             first: current().id(),
             futex: (Mutex::new(()), Condvar::new()),
             interrupt: (Mutex::new(Asked::default()), Condvar::new()),
         };
         Self { shared: Rc::new(shared), death: Rc::default(), interruptible: false }
+    }
+
+    /// The same, as another process sees it, which may be going to die.
+    pub fn process(&self, death: Death) -> Self {
+        Self { shared: self.shared.clone(), death: Rc::new(Cell::new(death)), ..*self }
     }
 
     /// The queue in it, as a new process sees it.
@@ -181,7 +209,7 @@ impl LoomMemory {
 
     /// The queue in it, as a process sees it that is going to die.
     pub fn dying(&self, death: Death) -> Window<Self> {
-        let memory = Self { shared: self.shared.clone(), death: Rc::new(Cell::new(death)), ..*self };
+        let memory = self.process(death);
         let capacity = (self.shared.len - self.shared.ring_at) as u64;
         Window::new(memory, parts(capacity)).expect("the parts lie inside")
     }
@@ -236,6 +264,9 @@ impl LoomMemory {
     }
 
     fn order(&self, site: Site) -> Order {
+        if let Some(reached) = self.shared.faults.reached {
+            reached.lock().unwrap().insert(site.label);
+        }
         if self.shared.faults.weak.contains(&site.label) { Order::Relaxed } else { site.order }
     }
 

@@ -8,11 +8,13 @@ mod ops;
 mod play;
 mod ram;
 mod rig;
+mod slots;
 
 pub use ops::perform;
 pub use play::{Play, Step};
-pub use ram::{Bug, CONTROLS, Image, Ram, address, index_of, parts, poke};
+pub use ram::{Bug, CONTROLS, Guest, Image, Ram, address, index_of, parts, poke};
 pub use rig::{Effect, Live, Rig};
+pub use slots::{SlotLive, SlotRig, SlotRxOp, SlotTxOp};
 
 use shmq::testing::word;
 use std::collections::VecDeque;
@@ -93,6 +95,8 @@ pub enum RxOp {
     Keep,
     /// Takes a run: at most so many messages, and no more after so many bytes.
     Drain(usize, u64),
+    /// Looks at so many messages, then takes all it has seen.
+    Look(usize),
 }
 
 /// What a dead producer's last operation may or may not have done.
@@ -102,6 +106,8 @@ pub enum Doubt {
     None,
     /// All of these messages or none of them.
     Messages(Vec<u64>),
+    /// The first few of these messages: more than one operation was under way.
+    Some(Vec<u64>),
     /// End of data.
     End,
 }
@@ -140,11 +146,15 @@ impl Ghost {
 
     /// A consumer finds a message where the `nth` not yet taken one must be.
     pub fn see_message(&mut self, nth: usize, sequence: u64, len: u64) -> Verdict {
-        if nth == self.queue.len()
-            && let Doubt::Messages(lens) = &mut self.doubt
-        {
-            self.queue.extend(std::mem::take(lens));
-            self.doubt = Doubt::None;
+        if nth == self.queue.len() {
+            match std::mem::replace(&mut self.doubt, Doubt::None) {
+                Doubt::Messages(lens) => self.queue.extend(lens),
+                Doubt::Some(mut lens) if !lens.is_empty() => {
+                    self.queue.push_back(lens.remove(0));
+                    self.doubt = Doubt::Some(lens);
+                }
+                doubt => self.doubt = doubt,
+            }
         }
         let expected = self.taken.wrapping_add(nth as u64);
         match self.queue.get(nth) {
@@ -184,6 +194,10 @@ impl Ghost {
             Doubt::Messages(lens) if sequence == self.next().wrapping_add(lens.len() as u64) => {
                 self.queue.extend(lens);
             }
+            Doubt::Some(lens) => {
+                let sent = sequence.wrapping_sub(self.next()).min(lens.len() as u64);
+                self.queue.extend(&lens[..sent as usize]);
+            }
             Doubt::End => self.finished |= finished,
             _ => {}
         }
@@ -216,11 +230,17 @@ impl Ghost {
         self.taken = self.taken.wrapping_add(messages as u64);
     }
 
+    /// The other way round: messages of these lengths are not certainly taken.
+    pub fn put_back(&mut self, lens: &[u64]) {
+        lens.iter().rev().for_each(|&len| self.queue.push_front(len));
+        self.taken = self.taken.wrapping_sub(lens.len() as u64);
+    }
+
     /// An operation returned.
     pub fn apply(&mut self, effect: &Effect) {
         match effect {
             Effect::None => {}
-            Effect::Sent(lens) => self.queue.extend(lens),
+            Effect::Sent(lens) | Effect::SentEach(lens) => self.queue.extend(lens),
             Effect::Finished => self.finished = true,
             Effect::Took(messages) => self.release(*messages),
         }
@@ -231,6 +251,7 @@ impl Ghost {
         match effect {
             Effect::None => {}
             Effect::Sent(lens) => self.doubt = Doubt::Messages(lens.clone()),
+            Effect::SentEach(lens) => self.doubt = Doubt::Some(lens.clone()),
             Effect::Finished => self.doubt = Doubt::End,
             Effect::Took(messages) => self.released = *messages,
         }

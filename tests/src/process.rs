@@ -1,6 +1,7 @@
 //! Real processes for tests: unique names that clean up after themselves, children with a line protocol and hard time
 //! limits, a few shared words that survive a SIGKILL, and a mapping that kills its own process at a chosen store.
 
+pub mod limits;
 mod rigged;
 
 pub use rigged::Rigged;
@@ -18,7 +19,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 /// Nothing here waits longer than this.
@@ -69,6 +70,12 @@ pub fn slot_content(i: u64) -> SlotMessage {
 
 /// Bytes of the raw block in the tests of regions.
 pub const REGION_BLOCK: usize = 256 << 10;
+/// What is sent as block number `i`, of at most `size` bytes: every eighth is empty.
+pub fn block_content(i: u64, size: usize) -> Vec<u8> {
+    let mut dice = Dice(i.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0xb10c);
+    let len = if i % 8 == 7 { 0 } else { dice.below(size as u64 + 1) as usize };
+    (0..len.div_ceil(8)).flat_map(|_| dice.next().to_le_bytes()).take(len).collect()
+}
 
 /// A unique name, and the removal of whatever came to be there.
 #[derive(Debug)]
@@ -173,6 +180,14 @@ impl Child {
     #[track_caller]
     pub fn expect(&self, line: &str) {
         assert_eq!(self.try_line().as_deref(), Some(line));
+    }
+
+    /// Its next line if it has said one already; [`TryRecvError::Disconnected`] if it has ended and said no more.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn heard(&self) -> Result<String, TryRecvError> {
+        self.lines.try_recv()
     }
 
     /// Sends it a signal.

@@ -6,27 +6,9 @@
 
 use shmq::testing::Fault;
 use shmq::testing::layout::Role;
+use shmq_tests::crash::plans::records;
 use shmq_tests::crash::{Plan, Tally, explore};
 use shmq_tests::model::{Bug, RxOp, Shape, TxOp};
-
-const ALL: RxOp = RxOp::Drain(usize::MAX, u64::MAX);
-
-/// Every kind of operation, with messages of these lengths and the largest.
-fn plan(shape: Shape, lens: &[u64]) -> Plan {
-    let largest = shape.max_message;
-    let mut tx = vec![
-        TxOp::Finish,
-        TxOp::Abort(largest),
-        TxOp::Forget(largest),
-        TxOp::Part(largest, 0),
-        TxOp::Batch(vec![0, largest]),
-        TxOp::ForgetBatch(vec![largest, 0]),
-        TxOp::Send(largest),
-        TxOp::Send(largest + 1),
-    ];
-    tx.extend(lens.iter().map(|&len| TxOp::Send(len)));
-    Plan { shape, tx, rx: vec![RxOp::Recv, RxOp::Keep, ALL], limit: 2_000_000, overlap: true, bug: Bug::None }
-}
 
 fn run(name: &str, plan: &Plan) -> Tally {
     let tally = explore(plan).unwrap_or_else(|problem| panic!("{name}: {problem}"));
@@ -42,28 +24,28 @@ fn run_to_the_end(name: &str, plan: &Plan) {
 fn p4_every_crash_state_of_tiny_rings_recovers() {
     for capacity in [16, 32] {
         let shape = Shape::new(capacity);
-        run_to_the_end("zero-length messages", &plan(shape, &[]));
-        run_to_the_end("one at a time", &plan(shape.depth(1), &[]));
-        run_to_the_end("two at most", &plan(shape.depth(2), &[]));
+        run_to_the_end("zero-length messages", &records(shape, &[]));
+        run_to_the_end("one at a time", &records(shape.depth(1), &[]));
+        run_to_the_end("two at most", &records(shape.depth(2), &[]));
     }
 }
 
 #[test]
 fn p4_every_crash_state_of_a_64_byte_ring_recovers() {
     // With `overlap` as well it takes minutes, and finds the same states.
-    run_to_the_end("64 bytes", &Plan { overlap: false, ..plan(Shape::new(64), &[0, 5]) });
+    run_to_the_end("64 bytes", &Plan { overlap: false, ..records(Shape::new(64), &[0, 5]) });
 }
 
 #[test]
 fn p4_every_crash_state_under_a_depth_limit_recovers() {
     for depth in [1, 2, 3] {
-        run_to_the_end("64 bytes, limited", &plan(Shape::new(64).depth(depth), &[0]));
+        run_to_the_end("64 bytes, limited", &records(Shape::new(64).depth(depth), &[0]));
     }
 }
 
 #[test]
 fn p4_every_crash_state_of_the_other_ways_to_send_recovers() {
-    let mut plan = Plan { overlap: false, ..plan(Shape::new(64), &[]) };
+    let mut plan = Plan { overlap: false, ..records(Shape::new(64), &[]) };
     plan.tx = vec![
         TxOp::Slices(16, 4),
         TxOp::Slices(13, 8),
@@ -84,21 +66,21 @@ fn p4_crash_states_where_counters_wrap_recover() {
         for before in 1..3u64 {
             let shape = Shape::new(32)
                 .at(u64::wrapping_sub(position, 32 * before), u64::wrapping_sub(sequence, before));
-            run_to_the_end("at a wrap", &plan(shape, &[]));
+            run_to_the_end("at a wrap", &records(shape, &[]));
         }
     }
 }
 
 #[test]
 fn p4_crash_states_of_a_larger_ring_recover() {
-    let mut plan = plan(Shape::new(256), &[0, 13, 64]);
+    let mut plan = records(Shape::new(256), &[0, 13, 64]);
     plan.limit = 150_000;
     run("256 bytes, as far as the limit", &plan);
 }
 
 /// Plants a bug and expects the search to find it.
 fn control(bug: Bug) {
-    let mut plan = plan(Shape::new(64).depth(4), &[0, 5]);
+    let mut plan = records(Shape::new(64).depth(4), &[0, 5]);
     plan.bug = bug;
     match explore(&plan) {
         Ok(tally) => panic!("{bug:?} was not found in {tally:?}"),

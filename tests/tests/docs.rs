@@ -1,7 +1,7 @@
 //! The documents say what the code does: tables and drawings are read and compared with the constants.
 
 use shmq::testing::layout::{self, Control, Counter, Header, Role};
-use shmq::testing::{SITES, shape, word};
+use shmq::testing::{SITES, SiteDoc, shape, word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{offset_of, size_of};
 use std::path::{Path, PathBuf};
@@ -146,9 +146,17 @@ fn the_drawn_role_pages_are_the_control_words() {
         let mut real: BTreeMap<String, (usize, usize)> =
             common.iter().chain(own).map(|&(name, word)| (name.into(), (word.offset(), 8))).collect();
         real.insert("boot".into(), (boot[0].offset(), 16));
-        for which in
-            [Counter::Sleeps, Counter::Wakes, Counter::Stalls, Counter::Refused, Counter::StalledSince]
-        {
+        for which in [
+            Counter::Sleeps,
+            Counter::Wakes,
+            Counter::Stalls,
+            Counter::Refused,
+            Counter::StalledSince,
+            Counter::StalledUntil,
+            Counter::StalledNs,
+            Counter::MostPending,
+            Counter::Began,
+        ] {
             real.insert(format!("{which:?}"), (counter(which), 8));
         }
         let drawn = drawing(section(&format, heading));
@@ -227,11 +235,33 @@ fn the_documented_rings_of_slots_are_as_they_are_made() {
 }
 
 #[test]
+fn the_documented_seqlock_cell_is_the_one_in_use() {
+    use shmq_raw::testing::{ALIGN, BEGUN, HEAD, LATEST, PID, SHAPE, SLOTS, room};
+    let raw = read("docs/RAW.md");
+    let words = [("BEGUN", BEGUN), ("LATEST", LATEST), ("SHAPE", SHAPE), ("PID", PID), ("slots", HEAD)];
+    let rows = table(&raw, "word");
+    let documented: Vec<_> = rows.iter().map(|row| (row[0], number(row[1]))).collect();
+    assert_eq!(documented, words);
+    for row in table(&raw, "bytes of a value") {
+        let row: Vec<usize> = row.iter().map(|cell| cell.parse().expect("a number")).collect();
+        assert_eq!(row[1], room(row[0], SLOTS));
+    }
+    assert!(
+        raw.contains(&format!("at a multiple of {ALIGN}")) && raw.contains(&format!("has {SLOTS} slots"))
+    );
+}
+
+#[test]
 fn every_ordering_is_documented_as_it_is() {
-    let design = read("docs/DESIGN.md");
+    sites_are_documented("docs/DESIGN.md", SITES);
+    sites_are_documented("docs/RAW.md", shmq_raw::testing::SITES);
+}
+
+fn sites_are_documented(document: &str, sites: &[SiteDoc]) {
+    let text = read(document);
     let plain = |text: &str| text.replace('`', "");
-    let documented: Vec<String> = table(&design, "site").iter().map(|row| plain(&row.join(" | "))).collect();
-    let real: Vec<String> = SITES
+    let documented: Vec<String> = table(&text, "site").iter().map(|row| plain(&row.join(" | "))).collect();
+    let real: Vec<String> = sites
         .iter()
         .map(|row| {
             let partner = row.partner.to_owned();
@@ -247,11 +277,11 @@ fn every_ordering_is_documented_as_it_is() {
         .map(|row| plain(&row))
         .collect();
     let expected: String = real.iter().map(|row| format!("| {row} |\n")).collect();
-    assert!(documented == real, "the table of docs/DESIGN.md should read\n{expected}");
+    assert!(documented == real, "the table of {document} should read\n{expected}");
     // The table itself: a partner is another row, or none.
-    let labels: BTreeSet<_> = SITES.iter().map(|row| row.site.label).collect();
-    assert_eq!(labels.len(), SITES.len(), "labels are unique");
-    for row in SITES {
+    let labels: BTreeSet<_> = sites.iter().map(|row| row.site.label).collect();
+    assert_eq!(labels.len(), sites.len(), "labels are unique");
+    for row in sites {
         assert!(row.partner == "-" || labels.contains(row.partner), "{}: {}", row.site.label, row.partner);
     }
 }
@@ -265,6 +295,9 @@ fn every_relative_link_leads_somewhere() {
         "docs/DESIGN.md",
         "docs/MIGRATION.md",
         "docs/WAITING.md",
+        "docs/RAW.md",
+        "docs/OPERATIONS.md",
+        "docs/JSON.md",
     ] {
         let text = read(name);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
@@ -281,13 +314,11 @@ fn every_relative_link_leads_somewhere() {
 #[test]
 fn every_example_is_listed_in_the_readme() {
     let readme = read("README.md");
-    let folder = root().join("crates/shmq/examples");
-    for entry in std::fs::read_dir(folder).expect("there are examples") {
-        let name = entry.expect("a file").file_name().into_string().expect("plain text");
-        assert!(
-            readme.contains(&format!("crates/shmq/examples/{name}")),
-            "README.md does not mention {name}"
-        );
+    for folder in ["crates/shmq/examples", "crates/shmq-raw/examples"] {
+        for entry in std::fs::read_dir(root().join(folder)).expect("there are examples") {
+            let name = entry.expect("a file").file_name().into_string().expect("plain text");
+            assert!(readme.contains(&format!("{folder}/{name}")), "README.md does not mention {name}");
+        }
     }
 }
 
@@ -324,11 +355,17 @@ fn without_example(source: &str) -> Vec<String> {
 #[test]
 fn every_public_function_has_an_example_or_points_to_one() {
     let source = root().join("crates/shmq/src");
-    let mut files: Vec<_> = ["queue", "producer", "consumer", "claim", "message", "run", "inspect", "wait"]
-        .map(|name| source.join(name).with_extension("rs"))
-        .into();
+    let mut files: Vec<_> =
+        ["queue", "producer", "consumer", "claim", "message", "run", "inspect", "metrics", "wait"]
+            .map(|name| source.join(name).with_extension("rs"))
+            .into();
     let slots = std::fs::read_dir(source.join("slots")).expect("there are slots");
     files.extend(slots.map(|entry| entry.expect("a file").path()));
+    let raw = root().join("crates/shmq-raw/src");
+    files
+        .extend(["options", "region", "cell", "seqlock/mod"].map(|name| raw.join(name).with_extension("rs")));
+    let pool = root().join("crates/shmq-pool/src");
+    files.extend(["pool", "writer", "reader", "inspect"].map(|name| pool.join(name).with_extension("rs")));
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         assert_eq!(without_example(&text), [""; 0], "{}", file.display());

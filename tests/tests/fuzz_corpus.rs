@@ -1,7 +1,9 @@
 //! The fuzz targets' bodies as plain tests: every seed, and pseudo-random inputs that are always the same.
 
 use shmq::testing::Fault;
-use shmq_tests::fuzz_bodies::{BODIES, Body, Seen, inputs, slots_hostile_seen, slots_recover_with};
+use shmq_tests::fuzz_bodies::{
+    BODIES, Body, Seen, inputs, pool_hostile_seen, pool_recover_with, slots_hostile_seen, slots_recover_with,
+};
 use std::path::Path;
 
 fn replay(name: &str, random: usize) {
@@ -77,6 +79,40 @@ fn p4_null_control_planted_bugs_in_slots_are_found() {
     };
     let labels = ["DIRTY", "LATER_WORD", "COMMIT", "FINISH", "GIVE_BACK"];
     for fault in labels.map(Fault::Drop).into_iter().chain([Fault::PublishFirst]) {
+        assert!(find(fault), "{fault:?} was not noticed");
+    }
+    assert!(!find(Fault::None));
+}
+
+#[test]
+fn p5_hostile_pool_seeds_and_random_inputs() {
+    replay("pool_hostile", 20_000);
+}
+
+#[test]
+fn p4_pool_recover_seeds_and_random_inputs() {
+    replay("pool_recover", 5000);
+}
+
+#[test]
+fn p5_lies_about_pools_get_far() {
+    let mut seen = Seen::default();
+    inputs(0x9001, 20_000).for_each(|input| seen += pool_hostile_seen(&input));
+    println!("{seen:?}");
+    assert!(
+        seen.attached > 1000 && seen.sent > 1000 && seen.received > 1000 && seen.corrupt > 1000,
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn p4_null_control_planted_bugs_in_pools_are_found() {
+    let find = |fault| {
+        inputs(0xb00, 5000)
+            .any(|input| std::panic::catch_unwind(|| pool_recover_with(&input, fault)).is_err())
+    };
+    let labels = ["LENT", "HOME", "HELD", "RELEASED", "COMMIT", "GIVE_BACK"];
+    for fault in labels.map(Fault::Drop) {
         assert!(find(fault), "{fault:?} was not noticed");
     }
     assert!(!find(Fault::None));

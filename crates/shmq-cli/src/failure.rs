@@ -23,6 +23,8 @@ pub enum Code {
 pub enum Failure {
     /// What to say, and the exit code.
     Said(Code, String),
+    /// All was said; this is the exit code.
+    Exit(u8),
     /// A signal asked for it; its default action follows once everything is put away.
     Signal(i32),
 }
@@ -50,6 +52,7 @@ impl Failure {
                 say(&text);
                 ExitCode::from(code as u8)
             }
+            Self::Exit(code) => ExitCode::from(code),
             Self::Signal(signal) => {
                 // The parent should see death by that signal. Should that fail, a shell's code for it.
                 let _ = signal_hook::low_level::emulate_default_handler(signal);

@@ -8,18 +8,35 @@
 //! | [`attach`] | waiting for a file to appear, for a role to become free |
 //! | [`shape`] | queues of records and of fixed-size messages behind one face |
 //! | [`framing`] | bytes to messages and back |
-//! | [`files`], [`send`], [`recv`], [`stat`], [`demo`] | the subcommands |
+//! | [`prometheus`] | the numbers of queues as Prometheus text |
+//! | [`top`] | the live view, its text, its server of metrics |
+//! | [`completions`] | scripts for shells, man pages |
+//! | [`view`] | a queue as every command shows it |
+//! | [`diagnosis`] | who is stuck, why, and what to do |
+//! | [`files`], [`send`], [`recv`], [`ls`], [`stat`], [`dump`], [`doctor`], [`drain`], [`copy`], [`pipe`], [`demo`] | the subcommands |
 
 mod args;
 mod attach;
+mod completions;
+mod copy;
 mod demo;
+mod diagnosis;
+mod doctor;
+mod drain;
+mod dump;
 mod files;
 mod framing;
+mod ls;
+mod paint;
+mod pipe;
 mod progress;
+mod prometheus;
 mod recv;
 mod send;
 mod shape;
 mod stat;
+mod top;
+mod view;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -32,8 +49,17 @@ fn main() -> ExitCode {
         Command::Rm(args) => files::remove(&args),
         Command::Send(args) => send::run(&args),
         Command::Recv(args) => recv::run(&args),
+        Command::Ls(args) => ls::run(&args),
         Command::Stat(args) => stat::run(&args),
+        Command::Top(args) => top::run(&args),
+        Command::Dump(args) => dump::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Drain(args) => drain::run(&args),
+        Command::Copy(args) => copy::run(&args),
+        Command::Pipe(args) => pipe::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => completions::man(&args),
         Command::DemoPart(args) => demo::part(&args),
     };
     match outcome {

@@ -49,6 +49,11 @@ impl Progress {
         }
     }
 
+    /// Messages and bytes so far.
+    pub fn done(&self) -> (u64, u64) {
+        (self.messages, self.bytes)
+    }
+
     fn show(&mut self) {
         self.shown = self.bytes;
         if let Some(bar) = &self.bar {

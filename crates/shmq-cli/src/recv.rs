@@ -21,14 +21,20 @@ const SLICE: Duration = Duration::from_millis(200);
 const APPEAR: Duration = Duration::from_millis(10);
 
 pub fn run(args: &RecvArgs) -> Result<(), Failure> {
-    let mut receiver = Receiver::new(args)?;
-    loop {
-        let Some(consumer) = receiver.attach()? else { return Ok(()) };
-        match receiver.receive(consumer)? {
-            Next::Done => return Ok(()),
-            Next::Reopen => {}
-        }
-    }
+    let out = stdout().as_fd().try_clone_to_owned();
+    let out = File::from(out.map_err(|e| Failure::io("write to standard output", &e))?);
+    let progress = Progress::new(None, stdout().is_terminal());
+    receive(args, out, progress).0
+}
+
+/// Receives into a file; how it ended, and messages and bytes written.
+pub fn receive(args: &RecvArgs, out: File, progress: Progress) -> (Result<(), Failure>, (u64, u64)) {
+    let mut receiver = match Receiver::new(args, out, progress) {
+        Ok(receiver) => receiver,
+        Err(failure) => return (Err(failure), (0, 0)),
+    };
+    let ended = receiver.run();
+    (ended, receiver.progress.done())
 }
 
 /// What to do when a queue has given all it will.
@@ -55,9 +61,7 @@ struct Receiver<'a> {
 }
 
 impl<'a> Receiver<'a> {
-    fn new(args: &'a RecvArgs) -> Result<Self, Failure> {
-        let out = stdout().as_fd().try_clone_to_owned();
-        let out = File::from(out.map_err(|e| Failure::io("write to standard output", &e))?);
+    fn new(args: &'a RecvArgs, out: File, progress: Progress) -> Result<Self, Failure> {
         let frame = match args {
             RecvArgs { raw: true, .. } => Frame::Raw,
             RecvArgs { length_prefixed: true, .. } => Frame::LengthPrefixed,
@@ -68,7 +72,7 @@ impl<'a> Receiver<'a> {
             frame,
             out,
             interrupt: Interrupt::catch()?,
-            progress: Progress::new(None, stdout().is_terminal()),
+            progress,
             wanted: args.count.unwrap_or(u64::MAX),
             deadline: None,
             gathered: Vec::new(),
@@ -76,6 +80,16 @@ impl<'a> Receiver<'a> {
         };
         receiver.restart_clock();
         Ok(receiver)
+    }
+
+    fn run(&mut self) -> Result<(), Failure> {
+        loop {
+            let Some(consumer) = self.attach()? else { return Ok(()) };
+            match self.receive(consumer)? {
+                Next::Done => return Ok(()),
+                Next::Reopen => {}
+            }
+        }
     }
 
     fn restart_clock(&mut self) {

@@ -20,19 +20,11 @@ pub fn run(args: &SendArgs) -> Result<(), Failure> {
     // Opened first: without input, no queue is made and no end is taken.
     let input = open_input(args)?;
     let bytes = input.metadata().ok().filter(|m| m.is_file()).map(|m| m.len());
-    let queue = open_queue(args)?;
-    let length = queue.length();
-    let cut = cut(args, length)?;
-    let Some(producer) = attach(&queue, args)? else { return Ok(()) };
-    let mut sender = Sender {
-        producer,
-        progress: Progress::new(bytes, input.is_terminal()),
-        waiting: args.wait.waiting(),
-        until: args.timeout.map_or(Until::Forever, Until::After),
-        need_consumer: args.need_consumer,
-    };
-    sender.producer.set_waiting(sender.waiting);
-    match sender.send_all(Cutter::new(input, cut, length), args.resume) {
+    let progress = Progress::new(bytes, input.is_terminal());
+    let Some(ready) = Ready::new(args)? else { return Ok(()) };
+    let cutter = Cutter::new(input, ready.cut, ready.length);
+    let mut sender = ready.sender(args, progress);
+    match sender.send_all(cutter, args.resume) {
         Ok(()) if args.no_finish => Ok(()),
         Ok(()) => {
             let Sender { producer, progress, .. } = sender;
@@ -44,6 +36,54 @@ pub fn run(args: &SendArgs) -> Result<(), Failure> {
             // Not dropped: that would be a clean leave, and the receiver would take what it has for all there is.
             std::mem::forget(sender.producer);
             Err(failure)
+        }
+    }
+}
+
+/// A queue whose sending end is taken.
+pub struct Ready {
+    producer: Producer,
+    length: Length,
+    cut: Cut,
+}
+
+impl Ready {
+    /// `None` if a resumed sender had finished.
+    pub fn new(args: &SendArgs) -> Result<Option<Self>, Failure> {
+        let queue = open_queue(args)?;
+        let length = queue.length();
+        let cut = cut(args, length)?;
+        Ok(attach(&queue, args)?.map(|producer| Self { producer, length, cut }))
+    }
+
+    fn sender(self, args: &SendArgs, progress: Progress) -> Sender {
+        let (waiting, need_consumer) = (args.wait.waiting(), args.need_consumer);
+        let until = args.timeout.map_or(Until::Forever, Until::After);
+        let mut sender = Sender { producer: self.producer, progress, waiting, until, need_consumer };
+        sender.producer.set_waiting(waiting);
+        sender
+    }
+
+    /// Sends all that a reader yields, and declares the end of data if `good` then says so. Otherwise the receiver is told
+    /// that its producer was lost. How it ended, and messages and bytes sent.
+    pub fn send(
+        self,
+        args: &SendArgs,
+        input: impl Read,
+        progress: Progress,
+        good: impl FnOnce() -> bool,
+    ) -> (Result<(), Failure>, (u64, u64)) {
+        let cutter = Cutter::new(input, self.cut, self.length);
+        let mut sender = self.sender(args, progress);
+        let sent = sender.send_all(cutter, false);
+        let done = sender.progress.done();
+        let good = good();
+        match sent {
+            Ok(()) if good => (sender.producer.finish().map(drop).map_err(Failure::from), done),
+            sent => {
+                std::mem::forget(sender.producer);
+                (sent, done)
+            }
         }
     }
 }

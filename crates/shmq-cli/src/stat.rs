@@ -1,83 +1,39 @@
-//! `shmq stat`: a look at a queue, for people or as JSON.
+//! `shmq stat`: the full picture of a queue, for people or as JSON.
 
 use crate::args::StatArgs;
+use crate::diagnosis::{Level, since_1970, who};
 use crate::failure::Failure;
-use crate::units::{show_bytes, show_count, show_duration, show_messages};
-use serde::Serialize;
-use shmq::{EndSnapshot, Inspector, Kind, PeerState, Snapshot};
+use crate::paint::{Paint, Style};
+use crate::prometheus;
+use crate::units::{show_bytes, show_count, show_duration, show_messages, show_percent, show_rough};
+use crate::view::{End, Subject, View, json};
+use shmq::{OpenError, PeerState};
 use std::io::{self, Write, stdout};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// What `--json` prints. Names and units are part of the schema.
-#[derive(Debug, Serialize)]
-struct Stat {
-    schema: &'static str,
-    path: String,
-    kind: String,
-    queue_id: String,
-    tag: String,
-    created_ns: u64,
-    from_another_boot: bool,
-    file_bytes: u64,
-    capacity_bytes: u64,
-    max_message_bytes: u64,
-    max_messages: Option<u64>,
-    /// Of fixed-size messages: how long each is, and how many fit.
-    message_bytes: Option<u64>,
-    depth: Option<u64>,
-    sent_messages: u64,
-    received_messages: u64,
-    pending_messages: u64,
-    pending_bytes: u64,
-    used_bytes: u64,
-    tail_position: u64,
-    read_position: u64,
-    free_position: u64,
-    finished: bool,
-    producer: End,
-    consumer: End,
-}
-
-#[derive(Debug, Serialize)]
-struct End {
-    state: &'static str,
-    epoch: u64,
-    pid: u64,
-    since_ns: u64,
-    sleeps: u64,
-    wakes: u64,
-    stalls: u64,
-    refused: u64,
-    stalled_since_monotonic_ns: Option<u64>,
-}
-
-impl End {
-    fn new(end: &EndSnapshot) -> Self {
-        Self {
-            state: match end.state {
-                PeerState::NeverAttached => "never_attached",
-                PeerState::Attached => "attached",
-                PeerState::Left => "left",
-                PeerState::Lost => "lost",
-            },
-            epoch: end.epoch,
-            pid: end.pid,
-            since_ns: end.since_ns,
-            sleeps: end.sleeps,
-            wakes: end.wakes,
-            stalls: end.stalls,
-            refused: end.refused,
-            stalled_since_monotonic_ns: end.stalled_since_ns,
-        }
-    }
-}
+use std::time::Duration;
 
 pub fn run(args: &StatArgs) -> Result<(), Failure> {
-    let inspector = Inspector::open(&args.name)?;
-    let seen = inspector.snapshot();
-    let path = shmq::path_of(&args.name).unwrap_or_default().display().to_string();
-    let text = if args.json { json(&inspector, &seen, path)? } else { people(&inspector, &seen, &path) };
+    let subject = Subject::open(&args.name).map_err(|error| hint(error, args))?;
+    if args.prometheus {
+        let queue = subject.path.display().to_string();
+        let readings = subject.inspector.readings(&subject.inspector.snapshot()).collect();
+        return print(&prometheus::text(&[prometheus::Scrape { queue, readings: Some(readings) }]));
+    }
+    let view = subject.watch(args.sample);
+    let text = if args.json { json(&view)? } else { people(&view, &Paint::stdout()) };
     print(&text)
+}
+
+/// A file that cannot be used may still be read.
+fn hint(error: OpenError, args: &StatArgs) -> Failure {
+    let damaged = matches!(error, OpenError::Truncated { .. });
+    let failure = Failure::from(error);
+    match failure {
+        Failure::Said(code, text) if damaged => {
+            let name = crate::attach::quoted(&args.name);
+            Failure::Said(code, format!("{text}; `shmq dump {name}` shows what can still be read"))
+        }
+        other => other,
+    }
 }
 
 /// Prints to standard output; that nobody reads it is no failure.
@@ -88,125 +44,138 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn tag_of(inspector: &Inspector) -> String {
-    String::from_utf8_lossy(&inspector.tag()).trim_end_matches('\0').into()
+/// The colour of a level.
+pub fn style(level: Level) -> Style {
+    match level {
+        Level::Note => Style::Plain,
+        Level::Warning => Style::Yellow,
+        Level::Trouble => Style::Red,
+    }
 }
 
-fn json(inspector: &Inspector, seen: &Snapshot, path: String) -> Result<String, Failure> {
-    let limits = inspector.limits();
-    let fixed = inspector.kind() == Kind::Slots;
-    let stat = Stat {
-        schema: "shmq.stat/1",
-        path,
-        kind: inspector.kind().to_string(),
-        queue_id: inspector.queue_id().iter().map(|byte| format!("{byte:02x}")).collect(),
-        tag: tag_of(inspector),
-        created_ns: inspector.created_ns(),
-        from_another_boot: inspector.is_from_another_boot(),
-        file_bytes: inspector.length(),
-        capacity_bytes: limits.capacity,
-        max_message_bytes: limits.max_message,
-        max_messages: limits.max_messages,
-        message_bytes: fixed.then_some(limits.max_message),
-        depth: limits.max_messages.filter(|_| fixed),
-        sent_messages: seen.sent,
-        received_messages: seen.received,
-        pending_messages: seen.pending_messages,
-        pending_bytes: seen.pending_bytes,
-        used_bytes: seen.used_bytes,
-        tail_position: seen.tail,
-        read_position: seen.read,
-        free_position: seen.free,
-        finished: seen.finished,
-        producer: End::new(&seen.producer),
-        consumer: End::new(&seen.consumer),
-    };
-    let text = serde_json::to_string(&stat).map_err(|e| Failure::new(format!("cannot write JSON: {e}")))?;
-    Ok(text + "\n")
-}
-
-fn people(inspector: &Inspector, seen: &Snapshot, path: &str) -> String {
-    let limits = inspector.limits();
-    let mut lines = vec![path.to_string()];
-    if inspector.kind() == Kind::Raw {
-        return region(inspector, lines);
+fn people(view: &View, paint: &Paint) -> String {
+    let worst = view.advice.first().map_or(Level::Note, |advice| advice.level);
+    let state = if worst == Level::Note { Style::Green } else { style(worst) };
+    let mut lines =
+        vec![format!("{}  {}", paint.style(Style::Bold, &view.path), paint.style(state, view.state.words()))];
+    for advice in &view.advice {
+        lines.push(format!(
+            "  {} {}",
+            paint.style(style(advice.level), mark(advice.level)),
+            sentence(&advice.says)
+        ));
+        lines.extend(advice.todo.as_ref().map(|todo| format!("    -> {todo}")));
     }
     let mut line = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
-    let fixed = inspector.kind() == Kind::Slots;
-    let most = limits.max_messages.map_or(String::new(), |n| format!(", at most {} waiting", show_count(n)));
-    line(
-        "limits",
-        format!(
-            "messages {} {}{most}, in a ring of {}",
-            if fixed { "of exactly" } else { "up to" },
-            show_bytes(limits.max_message),
-            show_bytes(limits.capacity)
-        ),
-    );
-    if !tag_of(inspector).is_empty() {
-        line("tag", tag_of(inspector));
+    line("kind", kind(view));
+    if view.has_messages() {
+        contents(view, &mut line);
     }
-    line("created", ago(inspector.created_ns()));
-    if inspector.is_from_another_boot() {
-        line("warning", "made before the machine last started".into());
+    if !view.tag.is_empty() {
+        line("tag", view.tag.clone());
     }
-    let waiting = show_messages(seen.pending_messages);
-    let percent = |used: u64, of: u64| 100.0 * used as f64 / of as f64;
+    let file = format!("{}, mode {}", show_bytes(view.file_bytes), view.mode);
+    line("file", format!("{file}, created {} ago", ago(view.created_ns)));
+    if view.has_messages() {
+        line("producer", end(&view.producer, "sent"));
+        line("consumer", end(&view.consumer, "taken"));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn mark(level: Level) -> &'static str {
+    match level {
+        Level::Note => "note:",
+        Level::Warning => "warning:",
+        Level::Trouble => "trouble:",
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
+}
+
+fn kind(view: &View) -> String {
+    let ring = show_bytes(view.capacity_bytes);
+    let most =
+        |what| view.max_messages.map_or(String::new(), |n| format!(", at most {} {what}", show_count(n)));
+    match view.kind.as_str() {
+        "records" => {
+            format!(
+                "messages up to {}{}, in a ring of {ring}",
+                show_bytes(view.max_message_bytes),
+                most("waiting")
+            )
+        }
+        "slots" => {
+            format!(
+                "messages of exactly {}{}, in a ring of {ring}",
+                show_bytes(view.max_message_bytes),
+                most("waiting")
+            )
+        }
+        other => format!("{other}, no queue of messages"),
+    }
+}
+
+fn contents(view: &View, line: &mut impl FnMut(&str, String)) {
+    let waiting = show_messages(view.pending_messages);
+    let full = format!("{} full", show_percent(view.fill_ratio));
+    let used = match view.depth {
+        Some(_) => full,
+        None => format!("{} of the ring, {full}", show_bytes(view.used_bytes)),
+    };
     line(
         "waiting",
-        match limits.max_messages.filter(|_| fixed) {
-            Some(depth) => format!("{waiting} ({:.0} % full)", percent(seen.pending_messages, depth)),
-            None => format!(
-                "{waiting} in {} of the ring ({:.0} % in use)",
-                show_bytes(seen.pending_bytes),
-                percent(seen.used_bytes, limits.capacity)
-            ),
-        },
+        format!("{waiting}, {used}; {} at most, that is known of", show_count(view.most_pending_messages)),
     );
-    line("sent", show_messages(seen.sent));
-    line("received", show_messages(seen.received));
-    line("data", if seen.finished { "end of data declared" } else { "open, no end declared" }.into());
-    line("producer", end(&seen.producer));
-    line("consumer", end(&seen.consumer));
-    lines.join("\n") + "\n"
-}
-
-/// Raw memory: no ends, no messages.
-fn region(inspector: &Inspector, mut lines: Vec<String>) -> String {
-    let limits = inspector.limits();
-    let mut line = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
-    let bytes = show_bytes(limits.capacity);
-    line(
-        "region",
-        match limits.max_message {
-            0 => format!("{bytes} of raw memory"),
-            element => {
-                let count = show_count(limits.capacity / element);
-                format!("{bytes} of raw memory, {count} elements of {}", show_bytes(element))
-            }
-        },
-    );
-    if !tag_of(inspector).is_empty() {
-        line("tag", tag_of(inspector));
-    }
-    line("created", ago(inspector.created_ns()));
-    if inspector.is_from_another_boot() {
-        line("warning", "made before the machine last started".into());
-    }
-    lines.join("\n") + "\n"
-}
-
-fn end(end: &EndSnapshot) -> String {
-    let came = ago(end.since_ns);
-    let mut text = match end.state {
-        PeerState::NeverAttached => return "never attached".into(),
-        PeerState::Attached => format!("attached, pid {}, came {came}", end.pid),
-        PeerState::Left => format!("left; was pid {}, came {came}", end.pid),
-        PeerState::Lost => format!("lost, died without leaving; was pid {}, came {came}", end.pid),
+    let rate = |rate: f64| format!(" ({} a second)", show_count(rate.round() as u64));
+    let (sent, taken) = match view.sample {
+        Some(sample) => (rate(sample.sent_per_second), rate(sample.received_per_second)),
+        None => Default::default(),
     };
-    text += &format!("; taken {}", times(end.epoch));
-    if end.stalled_since_ns.is_some() && end.state == PeerState::Attached {
-        text += "; asleep, waiting";
+    let end = if view.finished { "; end of data declared" } else { "" };
+    line("sent", format!("{}{sent}{end}", show_messages(view.sent_messages)));
+    line("taken", format!("{}{taken}", show_messages(view.received_messages)));
+}
+
+/// How long ago.
+fn ago(since_1970_ns: u64) -> String {
+    show_duration(Duration::from_nanos(since_1970(since_1970_ns)))
+}
+
+fn end(end: &End, done: &str) -> String {
+    let came = ago(end.since_ns);
+    let mut text = match end.peer {
+        PeerState::NeverAttached => return "never attached".into(),
+        PeerState::Attached => format!("attached ({}), came {came} ago", who(end)),
+        PeerState::Left => format!("left; was pid {}, came {came} ago", end.pid),
+        PeerState::Lost => format!("lost, died without leaving; was pid {}, came {came} ago", end.pid),
+    };
+    let rough = |ns: u64| show_rough(Duration::from_nanos(ns));
+    if let Some(condition) = &end.condition {
+        text += &format!("; {condition}");
+        if let Some(cpu) = end.cpu_ratio.filter(|cpu| *cpu > 0.0) {
+            text += &format!(", {} of a processor", show_percent(cpu));
+        }
+    }
+    if let Some(time) = end.stalled_for_ns {
+        text += &format!("; asleep on the queue for {}", rough(time));
+    }
+    text += &format!("\n            {} {done} since it came", show_count(end.messages_since_it_came));
+    if end.takeovers > 0 {
+        text += &format!(", as holder number {}", show_count(end.epoch));
+    }
+    if end.stalls > 0 {
+        text += &format!("; waited {}, {} in all", times(end.stalls), rough(end.stalled_total_ns));
+    }
+    if end.sleeps > 0 {
+        text += &format!("; slept {}", times(end.sleeps));
+    }
+    // Whoever comes rings once.
+    if end.wakes > end.epoch {
+        text += &format!("; woke its peer {}", times(end.wakes - end.epoch));
     }
     if end.refused > 0 {
         text += &format!("; refused {}", times(end.refused));
@@ -214,15 +183,9 @@ fn end(end: &EndSnapshot) -> String {
     text
 }
 
-fn times(n: u64) -> String {
-    if n == 1 { "once".into() } else { format!("{} times", show_count(n)) }
-}
-
-/// How long ago something was.
-fn ago(since_1970_ns: u64) -> String {
-    let then = UNIX_EPOCH + Duration::from_nanos(since_1970_ns);
-    match SystemTime::now().duration_since(then) {
-        Ok(ago) => format!("{} ago", show_duration(ago)),
-        Err(_) => "in the future, says the clock".into(),
+pub fn times(n: u64) -> String {
+    match n {
+        1 => "once".into(),
+        n => format!("{} times", show_count(n)),
     }
 }

@@ -21,6 +21,9 @@ const SIZES: [(&str, u64); 13] = [
 const DURATIONS: [(&str, f64); 6] =
     [("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
+/// Looks any closer together would disturb by their number; any further apart show nothing.
+const PACES: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(3600);
+
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -57,6 +60,29 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let number: f64 = number.parse().map_err(|_| wrong())?;
     let (_, factor) = DURATIONS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
     Duration::try_from_secs_f64(number * factor).map_err(|_| format!("{text:?} is too long"))
+}
+
+/// As [`duration`], from 50 ms to an hour.
+pub fn pace(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        pace if PACES.contains(&pace) => Ok(pace),
+        _ => Err(format!("{text:?} is not possible; choose between 50ms and 1h")),
+    }
+}
+
+/// `950`, `12.3k`, `4.56M`: at most five characters, as narrow columns need it.
+pub fn show_short(number: f64) -> String {
+    let steps = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
+    match steps.into_iter().find(|(step, _)| number >= step * 0.9995) {
+        // Less than one is still something.
+        None if number > 0.0 && number < 0.95 => format!("{number:.1}"),
+        None => format!("{number:.0}"),
+        Some((step, unit)) => match number / step {
+            n if n < 9.995 => format!("{n:.2}{unit}"),
+            n if n < 99.95 => format!("{n:.1}{unit}"),
+            n => format!("{n:.0}{unit}"),
+        },
+    }
 }
 
 /// Permission bits in octal.
@@ -118,6 +144,35 @@ pub fn show_messages(count: u64) -> String {
     format!("{} message{}", show_count(count), if count == 1 { "" } else { "s" })
 }
 
+/// Text from a file or a process, fit for a terminal: what would steer it is shown as an escape.
+pub fn plain(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.into() }).collect()
+}
+
+/// `41 s`, `3 min 5 s`: as [`show_duration`], for what was noticed by chance: no fraction of a second from ten on.
+pub fn show_rough(duration: Duration) -> String {
+    match duration.as_millis() {
+        10_000..60_000 => format!("{} s", duration.as_secs()),
+        1000..10_000 => format!("{:.1} s", duration.as_secs_f64()),
+        1..1000 => format!("{} ms", duration.as_millis()),
+        _ => show_duration(duration),
+    }
+}
+
+/// `12 %`, and never `0 %` or `100 %` for what is not quite that.
+pub fn show_percent(ratio: f64) -> String {
+    match ratio {
+        0.0 => "0 %".into(),
+        r if r < 0.01 => "under 1 %".into(),
+        r if r >= 1.0 => "100 %".into(),
+        r => format!("{:.0} %", (100.0 * r).min(99.0)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +213,24 @@ mod tests {
     }
 
     #[test]
+    fn a_short_number_has_five_characters_at_most() {
+        for (number, shown) in [
+            (0.0, "0"),
+            (0.25, "0.2"),
+            (1.0, "1"),
+            (999.0, "999"),
+            (999.9, "1.00k"),
+            (12_345.0, "12.3k"),
+            (999_999.0, "1.00M"),
+            (99_960_000.0, "100M"),
+            (4.2e12, "4.20T"),
+        ] {
+            assert_eq!(show_short(number), shown);
+        }
+        assert!(pace("49ms").is_err() && pace("2h").is_err() && pace("1s").is_ok());
+    }
+
+    #[test]
     fn modes_are_octal() {
         assert_eq!((mode("0600"), mode("660"), mode("0o640")), (Ok(0o600), Ok(0o660), Ok(0o640)));
         for text in ["", "0800", "01777", "rw"] {
@@ -166,7 +239,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_shown_steers_the_terminal() {
+        assert_eq!(plain("caf\u{e9} 1"), "caf\u{e9} 1");
+        assert_eq!(plain("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
+        assert_eq!(plain("a\u{202e}b"), "a\\u{202e}b");
+    }
+
+    #[test]
     fn what_is_shown_reads_well() {
+        assert_eq!(show_rough(Duration::from_millis(41_234)), "41 s");
+        assert_eq!(show_rough(Duration::from_millis(1_234)), "1.2 s");
+        assert_eq!(show_rough(Duration::from_millis(300)), "300 ms");
+        assert_eq!(
+            [0.0, 0.001, 0.126, 0.999, 1.0].map(show_percent),
+            ["0 %", "under 1 %", "13 %", "99 %", "100 %"]
+        );
         assert_eq!(show_bytes(0), "0 bytes");
         assert_eq!(show_bytes(1), "1 byte");
         assert_eq!(show_bytes(1 << 20), "1 MiB");

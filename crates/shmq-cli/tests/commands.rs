@@ -21,6 +21,26 @@ fn the_promised_pipeline_holds_twice() {
 }
 
 #[test]
+fn raw_memory_is_recognised() {
+    let name = Name::new("raw");
+    let options = shmq_raw::Options::new().elements::<u64>(512).tag("levels/1");
+    shmq_raw::Region::create(&name.0, &options).unwrap();
+    let seen = run(&["stat", &name.0]);
+    ok(&seen);
+    let text = String::from_utf8_lossy(&seen.stdout);
+    assert!(
+        text.contains("raw memory") && text.contains("512 elements") && text.contains("levels/1"),
+        "{text}"
+    );
+    let json = run(&["stat", "--json", &name.0]);
+    assert!(String::from_utf8_lossy(&json.stdout).contains("\"kind\":\"raw\""), "{json:?}");
+    fails(&run(&["recv", &name.0, "--no-wait"]), 1, "the file holds raw");
+    fails(&run(&["rm", &name.0]), 1, "--force");
+    ok(&run(&["rm", "--force", &name.0]));
+    assert!(!name.path().exists());
+}
+
+#[test]
 fn exit_codes_and_sentences() {
     let name = Name::new("codes");
     let q = &name.0[..];
@@ -67,7 +87,7 @@ fn exit_codes_and_sentences() {
 #[test]
 fn something_else_than_a_queue_is_left_alone() {
     let file = Temp::new("text", b"my thesis\n");
-    for args in [&["stat"][..], &["send"], &["recv"], &["rm"], &["rm", "--force"]] {
+    for args in [&["stat"][..], &["dump"], &["drain"], &["send"], &["recv"], &["rm"], &["rm", "--force"]] {
         fails(&run(&[args, &[file.text()]].concat()), 1, "not a queue");
     }
     assert_eq!(std::fs::read(&file.0).unwrap(), b"my thesis\n");
@@ -242,7 +262,9 @@ fn every_help_has_examples_and_the_codes_are_written_down() {
     for code in ["0  done", "1  failure", "2  wrong", "3  timed", "4  the other end", "5  the queue"] {
         assert!(help.contains(code), "{code}");
     }
-    for command in ["create", "rm", "send", "recv", "stat", "demo"] {
+    for command in
+        ["create", "rm", "send", "recv", "ls", "stat", "dump", "doctor", "drain", "copy", "pipe", "demo"]
+    {
         assert!(
             stdout(&run(&[command, "--help"])).contains(&format!("Examples:\n  shmq {command}"))
                 || stdout(&run(&[command, "--help"])).contains("| shmq send")

@@ -113,7 +113,7 @@ impl<'a, T> Claim<'a, T> {
         end.ring.seal(&mut self.draft, &self.place, len);
         let sequence = end.ring.publish(self.draft);
         self.open = false;
-        end.seat.signals.published();
+        end.published();
         sequence
     }
 }
@@ -218,7 +218,7 @@ impl<'a, T> Batch<'a, T> {
         let end = &mut self.producer.end;
         let first = end.ring.publish(self.draft);
         self.open = false;
-        end.seat.signals.published();
+        end.published();
         first..end.ring.sequence()
     }
 

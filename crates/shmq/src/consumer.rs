@@ -1,6 +1,6 @@
 //! The receiving end, as users see it.
 
-use crate::error::{RecvError, TryRecvError};
+use crate::error::{Corruption, RecvError, TryRecvError};
 use crate::geometry::Limits;
 use crate::layout::Counter;
 use crate::memory::Map;
@@ -183,7 +183,7 @@ impl<T> Consumer<T> {
     pub fn try_recv(&mut self) -> Result<Vec<u8>, TryRecvError> {
         let record = self.try_record()?;
         let mut message = vec![0; record.len as usize];
-        self.take_into(&record, &mut message);
+        self.take_into(&record, &mut message)?;
         Ok(message)
     }
 
@@ -210,7 +210,7 @@ impl<T> Consumer<T> {
     pub fn recv(&mut self, until: impl Into<Until>) -> Result<Vec<u8>, RecvError> {
         let record = self.wait(until.into())?;
         let mut message = vec![0; record.len as usize];
-        self.take_into(&record, &mut message);
+        self.take_into(&record, &mut message).map_err(blocking)?;
         Ok(message)
     }
 
@@ -237,7 +237,7 @@ impl<T> Consumer<T> {
         let Some(into) = buffer.get_mut(..record.len as usize) else {
             return Err(self.wrong_length(record.len, buffer.len()));
         };
-        self.take_into(&record, into);
+        self.take_into(&record, into)?;
         Ok(Received { len: record.len as usize, sequence: record.sequence })
     }
 
@@ -254,7 +254,7 @@ impl<T> Consumer<T> {
         let Some(into) = buffer.get_mut(..record.len as usize) else {
             return Err(blocking(self.wrong_length(record.len, buffer.len())));
         };
-        self.take_into(&record, into);
+        self.take_into(&record, into).map_err(blocking)?;
         Ok(Received { len: record.len as usize, sequence: record.sequence })
     }
 
@@ -278,7 +278,7 @@ impl<T> Consumer<T> {
     /// As [`Consumer::try_recv`].
     pub fn try_recv_vec(&mut self, buffer: &mut Vec<u8>) -> Result<Received, TryRecvError> {
         let record = self.try_record()?;
-        Ok(self.take_vec(&record, buffer))
+        self.take_vec(&record, buffer)
     }
 
     /// As [`Consumer::try_recv_vec`], with its example, waiting for a message.
@@ -290,7 +290,7 @@ impl<T> Consumer<T> {
     /// As [`Consumer::recv`].
     pub fn recv_vec(&mut self, buffer: &mut Vec<u8>, until: impl Into<Until>) -> Result<Received, RecvError> {
         let record = self.wait(until.into())?;
-        Ok(self.take_vec(&record, buffer))
+        self.take_vec(&record, buffer).map_err(blocking)
     }
 
     /// Receives a plain value; alignment up to 8 or any other, it is copied out. See the example of
@@ -415,7 +415,7 @@ impl<T> Consumer<T> {
         impl Drop for Run<'_> {
             fn drop(&mut self) {
                 if self.end.ring.settle() {
-                    self.end.seat.signals.published();
+                    self.end.published();
                 }
             }
         }
@@ -578,6 +578,9 @@ impl<T> Consumer<T> {
     #[inline(never)]
     fn ready(&mut self) -> Result<(), TryRecvError> {
         let found = found(self.end.ring.poll());
+        if !matches!(found, Some(Ok(()))) && self.end.is_torn() {
+            return Err(TRUNCATED);
+        }
         // Between two threads there may be nothing any more. What a producer sent before it was dropped is there by now.
         if found.is_none() && self.end.is_deserted() {
             return self::found(self.end.ring.poll()).unwrap_or(Err(TryRecvError::ProducerLeft));
@@ -598,7 +601,9 @@ impl<T> Consumer<T> {
     #[inline(never)]
     fn wait_until_ready(&mut self, until: Until) -> Result<(), RecvError> {
         match self.end.block(until, |ring| found(ring.poll())) {
+            Ok(Err(TryRecvError::Corrupt { what })) => Err(RecvError::Corrupt { what: self.end.cause(what) }),
             Ok(found) => found.map_err(blocking),
+            Err(Stop::Truncated) => Err(RecvError::Corrupt { what: self.end.cause(Corruption::Truncated) }),
             Err(Stop::TimedOut) => Err(RecvError::TimedOut),
             Err(Stop::Left) => Err(RecvError::ProducerLeft),
             Err(Stop::Lost) => Err(RecvError::ProducerLost),
@@ -607,22 +612,22 @@ impl<T> Consumer<T> {
     }
 
     #[inline(always)]
-    fn take_into(&mut self, record: &Record, into: &mut [u8]) {
+    fn take_into(&mut self, record: &Record, into: &mut [u8]) -> Result<(), TryRecvError> {
         self.end.ring.copy_out(record, into);
-        self.take(record);
+        if self.take(record) { Ok(()) } else { Err(TRUNCATED) }
     }
 
     #[inline(always)]
-    pub(crate) fn take(&mut self, record: &Record) {
-        if self.end.ring.take(record) {
-            self.end.seat.signals.published();
-        }
+    /// `false` if the file was truncated meanwhile: then nobody knows what was copied. (The next word is then zero, so
+    /// space is given back, and that is where it shows.)
+    pub(crate) fn take(&mut self, record: &Record) -> bool {
+        !self.end.ring.take(record) || self.end.published()
     }
 
-    fn take_vec(&mut self, record: &Record, buffer: &mut Vec<u8>) -> Received {
+    fn take_vec(&mut self, record: &Record, buffer: &mut Vec<u8>) -> Result<Received, TryRecvError> {
         buffer.resize(record.len as usize, 0);
-        self.take_into(record, buffer);
-        Received { len: buffer.len(), sequence: record.sequence }
+        self.take_into(record, buffer)?;
+        Ok(Received { len: buffer.len(), sequence: record.sequence })
     }
 
     #[inline(always)]
@@ -634,7 +639,7 @@ impl<T> Consumer<T> {
         // SAFETY: all bytes of `value` are initialised, and any bytes make a `V`.
         let bytes =
             unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<V>()) };
-        self.take_into(record, bytes);
+        self.take_into(record, bytes)?;
         // SAFETY: as above.
         Ok(unsafe { value.assume_init() })
     }
@@ -656,6 +661,9 @@ fn found(poll: Poll) -> Option<Result<(), TryRecvError>> {
         Poll::Corrupt(what) => Some(Err(TryRecvError::Corrupt { what })),
     }
 }
+
+/// The file is not what it was.
+const TRUNCATED: TryRecvError = TryRecvError::Corrupt { what: Corruption::Truncated };
 
 fn blocking(error: TryRecvError) -> RecvError {
     match error {

@@ -49,6 +49,13 @@ errors! {
             /// Bytes the queue needs.
             bytes: u64,
         } => format!("no room for a queue of {bytes} bytes at {}; free some space or ask for a smaller capacity", path.display());
+        /// The limit on file sizes (RLIMIT_FSIZE) is too small. The kernel would kill whoever tried.
+        FileSize {
+            /// Bytes the queue needs.
+            bytes: u64,
+            /// Bytes a file of this process may have.
+            limit: u64,
+        } => format!("a queue of {bytes} bytes is over the limit of {limit} on file sizes; raise RLIMIT_FSIZE (ulimit -f) or ask for a smaller capacity");
         /// The locking limit (RLIMIT_MEMLOCK) is too small for the `lock` option.
         Lock {
             /// What the kernel said.

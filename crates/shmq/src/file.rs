@@ -4,6 +4,7 @@ use crate::error::{AttachError, CreateError, Error, OpenError};
 use crate::geometry::{Geometry, Options};
 use crate::inspect::Inspector;
 use crate::layout::{Kind, Role, TAG};
+use crate::observe;
 use crate::role::{Seat, Source, lock_both};
 use crate::segment;
 use std::ffi::OsStr;
@@ -29,6 +30,7 @@ impl QueueFile {
         let path = segment::path_of(name)
             .ok_or_else(|| CreateError::Name { name: name.to_string_lossy().into() })?;
         let (file, geometry) = segment::create(&path, geometry, options)?;
+        observe::created(Some(&path), geometry.kind, geometry.length);
         Ok(Self { file, path: Some(path), geometry, options: options.clone() })
     }
 
@@ -54,6 +56,7 @@ impl QueueFile {
     /// A sealed file without a name.
     pub fn anonymous(geometry: Geometry, options: &Options) -> Result<Self, CreateError> {
         let (file, geometry) = segment::create_anonymous(geometry, options)?;
+        observe::created(None, geometry.kind, geometry.length);
         Ok(Self { file, path: None, geometry, options: options.clone() })
     }
 

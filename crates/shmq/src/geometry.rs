@@ -3,6 +3,7 @@
 use crate::error::{CreateError, OpenError};
 use crate::layout::{
     CHECKSUM_AT, Header, Kind, MAGIC, MAX_CAPACITY, MAX_MESSAGE, MIN_CAPACITY, PAGE, Parts, TAG, VERSION,
+    WORD,
 };
 use crate::ring::shape::{Shape, best_group};
 use crate::ring::word;
@@ -218,7 +219,7 @@ pub struct Geometry {
     pub tag: [u8; TAG],
     /// Slots and raw only, else 0: alignment of a message or an element in bytes.
     pub slot_align: u32,
-    /// Slots only, else 0: messages that share one commit word.
+    /// Slots and pools only, else 0: messages that share one commit word.
     pub slot_group: u32,
 }
 
@@ -301,10 +302,14 @@ impl Geometry {
         none || element != 0 && self.limits.capacity.is_multiple_of(element) && possible()
     }
 
-    /// The sizes of a ring of slots; `None` if it is no such ring.
+    /// The sizes of a ring of slots; `None` if it is no such ring. That of a pool holds a handle for each block.
     pub fn shape(&self) -> Option<Shape> {
-        let depth = self.limits.max_messages.filter(|_| self.kind == Kind::Slots)?;
-        Shape::new(self.limits.max_message, depth, self.slot_group.into())
+        let size = match self.kind {
+            Kind::Slots => self.limits.max_message,
+            Kind::Pool => WORD,
+            Kind::Records | Kind::Raw => return None,
+        };
+        Shape::new(size, self.limits.max_messages?, self.slot_group.into())
     }
 
     /// As it stands in the file.
@@ -414,6 +419,20 @@ impl Geometry {
         Ok(geometry)
     }
 
+    /// What a damaged page still says, if that makes sense: with a checksum or a length of the file that is wrong, or
+    /// with its first bytes spoiled and everything else as it was.
+    pub fn salvage(bytes: &[u8]) -> Option<Self> {
+        let mut h: Header = bytemuck::pod_read_unaligned(bytes.get(..size_of::<Header>())?);
+        if h.magic != MAGIC {
+            h.magic = MAGIC;
+            if h.checksum != h.sum() {
+                return None;
+            }
+        }
+        h.checksum = h.sum();
+        Self::parse(bytemuck::bytes_of(&h), h.length).ok()
+    }
+
     /// Derives every limit again.
     fn check_limits(&self) -> Result<(), OpenError> {
         let not = |why| Err(OpenError::NotAQueue { why });
@@ -446,8 +465,12 @@ impl Geometry {
                     return not("it has limits of messages but no ring");
                 }
             }
-            // A shape of later versions; nothing here opens it.
-            Kind::Pool => {}
+            // What else there is to a pool, its own crate derives.
+            Kind::Pool => {
+                if self.shape().is_none_or(|shape| shape.capacity != capacity) {
+                    return not("its number of blocks contradicts its capacity");
+                }
+            }
         }
         Ok(())
     }

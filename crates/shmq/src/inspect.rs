@@ -1,4 +1,23 @@
 //! Looking at a queue without touching it: a read-only mapping, and no role.
+//!
+//! | file | what happens there |
+//! |---|---|
+//! | `seen` | the bytes, of a file that may be shorter than it says |
+//! | [`walk`] | from message to message, safe against ends that go on |
+//! | [`pending`] | the messages, for users |
+//! | [`check`] | whether everything is as it must be |
+//! | [`process`] | what the kernel tells of the process behind an end |
+
+mod check;
+mod pending;
+mod process;
+mod seen;
+pub(crate) mod walk;
+
+pub use check::{Check, Outcome};
+pub use pending::{Pending, PendingMessage};
+pub use process::{Condition, Process};
+pub use walk::{Damage, Stop};
 
 use crate::error::OpenError;
 use crate::geometry::{Geometry, Limits};
@@ -6,8 +25,10 @@ use crate::layout::{Control, Counter, FREE, Kind, READ, RECEIVED, Role, SEQUENCE
 use crate::memory::{Map, Window, at};
 use crate::ring::shape::{Shape, find_sequence};
 use crate::ring::{distance, word};
-use crate::role::{PeerState, Probe, state_of};
+use crate::role::{PeerState, Probe, is_from_another_boot, state_of};
 use crate::segment;
+use crate::sigbus::Watch;
+use seen::Seen;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -42,10 +63,13 @@ use std::path::Path;
 /// ```
 #[derive(Debug)]
 pub struct Inspector {
+    /// Goes before the mapping does.
+    _watch: Watch,
     /// `None` for a kind without a ring.
-    window: Option<Window<Map>>,
+    window: Option<Window<Seen>>,
     probe: Probe,
     geometry: Geometry,
+    damage: Option<OpenError>,
 }
 
 /// What one end's page says. Counters are kept by that end's own process: a hostile one can write anything. They run on
@@ -68,8 +92,21 @@ pub struct EndSnapshot {
     pub stalls: u64,
     /// Operations refused for their arguments, such as messages over the limit.
     pub refused: u64,
-    /// Since when it has been asleep waiting, nanoseconds of CLOCK_MONOTONIC; `None` if it is not.
+    /// Since when it has been asleep waiting, nanoseconds of CLOCK_MONOTONIC; `None` if it is not. What a process that died
+    /// asleep left there stands until it has a successor.
     pub stalled_since_ns: Option<u64>,
+    /// When it last came out of such a wait, on the same clock: then it went on for the last time that is known.
+    pub stalled_until_ns: Option<u64>,
+    /// Nanoseconds of all such waits that are over.
+    pub stalled_ns: u64,
+    /// Most messages pending that were seen when this end came, left or began to wait: a lower bound, because it is noted
+    /// on slow paths only.
+    pub most_pending: u64,
+    /// Messages that had been sent, or taken, when the last holder came.
+    pub began: u64,
+    /// Whether the last holder came before the machine last started, and had not left cleanly: then nobody can take a
+    /// role any more.
+    pub from_another_boot: bool,
 }
 
 /// One look at a queue. Both ends go on meanwhile, so the parts belong together only roughly, and all of it may be
@@ -95,6 +132,8 @@ pub struct Snapshot {
     pub free: u64,
     /// Whether end of data was declared.
     pub finished: bool,
+    /// Most messages that are known to have been pending at a time: a lower bound, see [`EndSnapshot::most_pending`].
+    pub most_pending: u64,
     /// The sending end.
     pub producer: EndSnapshot,
     /// The receiving end.
@@ -135,15 +174,66 @@ impl Inspector {
         Self::of(&file, Some(&path), geometry)
     }
 
-    pub(crate) fn of(file: &File, path: Option<&Path>, geometry: Geometry) -> Result<Self, OpenError> {
+    /// Opens what is left of a queue: as [`Inspector::open`], but also a file that was truncated or has grown, or whose
+    /// geometry is damaged and still makes sense. [`Inspector::damage`] says what is wrong with it.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-damaged-{}", std::process::id());
+    /// let mut tx = shmq::Producer::create(&name, &shmq::Options::new())?;
+    /// tx.try_send(b"still here")?;
+    /// # drop(tx);
+    /// # let path = shmq::path_of(&name).unwrap();
+    /// // Copied by a program that stopped half-way.
+    /// std::fs::File::options().write(true).open(&path)?.set_len(100_000)?;
+    /// assert!(shmq::Inspector::open(&name).is_err());
+    /// let it = shmq::Inspector::open_damaged(&name)?;
+    /// assert!(matches!(it.damage(), Some(shmq::OpenError::Truncated { found: 100_000, .. })));
+    /// assert_eq!(it.pending().next().unwrap().bytes, b"still here");
+    /// # std::fs::remove_file(path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Inspector::open`], where there is nothing to go by.
+    pub fn open_damaged(name: impl AsRef<OsStr>) -> Result<Self, OpenError> {
+        let name = name.as_ref();
+        let path =
+            segment::path_of(name).ok_or_else(|| OpenError::Name { name: name.to_string_lossy().into() })?;
+        let file = segment::open_file(&path, false)?;
+        match segment::geometry_of(&file) {
+            Ok(geometry) => Self::of(&file, Some(&path), geometry),
+            Err(damage) => {
+                let (first, _) = segment::first_bytes(&file)?;
+                let Some(geometry) = Geometry::salvage(&first) else { return Err(damage) };
+                Ok(Self { damage: Some(damage), ..Self::of(&file, Some(&path), geometry)? })
+            }
+        }
+    }
+
+    /// As [`Inspector::open`] and its example, of a file that is open already; for this project's other crates.
+    #[doc(hidden)]
+    pub fn of(file: &File, path: Option<&Path>, geometry: Geometry) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { doing: "map the queue file", source };
         let probe = segment::reopen(file, path, false).map_err(failed)?;
-        let map = Map::new(segment::map_read_only(probe.as_fd(), geometry.length).map_err(failed)?);
-        let window = Window::new(map, geometry.parts);
-        if window.is_none() && geometry.kind != Kind::Raw {
+        let there = rustix::fs::fstat(&probe).map_err(|e| failed(e.into()))?.st_size as u64;
+        let map =
+            Map::new(segment::map_read_only(probe.as_fd(), geometry.length.min(there)).map_err(failed)?);
+        let _watch = Watch::new(&map, [0; 2]);
+        let window = Window::new(Seen::new(map, geometry.length), geometry.parts);
+        if window.is_none() && matches!(geometry.kind, Kind::Records | Kind::Slots) {
             return Err(OpenError::NotAQueue { why: "its parts overlap or lie outside" });
         }
-        Ok(Self { window, probe: Probe::File(probe), geometry })
+        Ok(Self { _watch, window, probe: Probe::File(probe), geometry, damage: None })
+    }
+
+    /// What was wrong with a file that [`Inspector::open_damaged`] opened all the same; see the example there.
+    pub fn damage(&self) -> Option<&OpenError> {
+        self.damage.as_ref()
+    }
+
+    /// The window of a file that has a ring of messages.
+    fn ring(&self) -> Option<&Window<Seen>> {
+        self.window.as_ref().filter(|_| matches!(self.geometry.kind, Kind::Records | Kind::Slots))
     }
 
     /// What the file holds; see the example of [`Inspector`].
@@ -186,14 +276,11 @@ impl Inspector {
 
     /// State of one end, with at most a few system calls; as [`crate::Producer::peer`] sees it, and its example.
     pub fn state(&self, role: Role) -> PeerState {
-        match &self.window {
-            Some(window) => state_of(window, &self.probe, role),
-            None => PeerState::NeverAttached,
-        }
+        self.ring().map_or(PeerState::NeverAttached, |window| state_of(window, &self.probe, role))
     }
 
     fn word(&self, control: Control) -> u64 {
-        self.window.as_ref().map_or(0, |window| window.load(control, at::OBSERVE))
+        self.ring().map_or(0, |window| window.load(control, at::OBSERVE))
     }
 
     fn end(&self, role: Role) -> EndSnapshot {
@@ -209,11 +296,74 @@ impl Inspector {
             stalls: count(Counter::Stalls),
             refused: count(Counter::Refused),
             stalled_since_ns: Some(count(Counter::StalledSince)).filter(|&ns| ns != 0),
+            stalled_until_ns: Some(count(Counter::StalledUntil)).filter(|&ns| ns != 0),
+            stalled_ns: count(Counter::StalledNs),
+            most_pending: count(Counter::MostPending),
+            began: count(Counter::Began),
+            from_another_boot: self
+                .ring()
+                .is_some_and(|window| is_from_another_boot(window, role, &segment::boot_id())),
         }
     }
 
+    /// The messages that are pending, without taking them: at a living queue, at one that nobody holds, at what is left
+    /// of one. For whom they are meant, nothing changes.
+    ///
+    /// Allocates each message, makes no system call, and ends after one ring at most, whatever the ends do meanwhile.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-pending-{}", std::process::id());
+    /// let mut tx = shmq::Producer::create(&name, &shmq::Options::new())?;
+    /// tx.try_send(b"first")?;
+    /// tx.try_send(b"second")?;
+    /// let it = shmq::Inspector::open(&name)?;
+    /// let mut pending = it.pending();
+    /// let texts: Vec<_> = pending.by_ref().map(|m| (m.sequence, m.bytes)).collect();
+    /// assert_eq!(texts, [(0, b"first".to_vec()), (1, b"second".to_vec())]);
+    /// // Why there are no more: in a damaged queue, what is wrong and where.
+    /// assert_eq!(pending.stop(), Some(&shmq::Stop::CaughtUp));
+    /// assert_eq!(pending.skipped(), 0);
+    /// # drop(tx); shmq::Queue::open(&name)?.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    pub fn pending(&self) -> Pending<'_> {
+        Pending::new(self)
+    }
+
+    /// What the kernel tells of the process that holds an end, if it can be found here: for people, decides nothing.
+    /// `None` for an end that nobody holds, and for a holder in another container.
+    ///
+    /// Reads files under /proc: of the process itself, its descriptors, its command. Does not touch the process.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-process-{}", std::process::id());
+    /// let queue = shmq::Queue::create(&name, &shmq::Options::new())?;
+    /// let tx = queue.producer()?;
+    /// let it = queue.inspect()?;
+    /// let process = it.process(shmq::Role::Producer).expect("it is this one");
+    /// assert!(process.sure && u32::try_from(process.pid) == Ok(std::process::id()));
+    /// assert_ne!(process.condition, shmq::Condition::Stopped);
+    /// assert_eq!(it.process(shmq::Role::Consumer), None);
+    /// # drop(tx); queue.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    pub fn process(&self, role: Role) -> Option<Process> {
+        let Probe::File(file) = &self.probe else { return None };
+        let end = self.end(role);
+        (end.state == PeerState::Attached).then(|| Process::find(file.as_fd(), &end)).flatten()
+    }
+
+    /// Checks everything that must hold: geometry, positions, each pending message, free space, roles. Nothing is taken, and
+    /// both ends may go on meanwhile. See the example of [`Check`].
+    ///
+    /// Reads the whole ring; allocates; makes no system call but to sleep a little when it has to look again.
+    pub fn check(&self) -> Vec<Check> {
+        check::all(self)
+    }
+
     /// One look; see the example of [`Inspector`]. Allocates nothing; a system call for each end that was ever
-    /// taken; bounded by the number of groups of fixed-size messages. Raw memory has no ends, and everything is 0.
+    /// taken, and reading the kernel's boot id; bounded by the number of groups of fixed-size messages. A file without a
+    /// ring of messages has no ends, and everything is 0.
     pub fn snapshot(&self) -> Snapshot {
         if let Some(shape) = self.geometry.shape() {
             return self.snapshot_slots(&shape);
@@ -224,6 +374,8 @@ impl Inspector {
         let (sent, tail) = (self.word(SEQUENCE), self.word(TAIL));
         let capacity = self.geometry.limits.capacity;
         let between = |a, b| distance(a, b).clamp(0, capacity as i64) as u64;
+        let end = |window: &Window<Seen>| word::kind(window.load_word(tail, at::OBSERVE));
+        let (producer, consumer) = (self.end(Role::Producer), self.end(Role::Consumer));
         Snapshot {
             sent,
             received,
@@ -233,21 +385,20 @@ impl Inspector {
             tail,
             read,
             free,
-            finished: self
-                .window
-                .as_ref()
-                .is_some_and(|w| word::kind(w.load_word(tail, at::OBSERVE)) == word::RecordKind::End),
-            producer: self.end(Role::Producer),
-            consumer: self.end(Role::Consumer),
+            finished: self.ring().map(end) == Some(word::RecordKind::End),
+            most_pending: producer.most_pending.max(consumer.most_pending).max(between(sent, received)),
+            producer,
+            consumer,
         }
     }
 
     fn snapshot_slots(&self, shape: &Shape) -> Snapshot {
         let read = self.word(READ);
         // A living producer may lap the walk; then another one starts further on.
-        let found = (0..3).find_map(|_| find_sequence(self.window.as_ref()?, shape, at::OBSERVE).ok());
+        let found = (0..3).find_map(|_| find_sequence(self.ring()?, shape, at::OBSERVE).ok());
         let (sent, finished) = found.unwrap_or((read, false));
         let pending = sent.saturating_sub(read).min(shape.depth);
+        let (producer, consumer) = (self.end(Role::Producer), self.end(Role::Consumer));
         Snapshot {
             sent,
             received: read,
@@ -258,8 +409,9 @@ impl Inspector {
             read,
             free: read,
             finished,
-            producer: self.end(Role::Producer),
-            consumer: self.end(Role::Consumer),
+            most_pending: producer.most_pending.max(consumer.most_pending).max(pending).min(shape.depth),
+            producer,
+            consumer,
         }
     }
 }

@@ -99,7 +99,7 @@ pub struct Header {
     pub tag: [u8; TAG],
     /// Slots and raw only: alignment of a message or an element in bytes.
     pub slot_align: u32,
-    /// Slots only: messages that share one commit word.
+    /// Slots and pools only: messages that share one commit word.
     pub slot_group: u32,
     /// Zero.
     pub reserved: [u64; 6],
@@ -254,6 +254,14 @@ pub enum Counter {
     Refused = 3,
     /// When the stall that still lasts began, nanoseconds of the monotonic clock; 0 when none does.
     StalledSince = 4,
+    /// When the last stall that is over ended, on the same clock; 0 for none.
+    StalledUntil = 5,
+    /// Nanoseconds of all stalls that are over.
+    StalledNs = 6,
+    /// Most messages pending, seen whenever an end came, left or began to stall.
+    MostPending = 7,
+    /// Messages that had been sent, or taken, when the last holder came.
+    Began = 8,
 }
 
 const fn role_words(page: Role) -> RoleWords {

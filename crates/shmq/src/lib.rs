@@ -6,7 +6,8 @@
 //! * One producer and one consumer at a time, each one thread of one process. Linux on x86-64 or aarch64.
 //! * Three limits are fixed at creation: largest message, most pending messages (optional), ring size in bytes. A
 //!   message takes its length rounded up to 8, and 8 bytes more; the largest is half the ring less 16.
-//! * Whoever may write the file can send nonsense, truncate it (SIGBUS; not so an anonymous queue) or refuse you a role.
+//! * Whoever may write the file can send nonsense, truncate it (SIGBUS, unless [`sigbus`] is asked for; not so an
+//!   anonymous queue) or refuse you a role.
 //!   Nonsense leads to an error or a wrong message, never to undefined behaviour, a hang or a panic.
 //!
 //! # Ten lines for each end
@@ -49,6 +50,7 @@
 //! | `pending`, `room`, `limits`, `next_sequence`, `epoch`, `peer_epoch`, `set_waiting` | no | none | yes |
 //! | [`Inspector::snapshot`] | no | one or a few for each end | yes |
 //! | create, open, taking a role, `finish`, dropping an end | yes | yes | by the ring size |
+//! | [`sigbus::install`] | yes | yes | yes |
 //!
 //! Bounds hold whatever the other process does, alive or dead. Erasing what a dead predecessor left happens while
 //! taking a role. A wait that spins asks the kernel every 10 ms whether the other end lives. Where the kernel has no
@@ -91,6 +93,7 @@ compile_error!(
 mod bell;
 mod claim;
 mod consumer;
+mod end;
 mod error;
 mod file;
 mod geometry;
@@ -98,12 +101,15 @@ mod inspect;
 mod layout;
 mod memory;
 mod message;
+mod metrics;
+mod observe;
 mod producer;
 mod queue;
 mod ring;
 mod role;
 mod run;
 mod segment;
+pub mod sigbus;
 pub mod slots;
 mod wait;
 
@@ -113,9 +119,13 @@ pub use error::{
     AttachError, Corruption, CreateError, Error, OpenError, RecvError, SendError, TryRecvError, TrySendError,
 };
 pub use geometry::{Limits, Options};
-pub use inspect::{EndSnapshot, Inspector, Snapshot};
+pub use inspect::{
+    Check, Condition, Damage, EndSnapshot, Inspector, Outcome, Pending, PendingMessage, Process, Snapshot,
+    Stop,
+};
 pub use layout::{Kind, Role};
 pub use message::{Message, Messages, View};
+pub use metrics::{METRICS, Metric, MetricKind, Reading};
 pub use producer::Producer;
 pub use queue::{Queue, pair};
 pub use role::PeerState;
@@ -194,8 +204,10 @@ static_assertions::assert_not_impl_any!(Consumer: Sync, Clone);
 #[doc(hidden)]
 pub mod inside {
     pub use crate::bell::{Announced, Park, Signals};
+    pub use crate::end::End;
     pub use crate::file::QueueFile;
     pub use crate::geometry::Geometry;
+    pub use crate::inspect::walk::{Extent, Spotted, Walk};
     /// Offsets and the header.
     pub mod layout {
         pub use crate::layout::*;

@@ -1,6 +1,6 @@
 //! The sending end, as users see it.
 
-use crate::error::{SendError, TrySendError};
+use crate::error::{Corruption, SendError, TrySendError};
 use crate::geometry::Limits;
 use crate::layout::Counter;
 use crate::memory::Map;
@@ -341,8 +341,9 @@ impl<T> Producer<T> {
     /// [`TrySendError::Corrupt`]; the queue then ends as if this end had been dropped.
     pub fn finish(mut self) -> Result<u64, TrySendError> {
         match self.end.ring.finish() {
+            Ok(()) if !self.end.published() => Err(TrySendError::Corrupt { what: Corruption::Truncated }),
             Ok(()) => {
-                self.end.seat.signals.published();
+                self.end.seat.who().finished(self.end.ring.sequence());
                 Ok(self.end.ring.sequence())
             }
             Err(refused) => Err(self.refused(refused, 0)),
@@ -480,6 +481,9 @@ impl<T> Producer<T> {
 
     #[cold]
     fn slow<R>(&mut self, sent: Result<R, Refused>, first: u64, len: u64) -> Result<R, TrySendError> {
+        if self.end.is_torn() {
+            return Err(TrySendError::Corrupt { what: Corruption::Truncated });
+        }
         let gone = match sent {
             Ok(_) => self.is_in_vain(first),
             Err(Refused::Full) => self.end.is_deserted(),
@@ -525,7 +529,11 @@ impl<T> Producer<T> {
             Ok(sent) => sent,
             Err(_) => self.wait(until, len, attempt)?,
         };
-        if !self.end.seat.signals.published() && self.is_in_vain(first) {
+        let quiet = self.end.seat.signals.published();
+        if self.end.is_torn() {
+            return Err(SendError::Corrupt { what: Corruption::Truncated });
+        }
+        if !quiet && self.is_in_vain(first) {
             return Err(SendError::ConsumerLeft);
         }
         Ok(sent)
@@ -556,6 +564,7 @@ impl<T> Producer<T> {
             Err(Stop::Left) => Err(SendError::ConsumerLeft),
             Err(Stop::Lost) => Err(SendError::ConsumerLost),
             Err(Stop::Removed) => Err(SendError::Removed),
+            Err(Stop::Truncated) => Err(SendError::Corrupt { what: self.end.cause(Corruption::Truncated) }),
         }
     }
 
@@ -573,8 +582,8 @@ impl<T> Producer<T> {
                 TrySendError::TooLarge { len, max: if len > max { max } else { self.end.limits.capacity } }
             }
             // `finish` consumes the producer, so nobody sends after it.
-            Refused::Finished => TrySendError::Corrupt { what: crate::error::Corruption::Word },
-            Refused::Corrupt(what) => TrySendError::Corrupt { what },
+            Refused::Finished => TrySendError::Corrupt { what: Corruption::Word },
+            Refused::Corrupt(what) => TrySendError::Corrupt { what: self.end.cause(what) },
         }
     }
 }

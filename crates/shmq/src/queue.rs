@@ -2,6 +2,7 @@
 
 use crate::Trusted;
 use crate::consumer::Consumer;
+pub(crate) use crate::end::End;
 use crate::error::{AttachError, CreateError, Error, OpenError};
 use crate::file::QueueFile;
 use crate::geometry::{Geometry, Limits, Options};
@@ -12,7 +13,6 @@ use crate::producer::Producer;
 use crate::ring::{Corruption, Halt, RecordRx, RecordTx};
 use crate::role::Seat;
 use crate::segment;
-use crate::wait::{Stop, Until, Waiting, block};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -51,7 +51,8 @@ impl Queue {
     /// # Errors
     /// [`CreateError::AlreadyExists`] if the name is taken, [`CreateError::NoSpace`] if the file system is full,
     /// [`CreateError::Options`] for impossible limits, [`CreateError::Name`], [`CreateError::Denied`],
-    /// [`CreateError::Lock`] if it was to be locked and may not, [`CreateError::Io`].
+    /// [`CreateError::Lock`] if it was to be locked and may not, [`CreateError::FileSize`] if this process may not make a
+    /// file so large, [`CreateError::Io`].
     pub fn create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, CreateError> {
         let geometry = Geometry::records(options.limits()?, options.tag);
         QueueFile::create(name.as_ref(), geometry, options).map(Self)
@@ -159,11 +160,11 @@ impl Queue {
         let mut seat = self.0.seat(Role::Producer)?;
         let limits = self.limits();
         let ring = RecordTx::attach(seat.window(), limits.max_message, limits.max_messages)
-            .map_err(|what| AttachError::Corrupt { what })?;
+            .map_err(|what| seat.refuse(what))?;
         if ring.halt() == Halt::Finished {
             return Err(AttachError::Finished);
         }
-        seat.enter();
+        seat.enter()?;
         Ok(Producer::new(End::new(ring, seat, limits)))
     }
 
@@ -175,8 +176,8 @@ impl Queue {
         let mut seat = self.0.seat(Role::Consumer)?;
         let limits = self.limits();
         let ring = RecordRx::attach(seat.window(), limits.max_message, limits.max_messages)
-            .map_err(|what| AttachError::Corrupt { what })?;
-        seat.enter();
+            .map_err(|what| seat.refuse(what))?;
+        seat.enter()?;
         Ok(Consumer::new(End::new(ring, seat, limits)))
     }
 
@@ -257,42 +258,8 @@ pub fn pair(options: &Options) -> Result<(Producer<Trusted>, Consumer<Trusted>),
     let tx = RecordTx::attach(fresh()?, limits.max_message, limits.max_messages).map_err(wrong)?;
     let rx = RecordRx::attach(fresh()?, limits.max_message, limits.max_messages).map_err(wrong)?;
     let (mut a, mut b) = (Seat::private(Role::Producer, fresh()?), Seat::private(Role::Consumer, fresh()?));
-    a.enter();
-    b.enter();
+    for seat in [&mut a, &mut b] {
+        seat.enter().map_err(|_| failed(std::io::ErrorKind::Other.into()))?;
+    }
     Ok((Producer::new(End::new(tx, a, limits)), Consumer::new(End::new(rx, b, limits))))
-}
-
-/// One end of a queue: the ring's end, the role, and how to wait.
-#[derive(Debug)]
-pub(crate) struct End<R> {
-    // The ring's mapping goes first; the seat then leaves, unmaps and wakes the peer.
-    pub(crate) ring: R,
-    pub(crate) seat: Seat,
-    pub(crate) waiting: Waiting,
-    pub(crate) limits: Limits,
-}
-
-impl<R> End<R> {
-    pub(crate) fn new(ring: R, seat: Seat, limits: Limits) -> Self {
-        Self { ring, seat, waiting: Waiting::default(), limits }
-    }
-
-    /// Between two threads: whether the other end was dropped, and with it the queue.
-    pub(crate) fn is_deserted(&mut self) -> bool {
-        self.seat.is_private() && self.seat.signals.has_left()
-    }
-
-    /// The loop of every blocking call. `poll` says `None` for *nothing yet*.
-    #[inline(always)]
-    pub(crate) fn block<T>(
-        &mut self,
-        until: Until,
-        mut poll: impl FnMut(&mut R) -> Option<T>,
-    ) -> Result<T, Stop> {
-        if let Some(found) = poll(&mut self.ring) {
-            return Ok(found);
-        }
-        let ring = &mut self.ring;
-        block(&self.waiting, &mut self.seat, until, || poll(ring))
-    }
 }

@@ -8,9 +8,12 @@
 use crate::bell::{Signals, wake_through};
 use crate::error::AttachError;
 use crate::geometry::{Geometry, Options};
-use crate::layout::{Counter, PAGE, Role, RoleWords};
-use crate::memory::{Map, Window, at};
+use crate::layout::{Control, Counter, Kind, PAGE, READ, RECEIVED, Role, SEQUENCE};
+use crate::memory::{Map, Memory, Window, at};
+use crate::observe::Who;
+use crate::ring::Corruption;
 use crate::segment;
+use crate::sigbus::Watch;
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -93,7 +96,12 @@ pub fn try_lock_range(fd: BorrowedFd<'_>, start: usize, len: usize) -> io::Resul
 }
 
 /// State of a role, from its words and its lock.
-pub fn state_of(window: &Window<Map>, probe: &Probe, role: Role) -> PeerState {
+pub fn state_of<M: Memory>(window: &Window<M>, probe: &Probe, role: Role) -> PeerState {
+    state_in(window, role, || probe.is_held(window.parts().page(role)))
+}
+
+/// The same, over any memory; the kernel is asked by `is_held`.
+pub fn state_in<M: Memory>(window: &Window<M>, role: Role, is_held: impl Fn() -> bool) -> PeerState {
     let words = role.words();
     // A successor may come between two looks; then look again. Whoever changes that often is alive.
     for _ in 0..4 {
@@ -104,7 +112,7 @@ pub fn state_of(window: &Window<Map>, probe: &Probe, role: Role) -> PeerState {
         if window.load(words.left, at::ROLE_LOAD) == epoch {
             return PeerState::Left;
         }
-        if probe.is_held(window.parts().page(role)) {
+        if is_held() {
             return PeerState::Attached;
         }
         window.fence(at::LOST_FENCE);
@@ -114,6 +122,39 @@ pub fn state_of(window: &Window<Map>, probe: &Probe, role: Role) -> PeerState {
         }
     }
     PeerState::Attached
+}
+
+/// Makes a role visible as taken by this process; the ring is in order. Returns how often it was taken.
+pub fn enter<M: Memory>(window: &Window<M>, role: Role, boot: &[u8; 16], process: u32) -> u64 {
+    let words = role.words();
+    for (word, half) in words.boot.into_iter().zip(halves(boot)) {
+        window.store(word, half, at::ROLE_STORE);
+    }
+    window.store(words.pid, u64::from(process), at::COUNT);
+    window.store(words.since, segment::now_ns(), at::COUNT);
+    window.store(words.counter(Counter::StalledSince), 0, at::COUNT);
+    let epoch = window.load(words.epoch, at::ROLE_LOAD).wrapping_add(1).max(1);
+    window.store(words.epoch, epoch, at::ROLE_STORE);
+    epoch
+}
+
+/// Marks a role as left cleanly by the holder of this number.
+pub fn leave<M: Memory>(window: &Window<M>, role: Role, epoch: u64) {
+    window.store(role.words().left, epoch, at::ROLE_STORE);
+    window.fence(at::LEAVE_FENCE);
+}
+
+/// Whether the last holder of a role came in another boot and did not leave.
+pub fn is_from_another_boot<M: Memory>(window: &Window<M>, role: Role, now: &[u8; 16]) -> bool {
+    let words = role.words();
+    let boot = words.boot.map(|word| window.load(word, at::ROLE_LOAD));
+    let now = halves(now);
+    let known = boot != [0; 2] && now != [0; 2];
+    known && boot != now && window.load(words.epoch, at::ROLE_LOAD) != window.load(words.left, at::ROLE_LOAD)
+}
+
+fn halves(boot: &[u8; 16]) -> [u64; 2] {
+    [0, 8].map(|i| u64::from_le_bytes(boot[i..i + 8].try_into().expect("8 bytes")))
 }
 
 /// What a role is taken of.
@@ -146,6 +187,10 @@ pub struct Seat {
     /// A forked child has this value but neither the mapping nor the role.
     process: u32,
     durable: bool,
+    /// Where the consumer counts what it took; `None` where nobody looks.
+    taken: Option<Control>,
+    /// Notes that the file was truncated, if the handler is installed. Goes before the mapping does.
+    watch: Option<Watch>,
 }
 
 impl Seat {
@@ -159,8 +204,17 @@ impl Seat {
         })?;
         let probe = segment::reopen(file, path, false).map_err(failed("open the queue file again"))?;
         let map = segment::map(own.as_fd(), geometry.length).map_err(failed("map the queue file"))?;
-        let window = Window::new(map, geometry.parts)
-            .ok_or(AttachError::Corrupt { what: crate::ring::Corruption::Truncated })?;
+        let window =
+            Window::new(map, geometry.parts).ok_or(AttachError::Corrupt { what: Corruption::Truncated })?;
+        // Behind the window, so that it is dropped first.
+        let ticket = |role: Role| geometry.parts.page(role) + role.words().ticket.offset();
+        let watch = Watch::new(window.memory(), [ticket(Role::Producer), ticket(Role::Consumer)]);
+        // Whoever touches what is gone gets a signal.
+        let size =
+            rustix::fs::fstat(&own).map_err(|e| failed("ask for the size of the file")(e.into()))?.st_size;
+        if (size as u64) < geometry.length {
+            return Err(AttachError::Corrupt { what: Corruption::Truncated });
+        }
         if !try_lock(own.as_fd(), geometry.parts.page(role)).map_err(failed("lock the role"))? {
             return Err(AttachError::Busy { role, pid: window.load(role.words().pid, at::COUNT_LOAD) });
         }
@@ -171,7 +225,8 @@ impl Seat {
                 return Err(AttachError::Removed);
             }
         }
-        if [Role::Producer, Role::Consumer].into_iter().any(|r| is_from_another_boot(&window, r.words())) {
+        let boot = segment::boot_id();
+        if [Role::Producer, Role::Consumer].into_iter().any(|r| is_from_another_boot(&window, r, &boot)) {
             return Err(AttachError::OtherBoot);
         }
         // Until here a fork by another thread of this process would copy the descriptor and keep the role.
@@ -183,7 +238,14 @@ impl Seat {
             _ => AttachError::Io { doing: "get the memory of the queue ready", source: e },
         })?;
         let durable = segment::is_durable(file);
-        Ok(Self::new(role, window, Probe::File(probe), path.map(Path::to_path_buf), durable))
+        let mut seat = Self::new(role, window, Probe::File(probe), path.map(Path::to_path_buf), durable);
+        seat.taken = match geometry.kind {
+            Kind::Records => Some(RECEIVED),
+            Kind::Slots => Some(READ),
+            Kind::Raw | Kind::Pool => None,
+        };
+        seat.watch = Some(watch);
+        Ok(seat)
     }
 
     /// One of two ends over private memory.
@@ -194,22 +256,45 @@ impl Seat {
     fn new(role: Role, window: Window<Map>, probe: Probe, path: Option<PathBuf>, durable: bool) -> Self {
         let signals = ManuallyDrop::new(Signals::new(window.clone(), role));
         let process = std::process::id();
-        Self { role, window: ManuallyDrop::new(window), probe, path, signals, epoch: 0, process, durable }
+        let window = ManuallyDrop::new(window);
+        Self { role, window, probe, path, signals, epoch: 0, process, durable, taken: None, watch: None }
     }
 
     /// Makes the role visible as taken, once the ring is in order, and wakes a peer that the predecessor left asleep.
-    pub fn enter(&mut self) {
-        let words = self.role.words();
-        let boot = segment::boot_id();
-        for (word, half) in words.boot.into_iter().zip(boot.chunks_exact(8)) {
-            self.window.store(word, u64::from_le_bytes(half.try_into().expect("8 bytes")), at::ROLE_STORE);
+    /// Not if the file was truncated meanwhile: then the order of the ring is that of nothing.
+    pub fn enter(&mut self) -> Result<(), AttachError> {
+        if self.is_torn() {
+            return Err(AttachError::Corrupt { what: Corruption::Truncated });
         }
-        self.window.store(words.pid, u64::from(self.process), at::COUNT);
-        self.window.store(words.since, segment::now_ns(), at::COUNT);
-        self.window.store(words.counter(Counter::StalledSince), 0, at::COUNT);
-        self.epoch = self.window.load(words.epoch, at::ROLE_LOAD).wrapping_add(1).max(1);
-        self.window.store(words.epoch, self.epoch, at::ROLE_STORE);
+        let words = self.role.words();
+        if let Some(taken) = self.taken {
+            let own = if self.role == Role::Producer { SEQUENCE } else { taken };
+            let began = self.window.load(own, at::COUNT_LOAD);
+            self.window.store(words.counter(Counter::Began), began, at::COUNT);
+            self.note_pending();
+        }
+        let before = self.window.load(words.epoch, at::ROLE_LOAD);
+        let died = before != 0 && self.window.load(words.left, at::ROLE_LOAD) != before;
+        self.epoch = enter(&self.window, self.role, &segment::boot_id(), self.process);
         self.signals.ring();
+        self.who().attached(self.epoch, died);
+        Ok(())
+    }
+
+    /// Whose events these are.
+    pub(crate) fn who(&self) -> Who<'_> {
+        Who { path: self.path.as_deref(), role: self.role }
+    }
+
+    /// Whether the handler for truncated files had to replace the mapping.
+    #[inline]
+    pub fn is_torn(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::is_torn)
+    }
+
+    /// The error of a ring that contradicts itself while the role is taken.
+    pub fn refuse(&self, what: Corruption) -> AttachError {
+        AttachError::Corrupt { what: if self.is_torn() { Corruption::Truncated } else { what } }
     }
 
     /// The pages and the ring.
@@ -247,15 +332,33 @@ impl Seat {
     #[cold]
     pub fn stall_begins(&self) {
         self.count(Counter::Stalls);
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
-        self.window.store(self.role.words().counter(Counter::StalledSince), now, at::COUNT);
+        self.note_pending();
+        self.window.store(self.role.words().counter(Counter::StalledSince), monotonic_ns(), at::COUNT);
     }
 
     /// Notes that it waits no more.
     #[cold]
     pub fn stall_ends(&self) {
-        self.window.store(self.role.words().counter(Counter::StalledSince), 0, at::COUNT);
+        let [since, until, ns] = [Counter::StalledSince, Counter::StalledUntil, Counter::StalledNs]
+            .map(|which| self.role.words().counter(which));
+        let now = monotonic_ns();
+        let lasted = now.saturating_sub(self.window.load(since, at::COUNT_LOAD));
+        self.window.store(until, now, at::COUNT);
+        self.window.store(ns, self.window.load(ns, at::COUNT_LOAD).wrapping_add(lasted), at::COUNT);
+        self.window.store(since, 0, at::COUNT);
+    }
+
+    /// Keeps the largest backlog seen: on slow paths only, because it looks at the peer's words.
+    fn note_pending(&self) {
+        let Some(taken) = self.taken else { return };
+        let most = self.role.words().counter(Counter::MostPending);
+        let sent = self.window.load(SEQUENCE, at::COUNT_LOAD);
+        let pending = sent.wrapping_sub(self.window.load(taken, at::COUNT_LOAD));
+        // After a crash the producer's count may lag; and a hostile end says anything.
+        let possible = pending <= self.window.capacity();
+        if possible && pending > self.window.load(most, at::COUNT_LOAD) {
+            self.window.store(most, pending, at::COUNT);
+        }
     }
 
     /// Adds one to a counter for people.
@@ -266,12 +369,10 @@ impl Seat {
     }
 }
 
-fn is_from_another_boot(window: &Window<Map>, words: &RoleWords) -> bool {
-    let boot = words.boot.map(|word| window.load(word, at::ROLE_LOAD));
-    let now = segment::boot_id();
-    let now = [0, 8].map(|i| u64::from_le_bytes(now[i..i + 8].try_into().expect("8 bytes")));
-    let known = boot != [0; 2] && now != [0; 2];
-    known && boot != now && window.load(words.epoch, at::ROLE_LOAD) != window.load(words.left, at::ROLE_LOAD)
+/// Nanoseconds of the clock that never jumps.
+pub(crate) fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 impl Drop for Seat {
@@ -284,14 +385,14 @@ impl Drop for Seat {
             }
         }
         if self.epoch != 0 {
+            self.note_pending();
             if self.durable {
                 let _ = self.window.memory().backing().flush();
             }
-            self.window.store(self.role.words().left, self.epoch, at::ROLE_STORE);
+            leave(&self.window, self.role, self.epoch);
             if self.durable {
                 let _ = self.window.memory().backing().flush_range(self.window.parts().page(self.role), PAGE);
             }
-            self.window.fence(at::LEAVE_FENCE);
             self.signals.change_bell();
         }
         let page = self.window.parts().page(self.role);
@@ -300,6 +401,7 @@ impl Drop for Seat {
             self.signals.call();
             self.signals.ring();
         }
+        self.watch = None;
         // SAFETY: neither is used again; `drop` runs once.
         unsafe {
             ManuallyDrop::drop(&mut self.signals);
@@ -309,6 +411,9 @@ impl Drop for Seat {
             && let Ok(map) = segment::map_read_only(fd.as_fd(), (page + PAGE) as u64)
         {
             wake_through(&Map::new(map), page, self.role.words());
+        }
+        if self.epoch != 0 {
+            self.who().left(self.epoch);
         }
     }
 }

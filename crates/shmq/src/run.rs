@@ -77,7 +77,7 @@ impl<T> Run<'_, T> {
     pub fn take(self) -> usize {
         let end = &mut self.consumer.end;
         if self.messages > 0 && end.ring.take_to(&self.ahead) {
-            end.seat.signals.published();
+            end.published();
         }
         self.messages
     }

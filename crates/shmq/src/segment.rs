@@ -7,6 +7,7 @@ use crate::memory::Map;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::{self, AtFlags, FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -154,6 +155,13 @@ fn fill(
         }
         other => CreateError::Io { doing: "allocate the queue file", source: io_error(other) },
     };
+    // Over this limit there is a signal (SIGXFSZ), not only an error.
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if geometry.length > limit => {
+            return Err(CreateError::FileSize { bytes: geometry.length, limit });
+        }
+        _ => {}
+    }
     match fs::fallocate(file, FallocateFlags::empty(), 0, geometry.length) {
         // The file system cannot allocate ahead: write the zeros.
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
@@ -192,6 +200,13 @@ fn write_header(map: &Map, header: &Header) {
 
 /// Opens a file and reads its geometry.
 pub fn open(path: &Path, write: bool) -> Result<(File, Geometry), OpenError> {
+    let file = open_file(path, write)?;
+    let geometry = geometry_of(&file)?;
+    Ok((file, geometry))
+}
+
+/// Opens a file that may be anything.
+pub fn open_file(path: &Path, write: bool) -> Result<File, OpenError> {
     let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
@@ -202,13 +217,17 @@ pub fn open(path: &Path, write: bool) -> Result<(File, Geometry), OpenError> {
         Errno::NXIO | Errno::NODEV => OpenError::NotAQueue { why: "it is not a regular file" },
         other => OpenError::Io { doing: "open the queue file", source: io_error(other) },
     })?;
-    let file = File::from(fd);
-    let geometry = geometry_of(&file)?;
-    Ok((file, geometry))
+    Ok(File::from(fd))
 }
 
 /// Reads and checks the geometry of an open file.
 pub fn geometry_of(file: &File) -> Result<Geometry, OpenError> {
+    let (first, length) = first_bytes(file)?;
+    Geometry::parse(&first, length)
+}
+
+/// The first bytes of a regular file, at most a header, and its length.
+pub fn first_bytes(file: &File) -> Result<(Vec<u8>, u64), OpenError> {
     let failed = |doing| move |e: Errno| OpenError::Io { doing, source: io_error(e) };
     let stat = fs::fstat(file).map_err(failed("ask for the size of the file"))?;
     if !fs::FileType::from_raw_mode(stat.st_mode).is_file() {
@@ -222,7 +241,7 @@ pub fn geometry_of(file: &File) -> Result<Geometry, OpenError> {
             n => have += n,
         }
     }
-    Geometry::parse(&bytes[..have], stat.st_size as u64)
+    Ok((bytes[..have].to_vec(), stat.st_size as u64))
 }
 
 /// Whether a memfd's size is final.

@@ -1,5 +1,6 @@
 //! Waiting: spin, yield, sleep. One loop for every blocking call; how to sleep and be woken is [`crate::bell`]'s.
 
+use crate::observe::Gone;
 use crate::role::{PeerState, Seat};
 use std::time::{Duration, Instant};
 
@@ -134,7 +135,7 @@ impl Waiting {
         self
     }
 
-    /// Whether to pause a little (at most 64 spin hints) after a run of messages, so that a stream arrives in runs.
+    /// Whether to pause a little (at most 16 spin hints) after a run of messages, so that a stream arrives in runs.
     /// Default true. See the example of [`Waiting`].
     pub const fn adaptive(mut self, yes: bool) -> Self {
         self.adaptive = yes;
@@ -160,6 +161,8 @@ pub enum Stop {
     Lost,
     /// The file's name is gone: no peer can come.
     Removed,
+    /// The file was truncated, as the handler for that has seen.
+    Truncated,
 }
 
 /// Longest sleep before the peer's life is checked.
@@ -167,7 +170,7 @@ const SLICE: Duration = Duration::from_millis(10);
 /// Polls between two looks at the clock.
 const POLLS_PER_LOOK: u32 = 64;
 
-/// Waits until `poll` finds something. `poll` has found nothing just before.
+/// Waits until `poll` finds something, as the example of [`Until`] does. `poll` has found nothing just before.
 #[cold]
 pub fn block<T>(
     waiting: &Waiting,
@@ -180,7 +183,7 @@ pub fn block<T>(
     let mut checked = begin;
     let mut polls = 0u32;
     let mut announced = None;
-    let mut stall = Stall { seat, noted: false };
+    let mut stall = Stall { seat, begin, noted: false };
     loop {
         let seat = &mut *stall.seat;
         polls = polls.wrapping_add(1);
@@ -193,6 +196,9 @@ pub fn block<T>(
             continue;
         }
         let now = Instant::now();
+        if seat.is_torn() {
+            return Err(Stop::Truncated);
+        }
         if deadline.is_some_and(|deadline| now >= deadline) {
             // Whoever gave no time at all wants no system call either.
             let waited = deadline > Some(begin);
@@ -235,6 +241,7 @@ pub fn block<T>(
 /// Notes for people, on the slow path only, since when this end has been waiting.
 struct Stall<'a> {
     seat: &'a mut Seat,
+    begin: Instant,
     noted: bool,
 }
 
@@ -242,6 +249,7 @@ impl Stall<'_> {
     fn note(&mut self) {
         if !std::mem::replace(&mut self.noted, true) {
             self.seat.stall_begins();
+            self.seat.who().sleeps();
         }
     }
 }
@@ -250,12 +258,24 @@ impl Drop for Stall<'_> {
     fn drop(&mut self) {
         if self.noted {
             self.seat.stall_ends();
+            self.seat.who().goes_on(self.begin.elapsed());
         }
     }
 }
 
 /// Why nothing can come any more. Called after a poll found nothing; the caller polls once more before believing it.
 fn gone(waiting: &Waiting, seat: &Seat) -> Option<Stop> {
+    let stop = why_gone(waiting, seat)?;
+    match stop {
+        Stop::Left => seat.who().misses_its_peer(Gone::Left),
+        Stop::Lost => seat.who().misses_its_peer(Gone::Lost),
+        Stop::Removed => seat.who().misses_its_peer(Gone::Removed),
+        Stop::TimedOut | Stop::Truncated => {}
+    }
+    Some(stop)
+}
+
+fn why_gone(waiting: &Waiting, seat: &Seat) -> Option<Stop> {
     if seat.is_removed() && seat.peer() != PeerState::Attached {
         return Some(Stop::Removed);
     }

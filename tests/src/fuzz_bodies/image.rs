@@ -4,7 +4,7 @@ use super::Bytes;
 use shmq::testing::Geometry;
 use shmq::testing::layout::{CHECKSUM_AT, Header, PAGE, TAG, fnv1a};
 use shmq::testing::word::{self, RecordKind};
-use shmq::{Inspector, Options, Queue, TryRecvError, TrySendError, slots};
+use shmq::{Check, Inspector, Kind, Options, Outcome, Queue, Role, Stop, TryRecvError, TrySendError, slots};
 use std::io::{IoSlice, Write};
 use std::os::fd::OwnedFd;
 
@@ -37,8 +37,8 @@ pub fn image(data: &[u8]) {
         let named = tempfile::Builder::new().prefix("shmq-image-").tempfile_in("/dev/shm");
         let mut named = named.expect("room in /dev/shm");
         named.write_all(&file).expect("room in /dev/shm");
-        if let Ok(inspector) = Inspector::open(named.path()) {
-            inspector.snapshot();
+        if let Ok(inspector) = Inspector::open_damaged(named.path()) {
+            look(&inspector);
         }
         if let Ok(queue) = Queue::open(named.path()) {
             work(&queue, &mut bytes);
@@ -55,6 +55,28 @@ pub fn image(data: &[u8]) {
                 },
             );
         }
+    }
+}
+
+/// Everything that looks and takes nothing: `dump` and `doctor`, but for what they print.
+fn look(inspector: &Inspector) {
+    inspector.snapshot();
+    let mut pending = inspector.pending();
+    let (mut messages, mut bytes) = (0, 0);
+    for message in pending.by_ref() {
+        (messages, bytes) = (messages + 1, bytes + message.bytes.len() as u64);
+    }
+    assert!(pending.stop().is_some(), "a walk ends with a reason");
+    let limits = inspector.limits();
+    let most = limits.max_messages.filter(|_| inspector.kind() == Kind::Slots).unwrap_or(limits.capacity / 8);
+    assert!(messages <= most && bytes <= limits.capacity.max(messages * limits.max_message));
+    let checks = inspector.check();
+    let damaged = |check: &Check| matches!(check.outcome, Outcome::Damaged { .. });
+    if matches!(pending.stop(), Some(Stop::Damaged(_))) {
+        assert!(checks.iter().any(damaged), "what a walk finds, a check finds");
+    }
+    for role in [Role::Producer, Role::Consumer] {
+        assert_eq!(inspector.process(role), None, "nobody holds an end of it");
     }
 }
 

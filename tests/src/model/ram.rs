@@ -1,7 +1,7 @@
 //! The memory of the rig: it logs every store, and a bug can be planted in it.
 
 use shmq::testing::layout::{Control, DIRTY, FREE, FREED, PAGE, Parts, READ, RECEIVED, Role, SEQUENCE, TAIL};
-use shmq::testing::{Fault, Faulty, Memory, Recording, Site, Words, at};
+use shmq::testing::{Fault, Faulty, Memory, Order, Recording, Site, Words, at};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -18,6 +18,8 @@ pub enum Bug {
     NoErase(Role),
     /// Every load of this label returns what the first one did.
     Stale(&'static str),
+    /// The sites of these labels have no ordering.
+    Weak(&'static [&'static str]),
 }
 
 /// One end's view of the memory.
@@ -78,6 +80,13 @@ impl Ram {
         }
     }
 
+    fn bend(&self, site: Site) -> Site {
+        match self.bug {
+            Bug::Weak(labels) if labels.contains(&site.label) => Site { order: Order::Relaxed, ..site },
+            _ => site,
+        }
+    }
+
     /// Forgets what a planted bug remembers.
     pub fn reset(&self) {
         self.held.take();
@@ -105,6 +114,7 @@ unsafe impl Memory for Ram {
 
     unsafe fn store(&self, at: usize, value: u64, site: Site) {
         self.guest.tick();
+        let site = self.bend(site);
         if let Bug::Late(label, until) = self.bug {
             if site.label == label {
                 self.held.set(Some((at, value)));
@@ -125,7 +135,7 @@ unsafe impl Memory for Ram {
     }
 
     fn fence(&self, site: Site) {
-        self.memory.fence(site);
+        self.memory.fence(self.bend(site));
     }
 
     unsafe fn copy_in(&self, at: usize, from: &[u8]) {

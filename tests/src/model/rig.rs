@@ -7,29 +7,44 @@ use shmq::testing::distance;
 use shmq::testing::layout::{Control, DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use shmq::testing::word::{self, RecordKind};
 use shmq::testing::{Halt, Poll, Record, RecordRx, RecordTx, Recording, Refused, Store, Window, Words};
-use std::cell::RefCell;
-use std::rc::Rc;
 
 /// What an operation did, once it has returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing that the other end could see.
     None,
-    /// These messages are sent.
+    /// These messages are sent, all at once.
     Sent(Vec<u64>),
+    /// These messages are sent, one after the other.
+    SentEach(Vec<u64>),
     /// End of data is declared.
     Finished,
     /// So many messages are taken.
     Took(usize),
 }
 
+impl Effect {
+    /// Of two operations, one behind the other. `None` if the specification has no word for what is in doubt then.
+    pub fn then(self, next: Self) -> Option<Self> {
+        Some(match (self, next) {
+            (Self::None, effect) | (effect, Self::None) => effect,
+            (Self::Took(a), Self::Took(b)) => Self::Took(a + b),
+            (Self::Sent(mut a) | Self::SentEach(mut a), Self::Sent(b) | Self::SentEach(b)) => {
+                a.extend(b);
+                Self::SentEach(a)
+            }
+            _ => return None,
+        })
+    }
+}
+
 /// Both ends, as far as they live, and what they ought to know.
 #[derive(Clone, Debug)]
-pub struct Live {
+pub struct Live<T = RecordTx<Ram>, R = RecordRx<Ram>> {
     /// The producer; `None` while the role is free.
-    pub tx: Option<RecordTx<Ram>>,
+    pub tx: Option<T>,
     /// The consumer.
-    pub rx: Option<RecordRx<Ram>>,
+    pub rx: Option<R>,
     /// What they ought to know.
     pub ghost: Ghost,
 }
@@ -42,7 +57,7 @@ pub struct Rig {
     words: Words,
     recording: Recording,
     rams: [Ram; 2],
-    guest: Guest,
+    pub(crate) guest: Guest,
     /// Also hold the shared words against the ends' private ones. Off when a planted bug must be found by its consequences.
     pub white_box: bool,
 }
@@ -95,6 +110,11 @@ impl Rig {
         self.recording.take_log()
     }
 
+    /// For each of them, how many of the first must come before it; see [`Recording::bounds`].
+    pub fn bounds(&self) -> Vec<usize> {
+        self.recording.bounds()
+    }
+
     fn window(&self, role: Role) -> Window<Ram> {
         let ram = self.rams[role as usize].clone();
         Window::new(ram, ram::parts(self.shape.capacity)).expect("the rig's parts are in order")
@@ -104,43 +124,13 @@ impl Rig {
         peek(&self.words, address(control))
     }
 
-    /// A successor takes a free role, and in the middle of that, after so many accesses, the other end does something.
-    /// `None` if it was over before.
-    pub fn overlap(
-        self: &Rc<Self>,
-        live: &Live,
-        role: Role,
-        accesses: usize,
-        act: impl FnOnce(&Self, &mut Live) -> Verdict<Effect> + 'static,
-    ) -> Verdict<Option<Live>> {
-        let other = Rc::new(RefCell::new((live.clone(), Ok(Effect::None))));
-        let (rig, guest) = (self.clone(), other.clone());
-        self.guest.invite(accesses, move || {
-            let (live, outcome) = &mut *guest.borrow_mut();
-            *outcome = act(&rig, live);
-        });
-        let mut both = live.clone();
-        let mut came = false;
-        self.attach_while(&mut both, role, |both| {
-            came = !self.guest.dismiss();
-            if !came {
-                return Ok(());
-            }
-            let (live, outcome) = other.replace((both.clone(), Ok(Effect::None)));
-            *both = live;
-            both.ghost.apply(&outcome?);
-            Ok(())
-        })?;
-        Ok(came.then_some(both))
-    }
-
     /// A successor takes a free role. A finished ring takes no producer.
     pub fn attach(&self, live: &mut Live, role: Role) -> Verdict {
         self.attach_while(live, role, |_| Ok(()))
     }
 
     /// `meanwhile` tells what the other end did until the attach was over.
-    fn attach_while(
+    pub(crate) fn attach_while(
         &self,
         live: &mut Live,
         role: Role,
@@ -223,9 +213,14 @@ impl Rig {
         let rx = live.rx.as_mut().expect("the consumer lives");
         let before = self.recording.stores();
         let [from, ..] = rx.private();
+        if let RxOp::Look(messages) = op {
+            look(rx, &mut live.ghost, messages, false)?;
+            let took = look(rx, &mut live.ghost, messages, true)?;
+            return self.took(rx, from, before, took, op);
+        }
         let (most, bytes) = match op {
             RxOp::Drain(messages, bytes) => (messages.max(1), bytes),
-            RxOp::Recv | RxOp::Keep => (1, 0),
+            RxOp::Recv | RxOp::Keep | RxOp::Look(_) => (1, 0),
         };
         let (mut took, mut seen) = (0, 0);
         loop {
@@ -254,10 +249,17 @@ impl Rig {
                 break;
             }
         }
+        if took != 0 {
+            rx.settle();
+        }
+        self.took(rx, from, before, took, op)
+    }
+
+    /// A run from `from` on was taken, with the stores since there were `before` of them.
+    fn took(&self, rx: &RecordRx<Ram>, from: u64, before: usize, took: usize, op: RxOp) -> Verdict<Effect> {
         if took == 0 {
             return Ok(Effect::None);
         }
-        rx.settle();
         let run = rx.private()[0].wrapping_sub(from);
         let bound = (run + lazy(self.shape.capacity)) / 8 + 4;
         let stores = (self.recording.stores() - before) as u64;
@@ -324,7 +326,7 @@ impl Rig {
     /// The producer's page against its private words, and `room` against the plain definition.
     fn agrees(&self, tx: &RecordTx<Ram>) -> Verdict {
         let Shape { capacity, max_message, depth, .. } = self.shape;
-        let [tail, sequence, free, freed, dirty, soiled] = tx.private();
+        let [tail, sequence, free, freed, dirty, _, soiled] = tx.private();
         let [now, now_freed] = [FREE, FREED].map(|c| self.word(c));
         if !self.white_box {
             return Ok(());
@@ -357,8 +359,24 @@ fn lazy(capacity: u64) -> u64 {
     (capacity / 4).min(16 << 10)
 }
 
-fn in_doubt(ghost: &Ghost) -> u64 {
-    if let Doubt::Messages(lens) = &ghost.doubt { lens.len() as u64 } else { 0 }
+pub(super) fn in_doubt(ghost: &Ghost) -> u64 {
+    if let Doubt::Messages(lens) | Doubt::Some(lens) = &ghost.doubt { lens.len() as u64 } else { 0 }
+}
+
+/// Looks at so many messages, then takes what it has seen, or leaves it. How many there were.
+fn look(rx: &mut RecordRx<Ram>, ghost: &mut Ghost, messages: usize, take: bool) -> Verdict<usize> {
+    let (mut ahead, mut seen) = (rx.ahead(), 0);
+    while seen < messages
+        && let Some(record) = rx.look(&mut ahead)
+    {
+        ghost.see_message(seen, record.sequence, record.len)?;
+        compare(rx, &record)?;
+        seen += 1;
+    }
+    if take && seen != 0 {
+        rx.take_to(&ahead);
+    }
+    Ok(seen)
 }
 
 /// The payload, whole and from an odd offset.

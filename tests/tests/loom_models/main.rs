@@ -1,7 +1,10 @@
 //! Loom models of the protocol: every interleaving of two ends, up to a number of preemptions, and every value that
 //! a load may return under the memory model.
 
+mod look;
 mod orderings;
+mod pairs;
+mod report;
 mod ring;
 mod roles;
 mod signals;

@@ -1,6 +1,6 @@
 //! Each ordering earns its place: without it, a model fails. The table covers every site there is.
 
-use crate::{ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
+use crate::{look, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
 use Verdict::{CrashOnly, Needed, NothingToWeaken};
 use shmq::testing::{Order, SITES};
 use shmq_tests::loom_memory::{Faults, explore};
@@ -43,8 +43,8 @@ const TABLE: &[(&str, Verdict)] = &[
     ("WALK_RECEIVED", NothingToWeaken),
     ("RECOVER_SEQUENCE", NothingToWeaken),
     ("RECOVER_TAIL", Needed(&[takeover::observer])),
-    ("RECOVER_LOG", CrashOnly),
     ("OBSERVE", Needed(&[ring::observer, takeover::observer])),
+    ("LOOK_FENCE", Needed(&[look::while_it_is_taken])),
     ("ROLE_LOAD", Needed(&[roles::clean_leave])),
     ("ROLE_STORE", Needed(&[roles::clean_leave])),
     ("COUNT", NothingToWeaken),
@@ -180,5 +180,40 @@ fn acquire_and_release_are_enough_where_a_role_is_left() {
     let faults = Faults { acq_rel: &["LEAVE_FENCE"], ..Faults::default() };
     for model in [roles::clean_leave, roles::death] {
         explore(3, move || model(faults)).unwrap();
+    }
+}
+
+/// Every file of the library with its text.
+fn sources(folder: &std::path::Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a readable folder") {
+        let path = entry.expect("a readable entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else {
+            let text = std::fs::read_to_string(&path).expect("a readable source");
+            found.push((path.display().to_string(), text));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_code_uses_every_site_of_the_table_and_no_other() {
+    let sources = sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/shmq/src"));
+    let seam = |name: &str| name.ends_with("memory/site.rs") || name.ends_with("memory/testing.rs");
+    let outside: Vec<_> = sources.iter().filter(|(name, _)| !seam(name)).collect();
+    for doc in SITES {
+        let (name, label) = (format!("at::{}", doc.site.label), doc.site.label);
+        let ends = |text: &str| !text.starts_with(|c: char| c == '_' || c.is_alphanumeric());
+        let used = outside
+            .iter()
+            .any(|(_, text)| text.match_indices(&name).any(|(at, _)| ends(&text[at + name.len()..])));
+        assert!(used, "nothing in the library is called {label}");
+    }
+    for (name, text) in outside {
+        for made in ["Site {", "order: Order::"] {
+            assert!(!text.contains(made), "{name} makes a site that the table lacks: {made}");
+        }
     }
 }

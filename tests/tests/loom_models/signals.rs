@@ -8,7 +8,7 @@ use shmq::testing::{Park, Poll, RecordRx, RecordTx, Refused, Signals, Window, at
 use shmq_tests::loom_memory::{Barrier, Faults, LoomMemory, explore};
 use std::time::Duration;
 
-const INTERRUPT: Faults = Faults { weak: &[], acq_rel: &[], barrier: Barrier::Interrupt };
+const INTERRUPT: Faults = Faults { weak: &[], acq_rel: &[], barrier: Barrier::Interrupt, reached: None };
 const FOR_EVER: Duration = Duration::MAX;
 
 /// As a blocking call does: poll; else sleep, unless a last poll finds something.

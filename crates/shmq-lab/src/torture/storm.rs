@@ -209,6 +209,7 @@ impl<'a> Storm<'a> {
             self.tally.crashed += 1;
             self.tally.why.push(match failure {
                 Failure::Said(_, text) => text,
+                Failure::Exit(code) => format!("exit code {code}"),
                 Failure::Signal(signal) => format!("signal {signal}"),
             });
         }

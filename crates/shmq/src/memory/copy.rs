@@ -1,9 +1,14 @@
 //! Block copies that are sound while another process writes the same bytes.
 //!
-//! Short blocks move as relaxed 8-byte atomics. Long ones move with the processor's own string instructions, in
-//! assembly: what the other side does meanwhile can then change the bytes that arrive and nothing else, because the
-//! compiler knows nothing about them. `memcpy` would be as fast, but a race through it is undefined behaviour.
-//! Everything else on other processors takes the word loop.
+//! Words move as relaxed 8-byte atomics. On x86-64, more than that moves in assembly, 16 bytes at a time through vector
+//! registers and long blocks by the string instructions: what the other side does meanwhile can then change the bytes
+//! that arrive and nothing else, because the compiler knows nothing about them. `memcpy` would be as fast, but a race
+//! through it is undefined behaviour. Everything on other processors takes the word loop.
+//!
+//! A processor can forward a store that still waits for its line to a load inside it, but not two stores to one wider load,
+//! which then waits until both have reached the cache, behind all the stores to the ring before them. So bytes that were
+//! just written, a field at a time, are loaded by words; and what arrives is stored 16 bytes at a time, as wide as the
+//! compiler loads it to move it on.
 #![allow(
     clippy::disallowed_types,
     reason = "the other place where raw atomics may be named: block copies of shared bytes"
@@ -11,9 +16,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// From this many bytes on the string instructions win over the word loop.
+/// From this many bytes on the string instructions win, out of shared memory and into it.
 #[cfg(target_arch = "x86_64")]
 const STRING: usize = 256;
+#[cfg(target_arch = "x86_64")]
+const STRING_IN: usize = 512;
 
 #[inline(always)]
 unsafe fn word<'a>(at: *mut u8) -> &'a AtomicU64 {
@@ -29,13 +36,19 @@ unsafe fn word<'a>(at: *mut u8) -> &'a AtomicU64 {
 pub(super) unsafe fn copy_in(to: *mut u8, from: &[u8]) {
     let whole = from.len() & !7;
     #[cfg(target_arch = "x86_64")]
-    if from.len() >= STRING {
+    if from.len() >= STRING_IN {
         // SAFETY: `whole` bytes are inside both ranges.
         unsafe { string_copy(to, from.as_ptr(), whole) };
         // SAFETY: the last word is inside the rounded-up range.
         return unsafe { last_in(to, from, whole) };
     }
     let mut at = 0;
+    #[cfg(target_arch = "x86_64")]
+    while at + 16 <= whole {
+        // SAFETY: `at + 16 <= whole`, inside both ranges.
+        unsafe { vector_in(to.add(at), from.as_ptr().add(at)) };
+        at += 16;
+    }
     while at < whole {
         // SAFETY: `at + 8 <= whole`, inside both ranges; the source may be unaligned.
         unsafe { word(to.add(at)).store(from.as_ptr().add(at).cast::<u64>().read_unaligned(), Relaxed) };
@@ -76,6 +89,12 @@ pub(super) unsafe fn copy_out(from: *const u8, into: &mut [u8]) {
         return unsafe { last_out(from, into, whole) };
     }
     let mut at = 0;
+    #[cfg(target_arch = "x86_64")]
+    while at + 16 <= whole {
+        // SAFETY: `at + 16 <= whole`, inside both ranges.
+        unsafe { vector_out(into.as_mut_ptr().add(at), from.add(at)) };
+        at += 16;
+    }
     while at < whole {
         // SAFETY: `at + 8 <= whole`, inside both ranges; the destination may be unaligned.
         unsafe { into.as_mut_ptr().add(at).cast::<u64>().write_unaligned(word(from.add(at)).load(Relaxed)) };
@@ -113,10 +132,37 @@ pub(super) unsafe fn zero(at: *mut u8, len: usize) {
         return;
     }
     let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    while done + 16 <= len {
+        // SAFETY: `done + 16 <= len`.
+        unsafe {
+            std::arch::asm!("pxor {zero}, {zero}", "movups xmmword ptr [{at}], {zero}", at = in(reg) at.add(done),
+                zero = out(xmm_reg) _, options(nostack, preserves_flags));
+        }
+        done += 16;
+    }
     while done < len {
         // SAFETY: `done + 8 <= len`.
         unsafe { word(at.add(done)).store(0, Relaxed) };
         done += 8;
+    }
+}
+
+/// Asks for the line at an address, to be written.
+///
+/// # Safety
+/// None beyond that the address lies inside a mapping; even elsewhere nothing could come of it.
+#[inline(always)]
+pub(super) unsafe fn expect_store(at: *mut u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint; it neither faults nor changes memory.
+    unsafe {
+        std::arch::asm!("prefetchw [{at}]", at = in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pstl1keep, [{at}]", at = in(reg) at, options(nostack, preserves_flags, readonly));
     }
 }
 
@@ -130,6 +176,42 @@ unsafe fn string_copy(to: *mut u8, from: *const u8, len: usize) {
         std::arch::asm!("rep movsb", inout("rcx") len => _, inout("rdi") to => _, inout("rsi") from => _,
             options(nostack, preserves_flags));
     }
+}
+
+/// Stores 16 private bytes to shared memory: loads by words, one store.
+///
+/// # Safety
+/// Both ranges are valid for 16 bytes.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn vector_in(to: *mut u8, from: *const u8) {
+    // SAFETY: the caller's; `from` is private, and may be unaligned.
+    let [low, high] = unsafe { from.cast::<[u64; 2]>().read_unaligned() };
+    // As two general registers, because the compiler would make one wide load of anything else.
+    // SAFETY: the caller's.
+    unsafe {
+        std::arch::asm!("movq {a}, {low}", "movq {b}, {high}", "punpcklqdq {a}, {b}", "movups xmmword ptr [{to}], {a}",
+            to = in(reg) to, low = in(reg) low, high = in(reg) high, a = out(xmm_reg) _, b = out(xmm_reg) _,
+            options(nostack, preserves_flags));
+    }
+}
+
+/// Loads 16 shared bytes into private memory.
+///
+/// # Safety
+/// Both ranges are valid for 16 bytes.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn vector_out(to: *mut u8, from: *const u8) {
+    use std::arch::x86_64::{__m128i, _mm_storeu_si128};
+    let bytes: __m128i;
+    // SAFETY: the caller's. Not `pure`: each call is one look at bytes that may change.
+    unsafe {
+        std::arch::asm!("movdqu {bytes}, [{from}]", from = in(reg) from, bytes = out(xmm_reg) bytes,
+            options(readonly, nostack, preserves_flags));
+    }
+    // SAFETY: the caller's; `to` is private.
+    unsafe { _mm_storeu_si128(to.cast::<__m128i>(), bytes) };
 }
 
 #[cfg(test)]

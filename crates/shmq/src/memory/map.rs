@@ -105,4 +105,11 @@ unsafe impl Memory for Map {
         // SAFETY: the caller's contract.
         unsafe { copy::zero(self.base.as_ptr().add(at), len) }
     }
+
+    #[inline(always)]
+    unsafe fn expect_store(&self, at: usize) {
+        debug_assert!(at < self.len);
+        // SAFETY: the caller's contract: inside the mapping.
+        unsafe { copy::expect_store(self.base.as_ptr().add(at)) }
+    }
 }

@@ -71,4 +71,13 @@ pub unsafe trait Memory {
     /// # Safety
     /// `at` and `len` are multiples of 8 and `at + len <= len()`.
     unsafe fn zero(&self, at: usize, len: usize);
+
+    /// Says that the line at `at` will be written soon. Changes nothing but when things arrive.
+    ///
+    /// # Safety
+    /// `at < len()`.
+    #[inline(always)]
+    unsafe fn expect_store(&self, at: usize) {
+        let _ = at;
+    }
 }

@@ -13,7 +13,7 @@
 use std::arch::asm;
 
 /// From this many bytes on the call of the library's routine is faster than a loop of words.
-const LONG: usize = 128;
+const LONG: usize = 48;
 
 macro_rules! moves {
     ($($name:ident: $x86:literal, $load:literal, $store:literal;)*) => {$(

@@ -77,7 +77,7 @@ sites! {
     FINISH: Store Release, "POLL", "whoever sees the end does not see what the producer did before it";
     FREE_LOAD: Load Acquire, "GIVE_BACK", "new payload is written, then erased by the consumer's earlier erase";
     FREED_LOAD: Load Relaxed, "FREED", "carried by FREE_LOAD";
-    UNDO_LOG: Fence Compiler, "-", "a commit word could be stored before an aborted claim's bytes are erased";
+    UNDO_LOG: Fence Compiler, "-", "a smaller DIRTY could be stored before the words beyond it are set back: a kill leaves words that no successor knows of";
 
     // Consumer, receiving.
     POLL: Load Acquire, "COMMIT", "torn message: payload read before the word that publishes it";
@@ -94,10 +94,10 @@ sites! {
     WALK_RECEIVED: Load Relaxed, "RECEIVED", "carried by WALK_READ";
     RECOVER_SEQUENCE: Store Relaxed, "OBSERVE", "RECOVER_TAIL carries it";
     RECOVER_TAIL: Store Release, "OBSERVE", "as TAIL";
-    RECOVER_LOG: Fence Compiler, "-", "something could be published before the dead producer's bytes are erased";
 
     // Anyone who looks.
     OBSERVE: Load Acquire, "TAIL", "positions that contradict each other";
+    LOOK_FENCE: Fence Acquire, "ERASE_FENCE", "a message that was being erased while it was copied is shown as whole";
 
     // Roles.
     ROLE_LOAD: Load Acquire, "ROLE_STORE", "a peer's state from before its last stores";

@@ -78,22 +78,33 @@ unsafe impl Memory for Words {
 pub type Store = (usize, u64);
 
 /// Logs every store, word by word, in program order. The first `n` stores applied to the memory as it was are
-/// exactly what a SIGKILL after the `n`th leaves behind.
+/// exactly what a SIGKILL after the `n`th leaves behind, if the compiler keeps that order; [`Recording::bounds`]
+/// tells how far it must.
 #[derive(Clone, Debug)]
 pub struct Recording {
     words: Words,
     log: Rc<RefCell<Vec<Store>>>,
+    bounds: Rc<RefCell<Vec<usize>>>,
+    fenced: Rc<Cell<usize>>,
 }
 
 impl Recording {
     /// Starts a log on a memory.
     pub fn new(words: Words) -> Self {
-        Self { words, log: Rc::default() }
+        Self { words, log: Rc::default(), bounds: Rc::default(), fenced: Rc::default() }
     }
 
     /// The log so far, which then is empty.
     pub fn take_log(&self) -> Vec<Store> {
+        self.fenced.set(0);
+        self.bounds.take();
         self.log.take()
+    }
+
+    /// For each store of the log, how many of the first ones must come before it: all before the last fence, or all
+    /// before itself if it is a Release store. Two stores of one word never change places either.
+    pub fn bounds(&self) -> Vec<usize> {
+        self.bounds.borrow().clone()
     }
 
     /// Stores logged so far.
@@ -115,7 +126,9 @@ impl Recording {
         image
     }
 
-    fn put(&self, at: usize, value: u64) {
+    fn put(&self, at: usize, value: u64, order: Order) {
+        let stores = self.stores();
+        self.bounds.borrow_mut().push(if order == Order::Release { stores } else { self.fenced.get() });
         self.log.borrow_mut().push((at, value));
         // SAFETY: `Words` checks bounds itself.
         unsafe { self.words.store(at, value, super::at::COUNT) };
@@ -133,15 +146,19 @@ unsafe impl Memory for Recording {
         unsafe { self.words.load(at, site) }
     }
 
-    unsafe fn store(&self, at: usize, value: u64, _: Site) {
-        self.put(at, value);
+    unsafe fn store(&self, at: usize, value: u64, site: Site) {
+        self.put(at, value, site.order);
     }
 
-    fn fence(&self, _: Site) {}
+    fn fence(&self, site: Site) {
+        if let Order::Compiler | Order::Release | Order::SeqCst = site.order {
+            self.fenced.set(self.stores());
+        }
+    }
 
     unsafe fn copy_in(&self, at: usize, from: &[u8]) {
         for (i, word) in words_of(from).enumerate() {
-            self.put(at + 8 * i, word);
+            self.put(at + 8 * i, word, Order::Relaxed);
         }
     }
 
@@ -152,7 +169,7 @@ unsafe impl Memory for Recording {
 
     unsafe fn zero(&self, at: usize, len: usize) {
         for i in 0..len / 8 {
-            self.put(at + 8 * i, 0);
+            self.put(at + 8 * i, 0, Order::Relaxed);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A checked view of one ring inside a [`Memory`].
 
 use super::{Memory, Site};
-use crate::layout::{Control, PAGE, Parts, Role, WORD};
+use crate::layout::{Control, LINE64, PAGE, Parts, Role, WORD};
 
 /// The pages and the ring of one queue, by name instead of by address.
 ///
@@ -151,6 +151,28 @@ impl<M: Memory> Window<M> {
         if let Some(at) = self.block(place, into.len()) {
             // SAFETY: invariant W, and the block ends inside the ring.
             unsafe { self.memory.copy_out(at, into) }
+        }
+    }
+
+    /// Asks for the ring's lines from a position on, to be written soon. A hint.
+    #[inline(always)]
+    pub fn expect_stores(&self, position: u64, bytes: u64) {
+        let mut done = 0;
+        while done < bytes {
+            // SAFETY: invariant W.
+            unsafe { self.memory.expect_store(self.address(position.wrapping_add(done))) }
+            done += LINE64;
+        }
+    }
+
+    /// Asks for the lines from a place on, as far as the ring goes. A hint.
+    #[inline(always)]
+    pub fn expect_stores_at(&self, place: u64, bytes: u64) {
+        let mut done = 0;
+        while done < bytes {
+            // SAFETY: invariant W.
+            unsafe { self.memory.expect_store((place + done).min(self.last) as usize) }
+            done += LINE64;
         }
     }
 

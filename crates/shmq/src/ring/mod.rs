@@ -53,6 +53,10 @@ impl std::fmt::Display for Corruption {
     }
 }
 
+/// How far ahead of the message at hand a producer asks for the lines that it will write: far enough to hide the way
+/// from the other processor, near enough for the first-level cache.
+const AHEAD: u64 = 16 * crate::layout::LINE64;
+
 /// Whether an end still works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halt {
@@ -62,6 +66,12 @@ pub enum Halt {
     Finished,
     /// The ring contradicts itself.
     Corrupt(Corruption),
+}
+
+/// An end that can be stopped for good from outside.
+pub trait Condemn {
+    /// From here on, it says this.
+    fn condemn(&mut self, what: Corruption);
 }
 
 /// `a - b` of two positions or counts that may have wrapped, as a signed distance.

@@ -4,9 +4,10 @@
 //! back. `[free, read)` waits to be erased, in bulk and late; a crash in between costs nothing, the successor erases
 //! it again. With one position, a half-erased message could be delivered.
 
-use super::{Corruption, Halt, Rhythm, distance, word};
-use crate::layout::{FREE, FREED, READ, RECEIVED, SEQUENCE, TAIL};
+use super::{Condemn, Corruption, Halt, Rhythm, distance, word};
+use crate::layout::{FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
+use crate::observe;
 use word::RecordKind;
 
 /// No call erases more than this, or what it took if that is more.
@@ -69,8 +70,6 @@ pub struct RecordRx<M> {
     /// not fetched twice.
     next: u64,
     rhythm: Rhythm,
-    /// Where the consumer stood when it last found nothing: with the rhythm's count, how large messages are.
-    quiet: u64,
     halt: Halt,
 }
 
@@ -103,7 +102,6 @@ impl<M: Memory> RecordRx<M> {
             padding: 0,
             next: word::NONE,
             rhythm: Rhythm::new(received),
-            quiet: read,
             halt: Halt::No,
         };
         rx.ring.store(RECEIVED, received, at::RECEIVED);
@@ -135,7 +133,6 @@ impl<M: Memory> RecordRx<M> {
         if !message || len > self.max_message || size > self.ring.to_end(at) || halted {
             return None;
         }
-        self.next = word;
         Some(Record { payload: at.wrapping_add(8), len, sequence: self.received, end: at.wrapping_add(size) })
     }
 
@@ -151,8 +148,7 @@ impl<M: Memory> RecordRx<M> {
         };
         if word == word::NONE {
             // A message that came meanwhile is found by the next turn; padding and the end have time.
-            let taken = read.wrapping_sub(std::mem::replace(&mut self.quiet, read));
-            if !self.rhythm.found_nothing(received, taken) {
+            if !self.rhythm.found_nothing(received) {
                 return Poll::Empty;
             }
             return self.front().map_or(Poll::Empty, Poll::Message);
@@ -224,6 +220,7 @@ impl<M: Memory> RecordRx<M> {
     #[cold]
     fn corrupt(&mut self, what: Corruption) -> Poll {
         self.halt = Halt::Corrupt(what);
+        observe::corrupt(Role::Consumer, what);
         Poll::Corrupt(what)
     }
 
@@ -243,16 +240,28 @@ impl<M: Memory> RecordRx<M> {
     /// Takes a message: it will not be seen again. As [`RecordRx::settle`], says whether space was given back.
     #[inline(always)]
     pub fn take(&mut self, record: &Record) -> bool {
-        self.skip(record);
-        self.settle()
+        self.advance(record);
+        self.store_taken();
+        self.next = self.ring.load_word(self.read, at::POLL);
+        self.give_back_unless_more()
     }
 
     /// Moves on to the message behind this one, in private: a run is taken by one `settle`.
     #[inline(always)]
     pub fn skip(&mut self, record: &Record) {
+        self.advance(record);
+        self.next = word::NONE;
+    }
+
+    /// The same, but for what is known of the next word.
+    #[inline(always)]
+    fn advance(&mut self, record: &Record) {
         self.read = record.end;
         self.received = record.sequence.wrapping_add(1);
-        (self.padding, self.next) = (0, word::NONE);
+        // Few messages have padding before them, and each store counts while lines are fetched from the producer.
+        if self.padding != 0 {
+            self.padding = 0;
+        }
     }
 
     /// Where looking ahead starts: at the next message.
@@ -296,12 +305,22 @@ impl<M: Memory> RecordRx<M> {
     /// Says whether it did.
     #[inline(always)]
     pub fn settle(&mut self) -> bool {
-        self.ring.store(RECEIVED, self.received, at::RECEIVED);
-        self.ring.store(READ, self.read, at::READ);
-        let waiting = self.read.wrapping_sub(self.free);
+        self.store_taken();
         if self.next == word::NONE {
             self.next = self.ring.load_word(self.read, at::POLL);
         }
+        self.give_back_unless_more()
+    }
+
+    #[inline(always)]
+    fn store_taken(&self) {
+        self.ring.store(RECEIVED, self.received, at::RECEIVED);
+        self.ring.store(READ, self.read, at::READ);
+    }
+
+    #[inline(always)]
+    fn give_back_unless_more(&mut self) -> bool {
+        let waiting = self.read.wrapping_sub(self.free);
         let more = word::kind(self.next) == RecordKind::Message;
         let now = !more || waiting + word::size(word::len(self.next)) > self.lazy;
         if now {
@@ -361,5 +380,11 @@ impl<M: Memory> RecordRx<M> {
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 5] {
         [self.read, self.received, self.free, self.padding, self.next]
+    }
+}
+
+impl<M> Condemn for RecordRx<M> {
+    fn condemn(&mut self, what: Corruption) {
+        self.halt = Halt::Corrupt(what);
     }
 }

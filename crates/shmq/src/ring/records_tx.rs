@@ -8,10 +8,14 @@
 //! Invariant Z: every byte of free space is zero, except what this end has written since its last commit:
 //! `[tail, soiled)`, always within `[tail, dirty)`.
 
-use super::{Corruption, Halt, distance, word};
-use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, SEQUENCE, TAIL};
+use super::{AHEAD, Condemn, Corruption, Halt, distance, word};
+use crate::layout::{DIRTY, FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
+use crate::observe;
 use word::RecordKind;
+
+/// How far beyond the message at hand `DIRTY` is set, where so much is free.
+const DIRTY_STEP: u64 = 4096;
 
 /// Why a reservation failed; nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +99,11 @@ pub struct RecordTx<M> {
     freed: u64,
     /// The value of the stored `DIRTY`.
     dirty: u64,
-    /// This end may have written `[tail, soiled)`. Equal to `tail` when nothing is open.
+    /// This end may have written `[tail, soiled)`. Equal to `tail`, or behind it, when nothing is open.
     soiled: u64,
+    /// Single messages that end here or before need no look at anything else: there is room, `DIRTY` covers them, the ring
+    /// does not end before, nothing is open. `tail` when something is to be done first.
+    stop: u64,
     halt: Halt,
 }
 
@@ -174,7 +181,6 @@ impl<M: Memory> RecordTx<M> {
         if halt == Halt::No && dirt {
             ring.zero(tail, dirty);
         }
-        ring.fence(at::RECOVER_LOG);
         Ok(Self {
             ring,
             max_message,
@@ -185,6 +191,7 @@ impl<M: Memory> RecordTx<M> {
             freed,
             dirty,
             soiled: tail,
+            stop: tail,
             halt,
         })
     }
@@ -197,18 +204,19 @@ impl<M: Memory> RecordTx<M> {
             Halt::Finished => return Err(Refused::Finished),
             Halt::Corrupt(c) => return Err(Refused::Corrupt(c)),
         }
-        if self.soiled != self.tail {
+        if distance(self.soiled, self.tail) > 0 {
             self.undo();
         }
+        // Whatever comes of the draft, the next single message looks first.
+        self.stop = self.tail;
         Ok(Draft { end: self.tail, sequence: self.sequence, first: word::NONE, largest: 0, sum: 0 })
     }
 
-    /// Erases everything written since the last commit.
+    /// Erases everything written since the last commit. That comes before the next commit word, which is a Release store.
     #[cold]
     pub fn undo(&mut self) {
         self.ring.zero(self.tail, self.soiled);
         self.soiled = self.tail;
-        self.ring.fence(at::UNDO_LOG);
     }
 
     /// Makes room for a message of `len` bytes at the end of the draft, with padding before it where it would cross
@@ -237,15 +245,23 @@ impl<M: Memory> RecordTx<M> {
         }
         self.soiled = end;
         if distance(end, self.dirty) > 0 {
-            self.dirty = end;
-            self.ring.store(DIRTY, end, at::DIRTY);
-            self.ring.fence(at::DIRTY_LOG);
+            self.soil(end);
         }
         if padding != 0 {
             self.put(draft, word::word(RecordKind::Padding, padding - 8, draft.sequence));
         }
         draft.end = record;
         Ok(Place { record, len })
+    }
+
+    /// Says that payload may be written up to `end`, and some way beyond, so that not every message has to say so.
+    #[inline(never)]
+    fn soil(&mut self, end: u64) {
+        let all = self.free.wrapping_add(self.ring.capacity());
+        let some = end.wrapping_add(DIRTY_STEP);
+        self.dirty = if distance(some, all) > 0 { all } else { some };
+        self.ring.store(DIRTY, self.dirty, at::DIRTY);
+        self.ring.fence(at::DIRTY_LOG);
     }
 
     /// A batch that fits an empty ring only from some start positions could wait for ever.
@@ -277,7 +293,11 @@ impl<M: Memory> RecordTx<M> {
         // Both only grow, and not beyond our own.
         let backwards = free.wrapping_sub(self.free) > self.tail.wrapping_sub(self.free) || free & 7 != 0;
         if backwards || freed.wrapping_sub(self.freed) > self.sequence.wrapping_sub(self.freed) {
+            if self.halt == Halt::No {
+                observe::corrupt(Role::Producer, Corruption::Position);
+            }
             self.halt = Halt::Corrupt(Corruption::Position);
+            self.stop = self.tail;
             return Err(Refused::Corrupt(Corruption::Position));
         }
         (self.free, self.freed) = (free, freed);
@@ -305,7 +325,6 @@ impl<M: Memory> RecordTx<M> {
         let end = place.record.wrapping_add(size);
         if size != word::size(place.len) {
             self.ring.zero(end, place.record.wrapping_add(word::size(place.len)));
-            self.ring.fence(at::UNDO_LOG);
         }
         self.put(draft, word::word(RecordKind::Message, len, draft.sequence));
         draft.end = end;
@@ -334,7 +353,8 @@ impl<M: Memory> RecordTx<M> {
         self.ring.fence(at::COMMIT_LOG);
         self.ring.store(SEQUENCE, draft.sequence, at::SEQUENCE);
         self.ring.store(TAIL, draft.end, at::TAIL);
-        (self.tail, self.soiled, self.sequence) = (draft.end, draft.end, draft.sequence);
+        self.ask_ahead(draft.end);
+        (self.tail, self.sequence) = (draft.end, draft.sequence);
         first
     }
 
@@ -370,9 +390,50 @@ impl<M: Memory> RecordTx<M> {
         self.look_for_depth(self.sequence.wrapping_add(plan.messages).wrapping_sub(1))
     }
 
-    /// One whole message in one call: the same steps.
+    /// Asks for the lines that will be written soon, as many as the tail moves on by: they are the consumer's, which has
+    /// erased them, and to ask early hides the way. Not for what is not free, for there the consumer still works.
+    #[inline(always)]
+    fn ask_ahead(&self, end: u64) {
+        let lines = |position: u64| position.wrapping_add(AHEAD + LINE64 - 1) & !(LINE64 - 1);
+        let (from, to) = (lines(self.tail), lines(end));
+        let bytes = to.wrapping_sub(from);
+        if bytes != 0 && bytes <= AHEAD / 2 && to.wrapping_sub(self.free) <= self.ring.capacity() {
+            self.ring.expect_stores(from, bytes);
+        }
+    }
+
+    /// One whole message in one call. What `begin`, `reserve`, `fill`, `seal` and `publish` come to when nothing is in the
+    /// way, with as few stores as that needs: each counts while a line is fetched back from the consumer.
     #[inline(always)]
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, Refused> {
+        let (tail, sequence, len) = (self.tail, self.sequence, message.len() as u64);
+        let end = tail.wrapping_add(word::size(len));
+        if distance(end, self.stop) > 0 || len > self.max_message {
+            return self.try_send_carefully(message);
+        }
+        self.ring.copy_in(tail.wrapping_add(8), message);
+        self.ring.store_word(tail, word::word(RecordKind::Message, len, sequence), at::COMMIT);
+        self.ring.fence(at::COMMIT_LOG);
+        self.ring.store(SEQUENCE, sequence.wrapping_add(1), at::SEQUENCE);
+        self.ring.store(TAIL, end, at::TAIL);
+        self.ask_ahead(end);
+        (self.tail, self.sequence) = (end, sequence.wrapping_add(1));
+        Ok(sequence)
+    }
+
+    /// The same, step by step; then looks how far the short way goes.
+    #[inline(never)]
+    fn try_send_carefully(&mut self, message: &[u8]) -> Result<u64, Refused> {
+        let sent = self.try_send_in_steps(message)?;
+        if self.max_messages == u64::MAX {
+            let room = self.free.wrapping_add(self.ring.capacity() - 8).wrapping_sub(self.tail);
+            let said = distance(self.dirty, self.tail).max(0) as u64;
+            self.stop = self.tail.wrapping_add(room.min(said).min(self.ring.to_end(self.tail)));
+        }
+        Ok(sent)
+    }
+
+    fn try_send_in_steps(&mut self, message: &[u8]) -> Result<u64, Refused> {
         let mut draft = self.begin()?;
         let place = self.reserve(&mut draft, message.len() as u64)?;
         self.fill(&place, message);
@@ -420,9 +481,16 @@ impl<M: Memory> RecordTx<M> {
         &self.ring
     }
 
-    /// What only this end knows, for tests that branch: tail, sequence, free, freed, dirty, soiled.
+    /// What only this end knows, for tests that branch: tail, sequence, free, freed, dirty, stop, soiled.
     #[cfg(feature = "testing")]
-    pub fn private(&self) -> [u64; 6] {
-        [self.tail, self.sequence, self.free, self.freed, self.dirty, self.soiled]
+    pub fn private(&self) -> [u64; 7] {
+        let soiled = if distance(self.soiled, self.tail) > 0 { self.soiled } else { self.tail };
+        [self.tail, self.sequence, self.free, self.freed, self.dirty, self.stop, soiled]
+    }
+}
+
+impl<M> Condemn for RecordTx<M> {
+    fn condemn(&mut self, what: Corruption) {
+        self.halt = Halt::Corrupt(what);
     }
 }

@@ -1,65 +1,66 @@
 //! When to look again: a consumer that has caught up with a stream must not look too soon.
 //!
 //! A consumer that polls the very line the producer is filling steals it back again and again, and both wait for
-//! line transfers. So when a look that follows a run of messages finds nothing, it waits a little and looks once more, longer
-//! while runs stay short, at most 16 hints. A single message is no run: in a round trip the wait would only add
-//! to the latency. But a stream may look like that, too, while its consumer is on its heels; so now and then a wait is
-//! tried, and kept up if more than one message came of it. Streams arrive in runs, round trips keep their latency.
+//! line transfers. So when a look that follows some messages finds nothing, it may wait a little and look once more.
+//! Whether that pays shows in what comes of it: in a stream the messages of the wait arrive in one run. In a round trip
+//! nothing comes but the one message that was waited for, and the wait was added to its latency.
+//! So a short wait is tried; if a run came of it, the consumer goes on with longer ones until one brings no run; and
+//! each trial that fails doubles the number of messages until the next. Streams arrive in runs, round trips keep their
+//! latency.
 
-/// Longest wait in spin hints; one takes 10 to 40 ns on the machines of today.
-const LONGEST: u32 = 16;
-/// The wait that is tried on what looks like a round trip, once in so many messages.
+/// The wait in a stream, in spin hints; one takes 10 to 40 ns on the machines of today.
+const WAIT: u32 = 16;
+/// The wait that is tried: less than a round trip takes.
 const TRIAL: u32 = 4;
-const TRIED_ONCE_IN: u32 = 64;
-/// Bytes of a run that is long enough. Shorter ones lengthen the wait, ones of four times as much shorten it.
-const LONG_ENOUGH: u64 = 1024;
+/// So many messages are a run: more than a pair of messages that always travel together.
+const RUN: u64 = 4;
+/// A trial at least once in so many quiet moments.
+const SELDOM: u32 = 64;
 
 /// What a consumer remembers of the stream.
 #[derive(Clone, Debug)]
 pub struct Rhythm {
     /// Number of the next message when the consumer last found nothing.
     quiet: u64,
-    /// Single messages since the last trial.
-    single: u32,
-    /// Spin hints to wait.
+    /// Spin hints of the last wait; 0 if there was none.
     wait: u32,
-    longest: u32,
+    /// Quiet moments until the next trial.
+    until_trial: u32,
+    /// The same after the last trial.
+    pause: u32,
+    adaptive: bool,
 }
 
 impl Rhythm {
     /// For a consumer whose next message has this number.
     pub fn new(sequence: u64) -> Self {
-        Self { quiet: sequence, single: 0, wait: 0, longest: LONGEST }
+        Self { quiet: sequence, wait: 0, until_trial: 0, pause: 0, adaptive: true }
     }
 
     /// Whether to wait at all.
     pub fn set_adaptive(&mut self, yes: bool) {
-        (self.wait, self.longest) = (0, if yes { LONGEST } else { 0 });
+        (self.wait, self.until_trial, self.pause, self.adaptive) = (0, 0, 0, yes);
     }
 
-    /// Messages since nothing was found.
-    #[inline(always)]
-    pub fn run(&self, sequence: u64) -> u64 {
-        sequence.wrapping_sub(self.quiet)
-    }
-
-    /// Nothing was found by a consumer whose next message has this number, and who has taken so many bytes since it last
-    /// found nothing. Waits if that was a run, and says whether to look once more.
+    /// Nothing was found by a consumer whose next message has this number. Waits if that may pay, and says whether to look
+    /// once more.
     #[inline(never)]
-    pub fn found_nothing(&mut self, sequence: u64, taken: u64) -> bool {
-        let run = self.run(sequence);
+    pub fn found_nothing(&mut self, sequence: u64) -> bool {
+        let run = sequence.wrapping_sub(self.quiet);
         self.quiet = sequence;
-        self.wait = match run {
-            0 => 0,
-            1 => {
-                self.single = (self.single + 1) % TRIED_ONCE_IN;
-                if self.single == 0 { TRIAL } else { 0 }
-            }
-            _ if taken < LONG_ENOUGH => self.wait * 2 + 1,
-            _ if taken > 4 * LONG_ENOUGH => self.wait / 2,
-            _ => self.wait,
-        };
-        self.wait = self.wait.min(self.longest);
+        if run == 0 || !self.adaptive {
+            return false;
+        }
+        if self.wait != 0 {
+            let paid = run >= RUN;
+            self.wait = if paid { WAIT } else { 0 };
+            self.pause = if paid { 0 } else { (2 * self.pause + 1).min(SELDOM - 1) };
+            self.until_trial = self.pause;
+        } else if self.until_trial == 0 {
+            self.wait = TRIAL;
+        } else {
+            self.until_trial -= 1;
+        }
         for _ in 0..self.wait {
             std::hint::spin_loop();
         }
@@ -71,22 +72,44 @@ impl Rhythm {
 mod tests {
     use super::*;
 
+    /// How many of so many quiet moments, each after a run of `run` messages, were followed by a wait.
+    fn waits(rhythm: &mut Rhythm, moments: u64, run: u64) -> usize {
+        let from = rhythm.quiet;
+        (1..=moments).filter(|n| rhythm.found_nothing(from + n * run)).count()
+    }
+
     #[test]
-    fn round_trips_hardly_wait_and_short_runs_wait_longer_and_longer() {
-        let mut rhythm = Rhythm::new(0);
-        let waits = (1..=640).filter(|&sequence| rhythm.found_nothing(sequence, 8)).count();
-        assert_eq!(waits, 10, "one trial in 64 round trips");
-        let mut sequence = 640;
-        let mut longest = 0;
-        for _ in 0..10 {
-            sequence += 5;
-            assert!(rhythm.found_nothing(sequence, 40), "a run");
-            assert!(rhythm.wait >= longest);
-            longest = rhythm.wait;
+    fn round_trips_hardly_wait() {
+        for together in 1..RUN {
+            let mut rhythm = Rhythm::new(0);
+            waits(&mut rhythm, 200, together);
+            let later = waits(&mut rhythm, 65 * 10, together);
+            assert_eq!(later, 10, "one trial in 65 moments, {together} messages together");
         }
-        assert_eq!(longest, LONGEST);
-        assert!(!rhythm.found_nothing(sequence, 8), "still nothing: sparse");
+    }
+
+    #[test]
+    fn streams_wait_every_time() {
+        let mut rhythm = Rhythm::new(u64::MAX - 20);
+        assert_eq!(waits(&mut rhythm, 100, RUN), 100);
+        assert_eq!(rhythm.wait, WAIT);
+    }
+
+    #[test]
+    fn a_stream_that_follows_round_trips_is_noticed() {
+        let mut rhythm = Rhythm::new(0);
+        waits(&mut rhythm, 1000, 1);
+        let moments = waits(&mut rhythm, 1000, RUN);
+        assert!(moments >= 1000 - SELDOM as usize, "{moments}");
+    }
+
+    #[test]
+    fn nothing_new_waits_for_nothing() {
+        let mut rhythm = Rhythm::new(7);
+        assert!(!rhythm.found_nothing(7));
+        assert!(rhythm.found_nothing(17));
+        assert!(!rhythm.found_nothing(17));
         rhythm.set_adaptive(false);
-        assert!(!rhythm.found_nothing(sequence + 5, 8), "switched off");
+        assert_eq!(waits(&mut rhythm, 100, RUN), 0);
     }
 }

@@ -11,7 +11,8 @@
 //! message `i` is there once the word of its group is larger than `i`. A word from an earlier lap is smaller than every
 //! `i` of this one; a word of the next lap is larger than every `i` of this one, which is right, too, because a lap is
 //! begun only after the one before is complete. So nothing has to be erased, and a full queue may be
-//! overwritten up to the message that is being read. Bit 63 declares the end of data.
+//! overwritten up to the message that is being read. Bit 63 declares the end of data. Larger groups span several lines;
+//! messages of whole lines begin on the one behind the word's.
 
 use super::Corruption;
 use crate::layout::{LINE64, SEQUENCE};
@@ -29,6 +30,10 @@ pub struct Shape {
     pub size: u64,
     /// The same, rounded up to 8.
     pub stride: u64,
+    /// Bytes of a group before its first message.
+    pub head: u64,
+    /// Bytes of a group up to the end of its last message.
+    pub used: u64,
     /// Messages that share a word.
     pub group: u64,
     /// Bytes of a group.
@@ -45,10 +50,26 @@ pub struct Shape {
 
 /// How many messages of a size share one commit word. Chosen by measurement, see `docs/BENCHMARKS.md`, and recorded
 /// in each file, so that it may change without a new format.
+///
+/// One line, where that wastes little of it: then a message and its word travel together. Else several lines with one
+/// word, which waste less and let the producer run ahead of a consumer that waits for the word.
 pub const fn best_group(size: u64) -> u64 {
     let stride = (size + 7) & !7;
-    let fit = (LINE64 - 8) / stride;
+    let bytes = match stride {
+        0..=16 | 40..=56 => LINE64,
+        17..=24 => 2 * LINE64,
+        25..=32 => 4 * LINE64,
+        57..=255 => 8 * LINE64,
+        _ => 16 * LINE64,
+    };
+    let fit = bytes.saturating_sub(head(stride)) / stride;
     if fit == 0 { 1 } else { fit }
+}
+
+/// Bytes of a group before its first message: the word, and the rest of its line where messages are whole lines, so that
+/// none of them takes a line more than it must.
+const fn head(stride: u64) -> u64 {
+    if stride.is_multiple_of(LINE64) { LINE64 } else { 8 }
 }
 
 impl Shape {
@@ -59,22 +80,33 @@ impl Shape {
         }
         let stride = (size + 7) & !7;
         let Some(bytes) = stride.checked_mul(group) else { return None };
-        // A group begins on a line of its own, so that its word shares a line with its first message and with no other
-        // group's.
-        let group_bytes = (bytes + 8).next_multiple_of(LINE64);
+        // A group begins on a line of its own, so that its word shares a line with its first message, if that is less than a
+        // line, and with no other group's.
+        let head = head(stride);
+        let used = bytes + head;
+        let group_bytes = used.next_multiple_of(LINE64);
         // One more than the depth needs: a batch of that many, begun inside a group, must not come round to the same
         // word, or storing its last word would publish it before its first.
         let groups = depth.div_ceil(group) + 1;
         match group_bytes.checked_mul(groups) {
-            Some(total) if total <= crate::layout::MAX_CAPACITY => {
-                Some(Self { size, stride, group, group_bytes, groups, capacity: total, depth, start: 0 })
-            }
+            Some(total) if total <= crate::layout::MAX_CAPACITY => Some(Self {
+                size,
+                stride,
+                head,
+                used,
+                group,
+                group_bytes,
+                groups,
+                capacity: total,
+                depth,
+                start: 0,
+            }),
             _ => None,
         }
     }
 
     /// The same, of a ring that lies in this memory.
-    pub(super) fn placed<M: Memory>(self, window: &Window<M>) -> Self {
+    pub fn placed<M: Memory>(self, window: &Window<M>) -> Self {
         Self { start: window.parts().ring as u64, ..self }
     }
 
@@ -82,7 +114,7 @@ impl Shape {
     pub const fn cursor(&self, sequence: u64) -> Cursor {
         let lap_group = sequence / self.group;
         let word = self.start + lap_group % self.groups * self.group_bytes;
-        Cursor::of_group(self, word, (lap_group + 1) * self.group)
+        Cursor { word, end: (lap_group + 1) * self.group }
     }
 }
 
@@ -91,23 +123,22 @@ impl Shape {
 pub struct Cursor {
     /// Place of the group's word.
     pub word: u64,
-    /// Place of message `i` of the group, less `i` strides; wraps. So the place of a message follows from its number, and
-    /// an end that goes through a group stores nothing but the number: each store counts while a line is fetched back.
-    bias: u64,
     /// Sequence number behind the last message of the group.
     pub end: u64,
 }
 
 impl Cursor {
-    const fn of_group(shape: &Shape, word: u64, end: u64) -> Self {
-        let begin = end - shape.group;
-        Self { word, bias: (word + 8).wrapping_sub(begin.wrapping_mul(shape.stride)), end }
-    }
-
-    /// Place of a message of this group.
+    /// Place of a message of this group. It follows from the message's number, so that an end that goes through a group
+    /// stores nothing but the number: each store counts while a line is fetched back from the other end.
     #[inline(always)]
     pub fn slot(&self, sequence: u64, shape: &Shape) -> u64 {
-        self.bias.wrapping_add(sequence.wrapping_mul(shape.stride))
+        self.word + shape.used - (self.end - sequence) * shape.stride
+    }
+    /// Where the word lies that is `groups` further on, less than a lap.
+    #[inline(always)]
+    pub fn word_ahead(&self, groups: u64, shape: &Shape) -> u64 {
+        let word = self.word + groups * shape.group_bytes;
+        if word >= shape.start + shape.capacity { word - shape.capacity } else { word }
     }
 
     /// To the first message of the next group.
@@ -117,7 +148,7 @@ impl Cursor {
         if self.word == shape.start + shape.capacity {
             self.word = shape.start;
         }
-        *self = Self::of_group(shape, self.word, self.end + shape.group);
+        self.end += shape.group;
     }
 }
 
@@ -159,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_cursor_moved_on_is_the_cursor_of_the_next_message() {
-        for size in [1, 8, 12, 16, 24, 56, 57, 64, 200] {
+        for size in [1, 8, 12, 16, 24, 32, 40, 56, 57, 64, 128, 200, 256, 1000, 1024] {
             for depth in [1, 2, 3, 7, 8, 20] {
                 let shape = Shape::new(size, depth, best_group(size)).unwrap();
                 let mut cursor = shape.cursor(0);
@@ -167,7 +198,8 @@ mod tests {
                     assert_eq!(cursor, shape.cursor(sequence));
                     let slot = cursor.slot(sequence, &shape);
                     assert!(
-                        slot >= cursor.word + 8 && slot + shape.stride <= cursor.word + shape.group_bytes
+                        slot >= cursor.word + shape.head
+                            && slot + shape.stride <= cursor.word + shape.group_bytes
                     );
                     if sequence + 1 == cursor.end {
                         cursor.turn(&shape);

@@ -2,9 +2,10 @@
 
 use super::rhythm::Rhythm;
 use super::shape::{COUNT_LIMIT, Cursor, END, Shape};
-use super::{Corruption, Halt};
-use crate::layout::{READ, SEQUENCE};
+use super::{Condemn, Corruption, Halt};
+use crate::layout::{READ, Role, SEQUENCE};
 use crate::memory::{Memory, Window, at};
+use crate::observe;
 
 /// What the consumer finds at its read position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,7 @@ pub struct SlotAhead {
 
 /// The receiving end.
 #[derive(Debug)]
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct SlotRx<M> {
     ring: Window<M>,
     shape: Shape,
@@ -89,14 +91,11 @@ impl<M: Memory> SlotRx<M> {
     #[inline(never)]
     fn examine(&mut self) -> SlotPoll {
         match self.examine_once() {
-            SlotPoll::Empty if self.waited() && self.has_more() => SlotPoll::Messages(self.known - self.read),
+            SlotPoll::Empty if self.rhythm.found_nothing(self.read) && self.has_more() => {
+                SlotPoll::Messages(self.known - self.read)
+            }
             found => found,
         }
-    }
-
-    fn waited(&mut self) -> bool {
-        let taken = self.rhythm.run(self.read) * self.shape.stride;
-        self.rhythm.found_nothing(self.read, taken)
     }
 
     fn examine_once(&mut self) -> SlotPoll {
@@ -107,6 +106,7 @@ impl<M: Memory> SlotRx<M> {
         let count = word & !END;
         if count > self.read && count - self.read > self.shape.depth {
             self.halt = Halt::Corrupt(Corruption::Word);
+            observe::corrupt(Role::Consumer, Corruption::Word);
             return self.halted();
         }
         if word & END != 0 && count == self.read {
@@ -221,5 +221,24 @@ impl<M: Memory> SlotRx<M> {
     /// The memory view.
     pub fn window(&self) -> &Window<M> {
         &self.ring
+    }
+
+    /// Where the group ends that it is in.
+    #[cfg(feature = "testing")]
+    pub fn group_end(&self) -> u64 {
+        self.cursor.end
+    }
+
+    /// What it knows without looking at the memory.
+    #[cfg(feature = "testing")]
+    pub fn private(&self) -> [u64; 2] {
+        [self.read, self.known]
+    }
+}
+
+impl<M> Condemn for SlotRx<M> {
+    fn condemn(&mut self, what: Corruption) {
+        self.halt = Halt::Corrupt(what);
+        self.known = self.read;
     }
 }

@@ -6,9 +6,10 @@
 //! never published need no care: nothing points to them.
 
 use super::shape::{COUNT_LIMIT, Cursor, END, Shape, find_sequence};
-use super::{Corruption, Halt, Refused};
-use crate::layout::{DIRTY, READ, SEQUENCE};
+use super::{AHEAD, Condemn, Corruption, Halt, Refused};
+use crate::layout::{DIRTY, READ, Role, SEQUENCE};
 use crate::memory::{Memory, Window, at};
+use crate::observe;
 
 /// What is filled but not yet published.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,7 @@ pub struct SlotDraft {
 
 /// The sending end.
 #[derive(Debug)]
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct SlotTx<M> {
     ring: Window<M>,
     shape: Shape,
@@ -34,6 +36,8 @@ pub struct SlotTx<M> {
     limit: u64,
     /// Words may run ahead up to here; `sequence` or less when none does.
     soiled: u64,
+    /// How many groups further on lines are asked for; less than a lap, 0 for none.
+    ahead: u64,
     halt: Halt,
 }
 
@@ -55,12 +59,14 @@ impl<M: Memory> SlotTx<M> {
         let cursor = shape.cursor(sequence);
         // Whoever finished has set back what ran ahead; to do it again would erase the end.
         let soiled = if finished { sequence } else { dirty };
-        let mut tx = Self { ring, shape, cursor, sequence, stop: sequence, limit, soiled, halt };
+        // Blocks of more than half of that are copied by instructions that see to their lines themselves.
+        let ahead = if shape.stride > AHEAD / 2 { 0 } else { AHEAD.div_ceil(shape.group_bytes) };
+        let ahead = ahead.min(shape.groups - 1);
+        let mut tx = Self { ring, shape, cursor, sequence, stop: sequence, limit, soiled, ahead, halt };
         tx.ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
         if !finished {
             tx.undo();
         }
-        tx.ring.fence(at::RECOVER_LOG);
         Ok(tx)
     }
 
@@ -101,6 +107,12 @@ impl<M: Memory> SlotTx<M> {
         self.ring.fence(at::COMMIT_LOG);
         self.ring.store(SEQUENCE, self.sequence, at::SEQUENCE);
         self.cursor.turn(&self.shape);
+        // The line is the consumer's, from the last lap; to ask for it early hides the way. Not for messages that may not be
+        // written yet: the consumer still reads there.
+        if self.ahead != 0 && self.cursor.end + self.ahead * self.shape.group <= self.limit {
+            let word = self.cursor.word_ahead(self.ahead, &self.shape);
+            self.ring.expect_stores_at(word, self.shape.group_bytes);
+        }
     }
 
     /// Whether `messages` more than the draft has can be published now.
@@ -127,15 +139,19 @@ impl<M: Memory> SlotTx<M> {
 
     /// Looks at what the consumer has taken.
     pub fn refresh(&mut self) -> Result<(), Refused> {
-        if self.halt != Halt::No {
-            return Ok(());
+        match self.halt {
+            Halt::No => {}
+            Halt::Finished => return Ok(()),
+            Halt::Corrupt(what) => return Err(Refused::Corrupt(what)),
         }
         let read = self.ring.load(READ, at::FREE_LOAD);
         let limit = read.wrapping_add(self.shape.depth);
         // It only grows, and not beyond what was sent.
         if read > self.sequence || limit < self.limit || self.sequence > COUNT_LIMIT {
             self.halt = Halt::Corrupt(Corruption::Position);
-            self.limit = 0;
+            observe::corrupt(Role::Producer, Corruption::Position);
+            // For single messages, too, which do not look as long as they stay below `stop`.
+            (self.limit, self.stop) = (0, 0);
             return Err(Refused::Corrupt(Corruption::Position));
         }
         self.limit = limit;
@@ -236,11 +252,12 @@ impl<M: Memory> SlotTx<M> {
         Ok(sequence)
     }
 
-    /// The common reason to stop: the group is full, and there is room in the next.
-    #[inline(always)]
+    /// The common reason to stop: the group is full, and there is room in the next. Apart, and calling nothing, so that the
+    /// fast path is small enough to become part of its caller's loop and this one saves no registers.
+    #[inline(never)]
     fn turn_over(&mut self) -> bool {
-        let clear =
-            self.sequence == self.cursor.end && self.sequence < self.limit && self.soiled <= self.sequence;
+        let full = self.sequence == self.cursor.end;
+        let clear = full && self.sequence < self.limit && self.soiled <= self.sequence;
         if clear {
             self.turn();
             self.stop = self.limit.min(self.cursor.end);
@@ -290,5 +307,24 @@ impl<M: Memory> SlotTx<M> {
     /// The memory view.
     pub fn window(&self) -> &Window<M> {
         &self.ring
+    }
+
+    /// Where the group ends that it is in.
+    #[cfg(feature = "testing")]
+    pub fn group_end(&self) -> u64 {
+        self.cursor.end
+    }
+
+    /// What it knows without looking at the memory.
+    #[cfg(feature = "testing")]
+    pub fn private(&self) -> [u64; 4] {
+        [self.sequence, self.stop, self.limit, self.soiled]
+    }
+}
+
+impl<M> Condemn for SlotTx<M> {
+    fn condemn(&mut self, what: Corruption) {
+        self.halt = Halt::Corrupt(what);
+        (self.limit, self.stop) = (0, 0);
     }
 }

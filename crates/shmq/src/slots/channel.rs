@@ -46,8 +46,9 @@ pub fn channel<P: Pod>(depth: u64) -> Result<(Sender<P>, Receiver<P>), CreateErr
     let tx = SlotTx::attach(fresh()?, shape).map_err(wrong)?;
     let rx = SlotRx::attach(fresh()?, shape).map_err(wrong)?;
     let (mut a, mut b) = (Seat::private(Role::Producer, fresh()?), Seat::private(Role::Consumer, fresh()?));
-    a.enter();
-    b.enter();
+    for seat in [&mut a, &mut b] {
+        seat.enter().map_err(|_| failed(std::io::ErrorKind::Other.into()))?;
+    }
     let (tx, rx) = (End::new(tx, a, geometry.limits), End::new(rx, b, geometry.limits));
     Ok((Sender { producer: Producer::new(tx) }, Receiver { consumer: Consumer::new(rx) }))
 }
@@ -178,12 +179,10 @@ impl<P: Pod> Receiver<P> {
     /// If there is none, or the sender is gone as well.
     #[inline]
     pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
-        loop {
-            if let Some(message) = self.consumer.try_next() {
-                return Ok(message);
-            }
+        if !self.consumer.end.ring.has_next() {
             self.ready()?;
         }
+        self.consumer.next().ok_or(TryRecvError::Disconnected)
     }
 
     #[inline(never)]

@@ -1,7 +1,7 @@
 //! The receiving end of a queue of fixed-size messages.
 
 use super::Marker;
-use crate::error::{RecvError, TryRecvError};
+use crate::error::{Corruption, RecvError, TryRecvError};
 use crate::layout::Counter;
 use crate::memory::Map;
 use crate::queue::End;
@@ -62,22 +62,17 @@ impl<P: Pod, T> Consumer<P, T> {
     /// [`TryRecvError::Corrupt`].
     #[inline]
     pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
-        loop {
-            if let Some(message) = self.try_next() {
-                return Ok(message);
-            }
+        if !self.end.ring.has_next() {
             self.ready()?;
         }
+        self.next().ok_or(TRUNCATED)
     }
 
-    /// The next message, if it is known to be there. After a look that found one, it is.
+    /// Takes the next message, which has been found to be there; `None` if the file was truncated meanwhile.
     #[inline(always)]
-    pub(super) fn try_next(&mut self) -> Option<P> {
-        self.end.ring.has_next().then(|| {
-            let message = self.copy();
-            self.take();
-            message
-        })
+    pub(super) fn next(&mut self) -> Option<P> {
+        let message = self.copy();
+        self.take().then_some(message)
     }
 
     /// As [`Consumer::try_recv`], waiting for a message; see the example of [`Consumer`].
@@ -89,13 +84,10 @@ impl<P: Pod, T> Consumer<P, T> {
     /// [`RecvError`]. A producer that has left or died is reported once everything was received.
     #[inline]
     pub fn recv(&mut self, until: impl Into<Until>) -> Result<P, RecvError> {
-        let until = until.into();
-        loop {
-            if let Some(message) = self.try_next() {
-                return Ok(message);
-            }
-            self.wait(until)?;
+        if !self.end.ring.has_next() {
+            self.wait(until.into())?;
         }
+        self.next().ok_or(blocking(TRUNCATED))
     }
 
     /// The next message, which stays; see the example of [`Consumer`].
@@ -130,8 +122,7 @@ impl<P: Pod, T> Consumer<P, T> {
         if got == 0 && !messages.is_empty() {
             self.ready()?;
         }
-        self.settle();
-        Ok(got)
+        if self.settle() { Ok(got) } else { Err(TRUNCATED) }
     }
 
     #[inline(always)]
@@ -200,8 +191,7 @@ impl<T> Consumer<[u8], T> {
         };
         let sequence = self.end.ring.sequence();
         self.end.ring.copy_out(into);
-        self.take();
-        Ok(sequence)
+        if self.take() { Ok(sequence) } else { Err(TRUNCATED) }
     }
 }
 
@@ -212,13 +202,19 @@ impl<P: ?Sized, T> Consumer<P, T> {
 
     #[inline(never)]
     pub(super) fn ready(&mut self) -> Result<(), TryRecvError> {
-        found(self.end.ring.poll()).unwrap_or(Err(TryRecvError::Empty))
+        let found = found(self.end.ring.poll());
+        if !matches!(found, Some(Ok(()))) && self.end.is_torn() {
+            return Err(TRUNCATED);
+        }
+        found.unwrap_or(Err(TryRecvError::Empty))
     }
 
     #[inline(never)]
     pub(super) fn wait(&mut self, until: Until) -> Result<(), RecvError> {
         match self.end.block(until, |ring| found(ring.poll())) {
+            Ok(Err(TryRecvError::Corrupt { what })) => Err(RecvError::Corrupt { what: self.end.cause(what) }),
             Ok(found) => found.map_err(blocking),
+            Err(Stop::Truncated) => Err(RecvError::Corrupt { what: self.end.cause(Corruption::Truncated) }),
             Err(Stop::TimedOut) => Err(RecvError::TimedOut),
             Err(Stop::Left) => Err(RecvError::ProducerLeft),
             Err(Stop::Lost) => Err(RecvError::ProducerLost),
@@ -227,16 +223,15 @@ impl<P: ?Sized, T> Consumer<P, T> {
     }
 
     #[inline(always)]
-    fn take(&mut self) {
+    fn take(&mut self) -> bool {
         self.end.ring.skip();
-        self.settle();
+        self.settle()
     }
 
     #[inline(always)]
-    fn settle(&mut self) {
-        if self.end.ring.settle() {
-            self.end.seat.signals.published();
-        }
+    /// `false` if the file was truncated meanwhile: then nobody knows what was copied.
+    fn settle(&mut self) -> bool {
+        !self.end.ring.settle() || self.end.published()
     }
 
     /// State of the producer. One system call if it has the role or died. What may change at once and what cannot is
@@ -311,6 +306,9 @@ fn found(poll: SlotPoll) -> Option<Result<(), TryRecvError>> {
         SlotPoll::Corrupt(what) => Some(Err(TryRecvError::Corrupt { what })),
     }
 }
+
+/// The file is not what it was.
+const TRUNCATED: TryRecvError = TryRecvError::Corrupt { what: Corruption::Truncated };
 
 fn blocking(error: TryRecvError) -> RecvError {
     match error {

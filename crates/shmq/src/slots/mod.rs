@@ -210,12 +210,11 @@ impl<P: ?Sized> Queue<P> {
     /// As [`crate::Queue::producer`].
     pub fn producer(&self) -> Result<Producer<P>, AttachError> {
         let mut seat = self.file.seat(Role::Producer)?;
-        let ring =
-            SlotTx::attach(seat.window(), self.shape()?).map_err(|what| AttachError::Corrupt { what })?;
+        let ring = SlotTx::attach(seat.window(), self.shape()?).map_err(|what| seat.refuse(what))?;
         if ring.halt() == Halt::Finished {
             return Err(AttachError::Finished);
         }
-        seat.enter();
+        seat.enter()?;
         Ok(Producer::new(End::new(ring, seat, self.file.geometry.limits)))
     }
 
@@ -225,9 +224,8 @@ impl<P: ?Sized> Queue<P> {
     /// As [`crate::Queue::consumer`].
     pub fn consumer(&self) -> Result<Consumer<P>, AttachError> {
         let mut seat = self.file.seat(Role::Consumer)?;
-        let ring =
-            SlotRx::attach(seat.window(), self.shape()?).map_err(|what| AttachError::Corrupt { what })?;
-        seat.enter();
+        let ring = SlotRx::attach(seat.window(), self.shape()?).map_err(|what| seat.refuse(what))?;
+        seat.enter()?;
         Ok(Consumer::new(End::new(ring, seat, self.file.geometry.limits)))
     }
 

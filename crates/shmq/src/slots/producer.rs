@@ -91,10 +91,12 @@ impl<P: Pod, T> Producer<P, T> {
     /// # Errors
     /// [`TrySendError::Corrupt`].
     pub fn try_send_slice(&mut self, messages: &[P]) -> Result<usize, TrySendError> {
-        let ring = &mut self.end.ring;
-        if ring.room() < messages.len() as u64 {
-            ring.refresh().map_err(simple)?;
+        if self.end.ring.room() < messages.len() as u64
+            && let Err(refused) = self.end.ring.refresh()
+        {
+            return Err(self.refused(refused, 0));
         }
+        let ring = &mut self.end.ring;
         let sent = messages.len().min(ring.room() as usize);
         let mut draft = ring.begin();
         for message in &messages[..sent] {
@@ -105,8 +107,7 @@ impl<P: Pod, T> Producer<P, T> {
             }
         }
         ring.publish(draft);
-        self.end.seat.signals.published();
-        Ok(sent)
+        if self.end.published() { Ok(sent) } else { Err(TRUNCATED) }
     }
 
     /// Sends all of the messages, visible together or not at all; returns their sequence numbers. Killed in the
@@ -127,10 +128,8 @@ impl<P: Pod, T> Producer<P, T> {
     /// As [`Producer::try_send`]; [`TrySendError::TooLarge`] for more than the depth.
     pub fn try_send_batch(&mut self, messages: &[P]) -> Result<Range<u64>, TrySendError> {
         match send_batch(&mut self.end.ring, messages) {
-            Ok(range) => {
-                self.end.seat.signals.published();
-                Ok(range)
-            }
+            Ok(range) if self.end.published() => Ok(range),
+            Ok(_) => Err(TRUNCATED),
             Err(refused) => Err(self.refused(refused, messages.len() as u64)),
         }
     }
@@ -219,10 +218,8 @@ impl<P: ?Sized, T> Producer<P, T> {
     #[inline(always)]
     fn try_bytes(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
         match self.end.ring.try_send(message) {
-            Ok(sequence) => {
-                self.end.seat.signals.published();
-                Ok(sequence)
-            }
+            Ok(sequence) if self.end.published() => Ok(sequence),
+            Ok(_) => Err(TRUNCATED),
             Err(refused) => Err(self.refused(refused, 1)),
         }
     }
@@ -230,10 +227,8 @@ impl<P: ?Sized, T> Producer<P, T> {
     #[inline(always)]
     fn wait_bytes(&mut self, message: &[u8], until: Until) -> Result<u64, SendError> {
         match self.end.ring.try_send(message) {
-            Ok(sequence) => {
-                self.end.seat.signals.published();
-                Ok(sequence)
-            }
+            Ok(sequence) if self.end.published() => Ok(sequence),
+            Ok(_) => Err(SendError::Corrupt { what: Corruption::Truncated }),
             Err(_) => self.wait(until, 1, |ring| ring.try_send(message)),
         }
     }
@@ -251,10 +246,8 @@ impl<P: ?Sized, T> Producer<P, T> {
             done => Some(done),
         });
         match outcome {
-            Ok(Ok(done)) => {
-                self.end.seat.signals.published();
-                Ok(done)
-            }
+            Ok(Ok(done)) if self.end.published() => Ok(done),
+            Ok(Ok(_)) => Err(SendError::Corrupt { what: Corruption::Truncated }),
             Ok(Err(refused)) => Err(match self.refused(refused, messages) {
                 TrySendError::Corrupt { what } => SendError::Corrupt { what },
                 TrySendError::TooLarge { len, max } => SendError::TooLarge { len, max },
@@ -262,12 +255,13 @@ impl<P: ?Sized, T> Producer<P, T> {
                 TrySendError::Full => SendError::TimedOut,
                 TrySendError::ConsumerLeft => SendError::ConsumerLeft,
             }),
+            Err(Stop::Truncated) => Err(SendError::Corrupt { what: self.end.cause(Corruption::Truncated) }),
             Err(stop) => Err(stopped(stop)),
         }
     }
 
     #[cold]
-    fn refused(&self, refused: Refused, messages: u64) -> TrySendError {
+    fn refused(&mut self, refused: Refused, messages: u64) -> TrySendError {
         match refused {
             Refused::TooLarge => {
                 self.end.seat.count(Counter::Refused);
@@ -277,7 +271,9 @@ impl<P: ?Sized, T> Producer<P, T> {
                 self.end.seat.count(Counter::Refused);
                 TrySendError::Full
             }
-            other => simple(other),
+            Refused::Corrupt(what) => TrySendError::Corrupt { what: self.end.cause(what) },
+            // `finish` consumes the producer, so nobody sends after it.
+            Refused::Finished => TrySendError::Corrupt { what: Corruption::Word },
         }
     }
 
@@ -289,8 +285,12 @@ impl<P: ?Sized, T> Producer<P, T> {
     /// # Errors
     /// [`TrySendError::Corrupt`]; the queue then ends as if this end had been dropped.
     pub fn finish(mut self) -> Result<u64, TrySendError> {
-        self.end.ring.finish().map_err(simple)?;
-        self.end.seat.signals.published();
+        let finished = self.end.ring.finish();
+        finished.map_err(|refused| self.refused(refused, 0))?;
+        if !self.end.published() {
+            return Err(TRUNCATED);
+        }
+        self.end.seat.who().finished(self.end.ring.sequence());
         Ok(self.end.ring.sequence())
     }
 
@@ -368,14 +368,8 @@ impl<P: ?Sized, T> Producer<P, T> {
     }
 }
 
-fn simple(refused: Refused) -> TrySendError {
-    match refused {
-        Refused::Full | Refused::TooLarge => TrySendError::Full,
-        // `finish` consumes the producer, so nobody sends after it.
-        Refused::Finished => TrySendError::Corrupt { what: Corruption::Word },
-        Refused::Corrupt(what) => TrySendError::Corrupt { what },
-    }
-}
+/// The file is not what it was.
+const TRUNCATED: TrySendError = TrySendError::Corrupt { what: Corruption::Truncated };
 
 pub(super) fn stopped(stop: Stop) -> SendError {
     match stop {
@@ -383,6 +377,7 @@ pub(super) fn stopped(stop: Stop) -> SendError {
         Stop::Left => SendError::ConsumerLeft,
         Stop::Lost => SendError::ConsumerLost,
         Stop::Removed => SendError::Removed,
+        Stop::Truncated => SendError::Corrupt { what: Corruption::Truncated },
     }
 }
 
@@ -429,7 +424,7 @@ impl<P: Pod> Claim<'_, P> {
         let end = &mut self.producer.end;
         end.ring.seal(&mut self.draft);
         let sequence = end.ring.publish(self.draft);
-        end.seat.signals.published();
+        end.published();
         sequence
     }
 

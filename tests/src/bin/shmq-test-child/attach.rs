@@ -2,6 +2,7 @@
 
 use crate::{Outcome, said, variant};
 use shmq::{AttachError, CreateError, OpenError, Options, Queue};
+use shmq_tests::process::limits::{become_nobody, mount, own_mounts};
 use shmq_tests::process::{Witness, content, word};
 use std::io::BufRead;
 use std::os::linux::net::SocketAddrExt;
@@ -42,7 +43,7 @@ fn looked_at(path: &str, refused: &OpenError) -> String {
 }
 
 /// Uses a queue to the full: every byte of the ring, the largest messages, a few laps.
-fn round(queue: &Queue) -> Result<(), String> {
+pub fn round(queue: &Queue) -> Result<(), String> {
     let refused = |e: AttachError| variant(&e);
     let mut tx = queue.producer().map_err(refused)?;
     let mut rx = queue.consumer().map_err(refused)?;
@@ -135,40 +136,10 @@ pub fn modes(directory: &str) -> Outcome {
     Ok(())
 }
 
-/// Becomes a process that may mount in a namespace of its own.
-fn own_mounts() -> std::io::Result<()> {
-    let failed = std::io::Error::last_os_error;
-    // SAFETY: plain system calls.
-    let (uid, gid) = unsafe { (libc::getuid(), libc::getgid()) };
-    let own = if uid == 0 { libc::CLONE_NEWNS } else { libc::CLONE_NEWNS | libc::CLONE_NEWUSER };
-    // SAFETY: a plain system call; this process has one thread.
-    if unsafe { libc::unshare(own) } != 0 {
-        return Err(failed());
-    }
-    if uid != 0 {
-        std::fs::write("/proc/self/setgroups", "deny")?;
-        std::fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
-        std::fs::write("/proc/self/gid_map", format!("0 {gid} 1"))?;
-    }
-    let (none, root, private) = (c"none".as_ptr(), c"/".as_ptr(), libc::MS_REC | libc::MS_PRIVATE);
-    // Nothing must leak out of the namespace.
-    // SAFETY: the strings are valid and end in zero.
-    match unsafe { libc::mount(none, root, std::ptr::null(), private, std::ptr::null()) } {
-        0 => Ok(()),
-        _ => Err(failed()),
-    }
-}
-
 /// Mounts a tmpfs of 64 KiB.
 fn small_tmpfs(directory: &str) -> std::io::Result<()> {
     own_mounts()?;
-    let directory = std::ffi::CString::new(directory)?;
-    let size = c"size=64k".as_ptr().cast();
-    // SAFETY: the strings are valid and end in zero.
-    match unsafe { libc::mount(c"none".as_ptr(), directory.as_ptr(), c"tmpfs".as_ptr(), 0, size) } {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
-    }
+    mount("tmpfs", directory, 0, "size=64k")
 }
 
 /// Where /proc is not mounted, as in many a sandbox, named queues work all the same.
@@ -222,28 +193,9 @@ pub fn full(directory: &str) -> Outcome {
     Ok(())
 }
 
-/// Gives up all privileges.
-fn become_nobody() -> Result<(), String> {
-    let nobody = 65534;
-    // SAFETY: plain system calls; the list of groups is empty.
-    let done = unsafe {
-        libc::setgroups(0, std::ptr::null()) == 0 && libc::setgid(nobody) == 0 && libc::setuid(nobody) == 0
-    };
-    if !done {
-        return Err(format!("cannot become nobody: {}", std::io::Error::last_os_error()));
-    }
-    // A change of user clears it.
-    // SAFETY: a plain system call.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    Ok(())
-}
-
 /// As a user without rights: one queue that is closed to others, one that is open, one that can only be read.
 pub fn nobody(closed: &str, open: &str, readable: &str) -> Outcome {
-    // SAFETY: a plain system call.
-    if unsafe { libc::getuid() } == 0 {
-        become_nobody()?;
-    }
+    become_nobody().map_err(said)?;
     let text = |done: Result<Queue, OpenError>| done.map_or_else(|e| variant(&e), |_| "opened".into());
     println!("{}", text(Queue::open(closed)));
     let inspected = shmq::Inspector::open(closed);
@@ -270,10 +222,7 @@ pub fn nobody(closed: &str, open: &str, readable: &str) -> Outcome {
 
 /// Receives an anonymous queue over a socket, as another user, and takes its messages.
 pub fn descriptor(socket: &str) -> Outcome {
-    // SAFETY: a plain system call.
-    if unsafe { libc::getuid() } == 0 {
-        become_nobody()?;
-    }
+    become_nobody().map_err(said)?;
     let address = SocketAddr::from_abstract_name(socket).map_err(said)?;
     let socket = UnixStream::connect_addr(&address).map_err(said)?;
     let fd = shmq_tests::process::receive_descriptor(&socket)?;

@@ -1,10 +1,15 @@
 //! The other process of the tests: runs one named script and reports by lines on stdout. Not for users.
 
 mod attach;
+mod pool;
 mod raw;
 mod region;
+mod resource;
 mod role;
+mod scribble;
+mod sigbus;
 mod slots;
+mod step;
 mod stream;
 mod wait;
 
@@ -21,6 +26,10 @@ fn main() -> ExitCode {
         ["consume", name, witness, mode, waiting] => stream::consume(name, witness, mode, waiting),
         ["slots-produce", name, witness, mode, waiting] => slots::produce(name, witness, mode, waiting),
         ["slots-consume", name, witness, mode, waiting] => slots::consume(name, witness, mode, waiting),
+        ["pool-produce", name, witness, waiting] => pool::produce(name, witness, waiting),
+        ["pool-consume", name, witness, mode, waiting] => pool::consume(name, witness, mode, waiting),
+        ["pool-attach"] => pool::attach(),
+        ["pool-hold", name, role] => pool::hold(name, role),
         ["slots-attach"] => slots::attach(),
         ["slots-hold", name, role] => slots::hold(name, role),
         ["raw-send", name, fault, life] => raw::send(name, fault, number(life)),
@@ -30,6 +39,15 @@ fn main() -> ExitCode {
         ["hold", name, role] => role::hold(name, role),
         ["race", name, witness, who, rounds] => role::race(name, witness, number(who), number(rounds)),
         ["lock", name, role] => role::lock(name, role),
+        ["step", kind, name, script, mode] => step::step(kind, name, script, mode),
+        ["scribble", kind, name, role, seed, mode] => {
+            scribble::scribble(kind, name, role, number(seed), mode)
+        }
+        ["suffer", kind, name, role, seed, millis] => {
+            scribble::suffer(kind, name, role, number(seed), number(millis))
+        }
+        ["resource", case, directory] => resource::resource(case, directory),
+        ["sigbus", case, kind, guard, name] => sigbus::sigbus(case, kind, guard, name),
         ["idle"] => role::idle(),
         ["race-create", name, witness, who, rounds] => {
             role::race_create(name, witness, number(who), number(rounds))

@@ -10,12 +10,13 @@ fn fault(name: &str) -> Fault {
         "publish-first" => Fault::PublishFirst,
         "forget-read" => Fault::Drop("READ"),
         "forget-dirty" => Fault::Drop("DIRTY"),
+        "forget-give-back" => Fault::Drop("GIVE_BACK"),
         _ => Fault::None,
     }
 }
 
 /// A ring end's memory: real, mortal, and wrong if told so.
-fn window(name: &str, wrong: &str) -> (Rigged, Window<Faulty<Rigged>>, shmq::testing::Geometry) {
+pub fn window(name: &str, wrong: &str) -> (Rigged, Window<Faulty<Rigged>>, shmq::testing::Geometry) {
     let (map, geometry) = map_queue(Path::new(name));
     let rigged = Rigged::new(map);
     let faulty = Faulty::new(rigged.clone(), fault(wrong));

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Plants one small bug after the other in the library and looks whether the quick tests notice: ci/mutants.sh [FILE...]
+# Takes hours for all of it, so this is run by hand; docs/CORRECTNESS.md says what is known of the survivors. Stopped and
+# started again, it goes on where it was (target/mutants holds the state; remove it to begin anew).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants
+
+src=crates/shmq/src
+[ $# = 0 ] && set -- "$src"/ring/*.rs "$src"/memory/window.rs "$src"/{layout,geometry,segment,role,bell,wait}.rs
+
+# Quick to build, and overflows and debug assertions count as noticed.
+export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false
+export CARGO_TARGET_DIR=$PWD/target/mutants/build
+# The tests that notice most in a second. Null controls cannot notice a mutant; the larger searches take too long.
+ring=(--package=shmq-tests --test={fuzz_corpus,slots,crash_states,refusals})
+all=("${ring[@]}" --package=shmq --lib --test={model,attach,attach_slots,channel})
+slow=(--skip null_control --skip 64_byte --skip depth_limit --skip larger_ring --skip is_a_queue --skip other_ways)
+for file in "$@"; do
+    out=target/mutants/$(echo "${file#"$src"/}" | tr / -)
+    mkdir -p "$out"
+    tests=("${all[@]}")
+    [[ $file = */ring/* ]] && tests=("${ring[@]}")
+    # Fails if there are survivors; all of them are listed below.
+    cargo mutants --package shmq --file "$file" --iterate --output "$out" --jobs 1 --colors never \
+        --timeout 90 --build-timeout 300 $(printf -- '--cargo-arg=%s ' "${tests[@]}") -- -- "${slow[@]}" || true
+done
+echo "== mutants, and survivors"
+for out in target/mutants/*.rs/mutants.out; do
+    count() { cat "$out/$1.txt" | wc -l; }
+    echo "$(basename "$(dirname "$out")"): $(count caught) + $(count previously_caught) noticed," \
+        "$(count timeout) never end, $(count unviable) do not compile, $(count missed) survive"
+    sed 's/^/    /' "$out/missed.txt"
+done

@@ -1,0 +1,133 @@
+//! `send` and `recv`.
+
+use super::QueueOptions;
+use crate::units;
+use clap::{Args, ValueEnum};
+use shmq::Waiting;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long to wait before sleeping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wait {
+    /// Never sleep: lowest latency, one core busy
+    Spin,
+    /// Spin a little, then sleep
+    Adaptive,
+    /// Sleep at once
+    LowPower,
+}
+
+impl Wait {
+    pub fn waiting(self) -> Waiting {
+        match self {
+            Self::Spin => Waiting::dedicated_core(),
+            Self::Adaptive => Waiting::new(),
+            Self::LowPower => Waiting::low_power(),
+        }
+    }
+}
+
+/// Send each line of a file or of standard input as a message
+///
+/// Declares the end of data at the end, so that the receiver is done once it has everything. Waits while the queue is full, also
+/// for a receiver that has yet to come, or to come back. Queues of fixed-size messages (`create --slots`) take messages of
+/// their size only.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seq 1 1000000 | shmq send numbers --create
+  tail -F app.log | shmq send log --create --capacity 16MiB
+  shmq send frames movie.raw --chunk 64KiB
+  shmq send ticks ticks.bin --create --slots 64 --depth 1000 --chunk
+  shmq send log app.log --resume      go on where a killed `shmq send log app.log` stopped
+
+If the input cannot be read or cut, the messages before that are sent and the end of data is not declared:
+the receiver is told that its producer was lost.")]
+pub struct SendArgs {
+    /// Name of the queue, or its path
+    pub name: OsString,
+    /// What to send [default: standard input]
+    pub file: Option<PathBuf>,
+    /// Make the queue if there is none
+    #[arg(long)]
+    pub create: bool,
+    /// Leave without declaring the end of data: another `send` can go on
+    #[arg(long)]
+    pub no_finish: bool,
+    /// Skip as many messages of the input as were ever sent: for the same input and framing as the sender before
+    #[arg(long, conflicts_with = "raw")]
+    pub resume: bool,
+    /// Each line is a message, without its line end; so is what follows the last one [default]
+    #[arg(long, group = "framing")]
+    pub lines: bool,
+    /// Messages of this many bytes, the last one may be shorter; with fixed-size messages leave the size out
+    #[arg(long, value_name = "SIZE", group = "framing", value_parser = units::chunk, num_args = 0..=1)]
+    pub chunk: Option<Option<u64>>,
+    /// A stream of bytes: messages as the input happens to arrive, or of the fixed size
+    #[arg(long, group = "framing")]
+    pub raw: bool,
+    /// Before each message its length, 4 bytes, little-endian
+    #[arg(long, group = "framing")]
+    pub length_prefixed: bool,
+    /// Give up when the queue stays full for so long (exit code 3)
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    pub timeout: Option<Duration>,
+    /// Give up when the queue is full and its receiver has left or died (exit code 4), instead of waiting for another
+    #[arg(long)]
+    pub need_consumer: bool,
+    /// How to wait
+    #[arg(long, value_enum, default_value = "adaptive")]
+    pub wait: Wait,
+    #[command(flatten, next_help_heading = "For a new queue, with --create")]
+    pub options: QueueOptions,
+}
+
+/// Receive messages and write each as a line to standard output
+///
+/// Waits for the queue to appear and for messages to come, until the end of data. A message leaves the queue only once it was
+/// written: if this process is killed or its output breaks, the rest is still there, and at most what had just
+/// been written, 64 KiB or one message, comes twice.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shmq recv numbers > numbers.txt
+  shmq recv numbers --count 10 --timeout 5s
+  shmq recv numbers --no-wait           what is there, and no more
+  shmq recv log --follow | grep ERROR   also across restarts of the sender
+  shmq recv frames --raw > movie.raw
+
+Exit code 3 if nothing came for --timeout, 4 if the sender died before it declared the end of data. If it left
+without declaring it (`send --no-finish`), the exit code is 0 and a note says so.")]
+pub struct RecvArgs {
+    /// Name of the queue, or its path
+    pub name: OsString,
+    /// Stop after so many messages
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Give up when nothing came for so long (exit code 3)
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    pub timeout: Option<Duration>,
+    /// Take what is there; do not wait, neither for the queue nor for messages
+    #[arg(long, conflicts_with_all = ["timeout", "follow"])]
+    pub no_wait: bool,
+    /// Go on waiting when the sender has left or died, and when the queue was removed: until the end of data
+    #[arg(long)]
+    pub follow: bool,
+    /// Each message and a line end [default]
+    #[arg(long, group = "framing")]
+    pub lines: bool,
+    /// The messages and nothing between them
+    #[arg(long, group = "framing")]
+    pub raw: bool,
+    /// Before each message its length, 4 bytes, little-endian
+    #[arg(long, group = "framing")]
+    pub length_prefixed: bool,
+    /// Refuse a queue that was created with another tag
+    #[arg(long, value_name = "TEXT", value_parser = units::tag)]
+    pub tag: Option<String>,
+    /// How to wait
+    #[arg(long, value_enum, default_value = "adaptive")]
+    pub wait: Wait,
+}

@@ -1,0 +1,134 @@
+//! What takes an end to get something done: `drain`, `copy`, `pipe`.
+
+use super::QueueOptions;
+use crate::units;
+use clap::Args;
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// Empty a queue: discard what waits, or print it
+///
+/// Takes the receiving end, and is refused while a consumer holds it. Takes what waited when it began; what a producer sends
+/// meanwhile stays.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shmq drain numbers                  discards all that waits, and says how much it was
+  shmq drain numbers --lines > saved  prints it first
+  shmq drain numbers --keep 100       all but the newest 100
+  shmq drain numbers --count 1        only the oldest, a message that no consumer survives, say
+
+JSON: one object, \"schema\":\"shmq.drain/1\".")]
+pub struct DrainArgs {
+    /// Name of the queue, or its path
+    pub name: OsString,
+    /// Leave the newest N messages
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub keep: u64,
+    /// Take so many at most
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+    /// Print each message and a line end, before it is taken
+    #[arg(long, group = "framing")]
+    pub lines: bool,
+    /// Print the messages and nothing between them
+    #[arg(long, group = "framing")]
+    pub raw: bool,
+    /// Print before each message its length, 4 bytes, little-endian
+    #[arg(long, group = "framing")]
+    pub length_prefixed: bool,
+    /// One JSON object that says what was taken
+    #[arg(long, conflicts_with = "framing")]
+    pub json: bool,
+}
+
+/// Copy what waits in a queue into another, a larger one for instance
+///
+/// The source is only looked at, so that this also saves what can be read of a damaged one; with --move its messages
+/// are taken, each after it was sent, and its consumer must be gone. If there is no DST, it is made like SRC, but for the
+/// options given. Messages get new sequence numbers.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shmq copy jobs /tmp/jobs.saved              what waits now; jobs stays as it is
+  shmq copy ./broken.queue jobs2              what can be read of a damaged one
+  shmq copy jobs jobs.new --move --capacity 64MiB
+  mv /dev/shm/jobs.new /dev/shm/jobs          and then the larger one takes its place, while no end is attached
+
+Exit code 3 if DST has no room, 5 if SRC is damaged; what comes before that is copied, and the last line says how many. If
+it is killed during --move, at most one message is in both.
+
+JSON: one object, \"schema\":\"shmq.copy/1\".")]
+pub struct CopyArgs {
+    /// Name of the queue to read, or its path
+    #[arg(value_name = "SRC")]
+    pub source: OsString,
+    /// Name of the queue to fill, or its path
+    #[arg(value_name = "DST")]
+    pub destination: OsString,
+    /// Take the messages from SRC
+    #[arg(long = "move")]
+    pub take: bool,
+    /// Declare the end of data in DST, if it was declared in SRC and everything was copied
+    #[arg(long)]
+    pub finish: bool,
+    /// Give up when DST stays full for so long although it has a consumer
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    pub timeout: Duration,
+    /// One JSON object that says what was copied
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten, next_help_heading = "For a new DST; otherwise as SRC")]
+    pub options: QueueOptions,
+}
+
+/// Run any program as one end of a queue
+///
+/// --send: what COMMAND prints is sent, each line a message. --recv: messages are its standard input, each as a line. The exit
+/// status of COMMAND is passed on. If it fails, the end of data is not declared, so that the receiver learns of it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shmq pipe log --send --create -- tail -F app.log
+  shmq pipe log --recv -- gzip -c > log.gz
+  shmq pipe frames --recv --length-prefixed -- ./decoder
+  shmq pipe frames --send --chunk 64KiB -- cat /dev/video0
+
+Exit code: that of COMMAND if it failed, 128 and the signal if it was killed; otherwise as `shmq send` and `shmq recv`; 127 if
+it cannot be started.
+
+JSON: one object on standard error, \"schema\":\"shmq.pipe/1\", as standard output belongs to COMMAND.")]
+pub struct PipeArgs {
+    /// Name of the queue, or its path
+    pub name: OsString,
+    /// COMMAND sends
+    #[arg(long, group = "end", required_unless_present = "recv")]
+    pub send: bool,
+    /// COMMAND receives
+    #[arg(long, group = "end")]
+    pub recv: bool,
+    /// Each line is a message [default]
+    #[arg(long, group = "framing")]
+    pub lines: bool,
+    /// A stream of bytes
+    #[arg(long, group = "framing")]
+    pub raw: bool,
+    /// Before each message its length, 4 bytes, little-endian
+    #[arg(long, group = "framing")]
+    pub length_prefixed: bool,
+    /// With --send: messages of this many bytes, the last one may be shorter
+    #[arg(long, value_name = "SIZE", group = "framing", value_parser = units::chunk, conflicts_with = "recv")]
+    pub chunk: Option<u64>,
+    /// With --send: make the queue if there is none
+    #[arg(long, conflicts_with = "recv")]
+    pub create: bool,
+    /// With --recv: go on when the sender has left or died, until the end of data
+    #[arg(long, conflicts_with = "send")]
+    pub follow: bool,
+    /// Say what was done as one JSON object, on standard error
+    #[arg(long)]
+    pub json: bool,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}

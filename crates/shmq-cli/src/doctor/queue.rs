@@ -1,0 +1,111 @@
+//! One queue, checked.
+
+use super::{Finding, Part, Verdict};
+use crate::attach::quoted;
+use crate::failure::Failure;
+use crate::ls;
+use crate::units::{plain, show_bytes};
+use crate::view::Subject;
+use rustix::fs;
+use shmq::{OpenError, Outcome};
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+const SAMPLE: Duration = Duration::from_millis(250);
+/// File systems that live in memory: tmpfs, ramfs, hugetlbfs.
+const IN_MEMORY: [i64; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
+
+/// Every queue of a directory.
+pub fn all(directory: &Path) -> Result<Vec<Part>, Failure> {
+    let found = ls::find(directory)?;
+    let mut parts: Vec<Part> = found.subjects.iter().map(examine).collect();
+    for (name, why) in found.unreadable() {
+        parts.push(Part::new(name.into(), vec![Finding::new("file", Verdict::Unchecked, why)]));
+    }
+    Ok(parts)
+}
+
+/// One by its name.
+pub fn named(name: &OsStr) -> Result<Part, Failure> {
+    match Subject::open_damaged(name) {
+        Ok(subject) => Ok(examine(&subject)),
+        Err(error @ (OpenError::NotFound { .. } | OpenError::Name { .. } | OpenError::Denied { .. })) => {
+            Err(error.into())
+        }
+        Err(error) => {
+            let finding = Finding::new("file", Verdict::Damaged, error.to_string())
+                .todo("if it was a queue, nothing of it can be read; see that the name is right");
+            Ok(Part::new(plain(&name.to_string_lossy()), vec![finding]))
+        }
+    }
+}
+
+fn examine(subject: &Subject) -> Part {
+    let name = quoted(OsStr::new(&subject.name));
+    let mut findings = Vec::new();
+    for check in subject.inspector.check() {
+        findings.push(match check.outcome {
+            Outcome::Fine { said } => Finding::new(check.what, Verdict::Fine, said),
+            Outcome::Unchecked { why } => Finding::new(check.what, Verdict::Unchecked, why),
+            Outcome::Damaged { said } => Finding::new(check.what, Verdict::Damaged, said).todo(format!(
+                "stop both ends; `shmq copy {name} OTHER` saves what can be read; then `shmq rm --force {name}`"
+            )),
+            _ => continue,
+        });
+    }
+    findings.extend(file(subject));
+    let view = subject.watch(SAMPLE);
+    let said = |code| matches!(code, "damaged" | "old_boot");
+    let advice: Vec<_> = view.advice.iter().filter(|advice| !said(advice.code)).collect();
+    if view.has_messages() && advice.is_empty() {
+        findings.push(Finding::new("ends", Verdict::Fine, view.state.words()));
+    }
+    for advice in advice {
+        let finding = Finding::new("ends", advice.level.into(), &advice.says);
+        findings.push(Finding { todo: advice.todo.clone(), ..finding });
+    }
+    Part::new(subject.name.clone(), findings)
+}
+
+/// The file as the file system has it.
+fn file(subject: &Subject) -> Vec<Finding> {
+    let failed = |e: std::io::Error| vec![Finding::new("file", Verdict::Unchecked, e.to_string())];
+    let (stat, system) = match (std::fs::metadata(&subject.path), fs::statfs(&subject.path)) {
+        (Ok(stat), Ok(system)) => (stat, system),
+        (Err(e), _) => return failed(e),
+        (_, Err(e)) => return failed(e.into()),
+    };
+    let in_memory = IN_MEMORY.contains(&system.f_type);
+    let mut findings = Vec::new();
+    let allocated = stat.blocks() * 512;
+    let (mode, length) = (stat.mode() & 0o777, show_bytes(stat.len()));
+    // Huge pages are not counted in blocks the same way.
+    if allocated < stat.len() && system.f_type != IN_MEMORY[2] {
+        let says = format!(
+            "only {} of its {length} have memory behind them: a copy, or holes were made",
+            show_bytes(allocated)
+        );
+        let finding = Finding::new("file", Verdict::Warning, says);
+        findings.push(finding.todo(
+            "an end that touches the rest dies of SIGBUS when space runs out; use a queue made by `shmq create`",
+        ));
+    }
+    if mode & 0o007 != 0 {
+        let says = format!("mode {mode:04o}: everybody on this machine may open it");
+        findings.push(Finding::new("file", Verdict::Warning, says).todo(format!(
+            "who may write can spoil it, who may read can keep others from an end: `chmod o= {}`",
+            plain(&subject.path.to_string_lossy())
+        )));
+    }
+    if !in_memory {
+        let says = format!("{length}, mode {mode:04o}, on a disk: pages are written back now and then");
+        findings.push(
+            Finding::new("file", Verdict::Note, says).todo("a queue in /dev/shm never waits for a disk"),
+        );
+    } else if findings.is_empty() {
+        findings.push(Finding::new("file", Verdict::Fine, format!("{length} in memory, mode {mode:04o}")));
+    }
+    findings
+}

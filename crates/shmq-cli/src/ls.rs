@@ -1,0 +1,197 @@
+//! `shmq ls`: the queues of a directory.
+
+use crate::args::LsArgs;
+use crate::diagnosis::{Level, State};
+use crate::failure::Failure;
+use crate::paint::{Paint, Style};
+use crate::stat::{print, style};
+use crate::units::{plain, show_bytes, show_count, show_percent, show_rough};
+use crate::view::{End, Look, Subject, View, json};
+use serde::Serialize;
+use shmq::{OpenError, PeerState};
+use std::path::Path;
+use std::time::Duration;
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct List {
+    schema: &'static str,
+    directory: String,
+    queues: Vec<View>,
+    /// Queues that this program or this user cannot look into.
+    unreadable: Vec<Unreadable>,
+    /// Files that are something else.
+    foreign_files: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Unreadable {
+    name: String,
+    why: String,
+}
+
+/// What lies in a directory.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub subjects: Vec<Subject>,
+    unreadable: Vec<Unreadable>,
+    foreign_files: u64,
+}
+
+impl Found {
+    /// Queues that could not be opened, and why.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.unreadable.iter().map(|it| (&it.name[..], &it.why[..]))
+    }
+}
+
+/// Opens every queue of a directory, by name.
+pub fn find(directory: &Path) -> Result<Found, Failure> {
+    let failed = |e| Failure::io(format_args!("list {}", directory.display()), &e);
+    let mut names: Vec<_> = std::fs::read_dir(directory)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
+        .map_err(failed)?;
+    names.sort();
+    let mut found = Found::default();
+    for name in names {
+        let path = directory.join(&name);
+        if !std::fs::symlink_metadata(&path).is_ok_and(|file| file.is_file()) {
+            continue;
+        }
+        // A path of one word would be taken for a name.
+        let path = if path.components().count() == 1 { Path::new(".").join(path) } else { path };
+        let bare = directory == Path::new("/dev/shm") && shmq::path_of(&name).is_some();
+        let shown = plain(&if bare { name.to_string_lossy() } else { path.to_string_lossy() });
+        match Subject::open_damaged(path.as_os_str()) {
+            Ok(mut subject) => {
+                subject.name = shown;
+                found.subjects.push(subject);
+            }
+            Err(OpenError::NotAQueue { .. }) => found.foreign_files += 1,
+            // Gone meanwhile.
+            Err(OpenError::NotFound { .. }) => {}
+            Err(error) => found.unreadable.push(Unreadable { name: shown, why: error.to_string() }),
+        }
+    }
+    Ok(found)
+}
+
+/// What each does, after one pause for all.
+pub fn watch(subjects: &[Subject], interval: Duration) -> Vec<View> {
+    let before: Option<Vec<Look>> =
+        (!interval.is_zero()).then(|| subjects.iter().map(Subject::look).collect());
+    if before.is_some() && !subjects.is_empty() {
+        std::thread::sleep(interval);
+    }
+    let view = |(i, subject): (usize, &Subject)| {
+        View::new(subject, before.as_ref().and_then(|looks| looks.get(i)), &subject.look())
+    };
+    subjects.iter().enumerate().map(view).collect()
+}
+
+pub fn run(args: &LsArgs) -> Result<(), Failure> {
+    let found = find(&args.directory)?;
+    let queues = watch(&found.subjects, args.sample);
+    let list = List {
+        schema: "shmq.ls/1",
+        directory: plain(&args.directory.to_string_lossy()),
+        queues,
+        unreadable: found.unreadable,
+        foreign_files: found.foreign_files,
+    };
+    print(&if args.json { json(&list)? } else { table(&list, Paint::stdout()) })
+}
+
+const HEADINGS: [&str; 8] = ["NAME", "KIND", "STATE", "PENDING", "FULL", "PRODUCER", "CONSUMER", "SIZE"];
+/// Columns of numbers.
+const RIGHT: [usize; 3] = [3, 4, 7];
+
+fn table(list: &List, paint: Paint) -> String {
+    let mut text = String::new();
+    if !list.queues.is_empty() {
+        let rows: Vec<[String; 8]> = list.queues.iter().map(row).collect();
+        let width = |i: usize| {
+            let cells = rows.iter().map(|row| row[i].chars().count());
+            cells.chain([HEADINGS[i].len()]).max().unwrap_or(0)
+        };
+        let widths: [usize; 8] = std::array::from_fn(width);
+        text += &line(&HEADINGS.map(String::from), &widths, |_| Style::Bold, paint);
+        for (row, view) in rows.iter().zip(&list.queues) {
+            let worst = view.advice.first().map_or(Level::Note, |advice| advice.level);
+            let colour = |i| if i == 2 { state_style(view.state, worst) } else { Style::Plain };
+            text += &line(row, &widths, colour, paint);
+        }
+    }
+    for Unreadable { name, why } in &list.unreadable {
+        text += &format!("{name}: {why}\n");
+    }
+    if list.queues.is_empty() {
+        text += &format!("there are no queues in {}", list.directory);
+        text += &match list.foreign_files {
+            0 => "\n".into(),
+            1 => " (one file there is something else)\n".into(),
+            n => format!(" ({} files there are something else)\n", show_count(n)),
+        };
+    }
+    for view in &list.queues {
+        if let Some(advice) = view.advice.first().filter(|advice| advice.level == Level::Trouble) {
+            let name = crate::attach::quoted(std::ffi::OsStr::new(&view.name));
+            text += &format!(
+                "{} {}; see `shmq stat {name}`\n",
+                paint.style(Style::Red, &format!("{}:", view.name)),
+                advice.says
+            );
+        }
+    }
+    text
+}
+
+fn state_style(state: State, worst: Level) -> Style {
+    match (state, worst) {
+        (State::Flowing, Level::Note) => Style::Green,
+        (State::Idle | State::Done | State::Unused, Level::Note) => Style::Dim,
+        (_, worst) => style(worst),
+    }
+}
+
+fn line(cells: &[String; 8], widths: &[usize; 8], style: impl Fn(usize) -> Style, paint: Paint) -> String {
+    let mut line = String::new();
+    for (i, cell) in cells.iter().enumerate() {
+        let space = " ".repeat(widths[i] - cell.chars().count());
+        let (before, after) =
+            if RIGHT.contains(&i) { (space, String::new()) } else { (String::new(), space) };
+        line += &format!("{before}{}{after}  ", paint.style(style(i), cell));
+    }
+    line.trim_end().to_owned() + "\n"
+}
+
+fn row(view: &View) -> [String; 8] {
+    let queue = view.has_messages();
+    let only = |text: String| if queue { text } else { "-".into() };
+    [
+        view.name.clone(),
+        view.kind.clone(),
+        view.state.words().into(),
+        only(show_count(view.pending_messages)),
+        only(show_percent(view.fill_ratio)),
+        only(end(&view.producer)),
+        only(end(&view.consumer)),
+        show_bytes(view.file_bytes),
+    ]
+}
+
+/// `4711 worker, 3 min 5 s`.
+fn end(end: &End) -> String {
+    let age = || {
+        let age = Duration::from_nanos(crate::diagnosis::since_1970(end.since_ns));
+        show_rough(Duration::from_secs(age.as_secs()).max(Duration::from_secs(1)))
+    };
+    let command = end.command.as_deref().map_or(String::new(), |command| format!(" {command}"));
+    match (end.peer, end.condition.as_deref()) {
+        (PeerState::NeverAttached, _) => "-".into(),
+        (PeerState::Left, _) => "left".into(),
+        (PeerState::Lost, _) => format!("died (was {})", end.pid),
+        (PeerState::Attached, Some("stopped")) => format!("{}{command}, stopped", end.pid),
+        (PeerState::Attached, _) => format!("{}{command}, {}", end.pid, age()),
+    }
+}

@@ -1,0 +1,322 @@
+//! A queue as every command shows it: one struct, from which come the text of `ls` and `stat`, and all JSON.
+//!
+//! A [`Subject`] is a queue that is open for looking; a [`Look`] is what it was like at one moment; a [`View`] is what two
+//! looks say together. Names and units of the fields are part of the schema.
+
+use crate::diagnosis::{self, Advice, State};
+use crate::failure::Failure;
+use crate::units::plain;
+use serde::Serialize;
+use shmq::{EndSnapshot, Inspector, Kind, OpenError, PeerState, Process, Role, Snapshot};
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A queue that is open for looking.
+#[derive(Debug)]
+pub struct Subject {
+    /// As it was asked for.
+    pub name: String,
+    pub path: PathBuf,
+    pub inspector: Inspector,
+    mode: u32,
+    uid: u32,
+    inode: (u64, u64),
+}
+
+/// One look.
+#[derive(Clone, Debug)]
+pub struct Look {
+    pub monotonic_ns: u64,
+    pub seen: Snapshot,
+    pub producer: Option<Process>,
+    pub consumer: Option<Process>,
+}
+
+impl Subject {
+    pub fn open(name: &OsStr) -> Result<Self, OpenError> {
+        Self::of(name, Inspector::open(name)?)
+    }
+
+    /// Also what is left of a queue, see [`Inspector::open_damaged`].
+    pub fn open_damaged(name: &OsStr) -> Result<Self, OpenError> {
+        Self::of(name, Inspector::open_damaged(name)?)
+    }
+
+    fn of(name: &OsStr, inspector: Inspector) -> Result<Self, OpenError> {
+        let path = shmq::path_of(name).unwrap_or_default();
+        let failed = |source| OpenError::Io { doing: "look at the queue file", source };
+        let file = std::fs::symlink_metadata(&path).map_err(failed)?;
+        Ok(Self {
+            name: plain(&name.to_string_lossy()),
+            path,
+            inspector,
+            mode: file.mode() & 0o7777,
+            uid: file.uid(),
+            inode: (file.dev(), file.ino()),
+        })
+    }
+
+    /// Permission bits of the file.
+    pub fn mode(&self) -> u32 {
+        self.mode & 0o777
+    }
+
+    /// Whether the name still leads to this file; if not, it was removed or replaced.
+    pub fn is_current(&self) -> bool {
+        std::fs::symlink_metadata(&self.path).is_ok_and(|file| (file.dev(), file.ino()) == self.inode)
+    }
+
+    pub fn look(&self) -> Look {
+        let seen = self.inspector.snapshot();
+        Look {
+            monotonic_ns: monotonic_ns(),
+            seen,
+            producer: self.inspector.process(Role::Producer),
+            consumer: self.inspector.process(Role::Consumer),
+        }
+    }
+
+    /// Two looks so far apart.
+    pub fn watch(&self, interval: Duration) -> View {
+        let before = self.look();
+        if interval.is_zero() {
+            return View::new(self, None, &before);
+        }
+        std::thread::sleep(interval);
+        View::new(self, Some(&before), &self.look())
+    }
+}
+
+/// Nanoseconds of the clock that never jumps.
+pub fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// A queue, as it was and as it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct View {
+    pub schema: &'static str,
+    pub name: String,
+    pub path: String,
+    pub kind: String,
+    pub state: State,
+    /// The worst first; empty if all is well.
+    pub advice: Vec<Advice>,
+    /// What is wrong with the file itself.
+    pub damage: Option<String>,
+    pub queue_id: String,
+    pub tag: String,
+    pub created_ns: u64,
+    pub from_another_boot: bool,
+    /// The name is gone, or leads to another file by now.
+    pub removed: bool,
+    /// Octal, as text.
+    pub mode: String,
+    pub owner_uid: u32,
+    pub file_bytes: u64,
+    pub capacity_bytes: u64,
+    pub max_message_bytes: u64,
+    pub max_messages: Option<u64>,
+    /// Of fixed-size messages: how long each is, and how many fit.
+    pub message_bytes: Option<u64>,
+    pub depth: Option<u64>,
+    pub sent_messages: u64,
+    pub received_messages: u64,
+    pub pending_messages: u64,
+    pub pending_bytes: u64,
+    pub used_bytes: u64,
+    /// From 0 to 1: of the ring, or of the most messages, whichever is nearer to its limit.
+    pub fill_ratio: f64,
+    /// The largest backlog that is known of: noted when an end comes, leaves or begins to wait.
+    pub most_pending_messages: u64,
+    pub tail_position: u64,
+    pub read_position: u64,
+    pub free_position: u64,
+    pub finished: bool,
+    pub producer: End,
+    pub consumer: End,
+    /// What happened between two looks; `null` if there was only one.
+    pub sample: Option<Sample>,
+}
+
+/// What happened between two looks.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Sample {
+    pub ns: u64,
+    pub sent_messages: u64,
+    pub received_messages: u64,
+    pub sent_per_second: f64,
+    pub received_per_second: f64,
+}
+
+/// One end.
+#[derive(Clone, Debug, Serialize)]
+pub struct End {
+    pub state: &'static str,
+    /// How often the role was taken; all but the first are takeovers.
+    pub epoch: u64,
+    pub takeovers: u64,
+    /// In the PID namespace of the process itself.
+    pub pid: u64,
+    pub since_ns: u64,
+    /// Of the process, if it can be found here.
+    pub command: Option<String>,
+    pub condition: Option<String>,
+    /// Whether its open files prove that it is the right process; otherwise id and age only fit.
+    pub process_sure: bool,
+    pub cpu_ns: Option<u64>,
+    /// Of one processor, between two looks.
+    pub cpu_ratio: Option<f64>,
+    /// Sent or taken since this holder came.
+    pub messages_since_it_came: u64,
+    pub sleeps: u64,
+    pub wakes: u64,
+    pub stalls: u64,
+    pub refused: u64,
+    pub stalled_since_monotonic_ns: Option<u64>,
+    /// How long it has been waiting, if it is and lives.
+    pub stalled_for_ns: Option<u64>,
+    /// How long ago it last came out of waiting.
+    pub stalled_until_ago_ns: Option<u64>,
+    /// All such waits together, the present one too.
+    pub stalled_total_ns: u64,
+    pub most_pending_messages: u64,
+    pub from_another_boot: bool,
+    #[serde(skip)]
+    pub peer: PeerState,
+}
+
+impl End {
+    fn new(end: &EndSnapshot, process: Option<&Process>, count: u64, now: u64) -> Self {
+        let lives = end.state == PeerState::Attached;
+        let since = |then: Option<u64>| then.filter(|_| lives).and_then(|then| now.checked_sub(then));
+        let stalled_for_ns = since(end.stalled_since_ns);
+        Self {
+            state: match end.state {
+                PeerState::NeverAttached => "never_attached",
+                PeerState::Attached => "attached",
+                PeerState::Left => "left",
+                PeerState::Lost => "lost",
+            },
+            epoch: end.epoch,
+            takeovers: end.epoch.saturating_sub(1),
+            pid: end.pid,
+            since_ns: end.since_ns,
+            command: process.map(|process| plain(&process.command)),
+            condition: process.map(|process| process.condition.to_string()),
+            process_sure: process.is_some_and(|process| process.sure),
+            cpu_ns: process.map(|process| process.cpu_ns),
+            cpu_ratio: None,
+            messages_since_it_came: if end.epoch == 0 { 0 } else { count.saturating_sub(end.began) },
+            sleeps: end.sleeps,
+            wakes: end.wakes,
+            stalls: end.stalls,
+            refused: end.refused,
+            stalled_since_monotonic_ns: end.stalled_since_ns,
+            stalled_for_ns,
+            stalled_until_ago_ns: since(end.stalled_until_ns),
+            stalled_total_ns: end.stalled_ns.saturating_add(stalled_for_ns.unwrap_or(0)),
+            most_pending_messages: end.most_pending,
+            from_another_boot: end.from_another_boot,
+            peer: end.state,
+        }
+    }
+}
+
+impl View {
+    /// What one look says, or two.
+    pub fn new(subject: &Subject, before: Option<&Look>, now: &Look) -> Self {
+        let (it, seen) = (&subject.inspector, &now.seen);
+        let limits = it.limits();
+        let fixed = it.kind() == Kind::Slots;
+        let at = now.monotonic_ns;
+        let mut view = Self {
+            schema: "shmq.stat/1",
+            name: subject.name.clone(),
+            path: plain(&subject.path.to_string_lossy()),
+            kind: it.kind().to_string(),
+            state: State::Idle,
+            advice: Vec::new(),
+            damage: it.damage().map(ToString::to_string),
+            queue_id: it.queue_id().iter().map(|byte| format!("{byte:02x}")).collect(),
+            tag: plain(String::from_utf8_lossy(&it.tag()).trim_end_matches('\0')),
+            created_ns: it.created_ns(),
+            from_another_boot: it.is_from_another_boot(),
+            removed: !subject.is_current(),
+            mode: format!("{:04o}", subject.mode),
+            owner_uid: subject.uid,
+            file_bytes: it.length(),
+            capacity_bytes: limits.capacity,
+            max_message_bytes: limits.max_message,
+            max_messages: limits.max_messages,
+            message_bytes: fixed.then_some(limits.max_message),
+            depth: limits.max_messages.filter(|_| fixed),
+            sent_messages: seen.sent,
+            received_messages: seen.received,
+            pending_messages: seen.pending_messages,
+            pending_bytes: seen.pending_bytes,
+            used_bytes: seen.used_bytes,
+            fill_ratio: fill(it, seen),
+            most_pending_messages: seen.most_pending,
+            tail_position: seen.tail,
+            read_position: seen.read,
+            free_position: seen.free,
+            finished: seen.finished,
+            producer: End::new(&seen.producer, now.producer.as_ref(), seen.sent, at),
+            consumer: End::new(&seen.consumer, now.consumer.as_ref(), seen.received, at),
+            sample: None,
+        };
+        if let Some(before) = before {
+            view.compare(before, now);
+        }
+        (view.state, view.advice) = diagnosis::of(&view);
+        view
+    }
+
+    fn compare(&mut self, before: &Look, now: &Look) {
+        let ns = now.monotonic_ns.saturating_sub(before.monotonic_ns).max(1);
+        let per_second = |n: u64| n as f64 * 1e9 / ns as f64;
+        // A takeover may set a count back by what was never stored.
+        let sent = self.sent_messages.saturating_sub(before.seen.sent);
+        let received = self.received_messages.saturating_sub(before.seen.received);
+        self.sample = Some(Sample {
+            ns,
+            sent_messages: sent,
+            received_messages: received,
+            sent_per_second: per_second(sent),
+            received_per_second: per_second(received),
+        });
+        let used = |a: &Option<Process>, b: &Option<Process>| {
+            let (a, b) = (a.as_ref()?, b.as_ref()?);
+            (a.pid == b.pid).then(|| b.cpu_ns.saturating_sub(a.cpu_ns) as f64 / ns as f64)
+        };
+        self.producer.cpu_ratio = used(&before.producer, &now.producer);
+        self.consumer.cpu_ratio = used(&before.consumer, &now.consumer);
+    }
+
+    /// Whether it is a queue of messages: has ends, and something that waits.
+    pub fn has_messages(&self) -> bool {
+        self.kind == Kind::Records.to_string() || self.kind == Kind::Slots.to_string()
+    }
+}
+
+fn fill(it: &Inspector, seen: &Snapshot) -> f64 {
+    let limits = it.limits();
+    let of = |used: u64, all: u64| if all == 0 { 0.0 } else { (used as f64 / all as f64).min(1.0) };
+    let messages = limits.max_messages.map_or(0.0, |most| of(seen.pending_messages, most));
+    match it.kind() {
+        Kind::Slots => messages,
+        // Eight bytes always stay free.
+        Kind::Records => of(seen.used_bytes, limits.capacity.saturating_sub(8)).max(messages),
+        _ => 0.0,
+    }
+}
+
+/// One JSON object on a line.
+pub fn json(value: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string(value).map_err(|e| Failure::new(format!("cannot write JSON: {e}")))?;
+    Ok(text + "\n")
+}

@@ -1,0 +1,259 @@
+//! A pool without a role: a file, its sizes, and the way to its two ends.
+
+use crate::error::{Corruption, Error};
+use crate::inspect::Inspector;
+use crate::layout::{HANDLE, Layout, MAX_BLOCKS, Windows};
+use crate::protocol::{PoolRx, PoolTx};
+use crate::reader::Reader;
+use crate::writer::Writer;
+use shmq::inside::layout::{Kind, MAX_CAPACITY, Role, TAG};
+use shmq::inside::role::Seat;
+use shmq::inside::shape::best_group;
+use shmq::inside::{End, Geometry, Halt, Map, QueueFile};
+use shmq::{AttachError, CreateError, Limits, OpenError, Options};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// A pool file that is open, with neither end taken.
+///
+/// Names, memory, costs, and what becomes of a dead end are as with [`shmq::Queue`].
+///
+/// ```
+/// # let name = format!("shmq-doc-pool-{}", std::process::id());
+/// use shmq_pool::{OpenError, Options, Pool};
+/// let pool = Pool::create(&name, 4, 1 << 20, &Options::new().tag("frames/1"))?;
+/// assert_eq!((pool.blocks(), pool.block_size()), (4, 1 << 20));
+/// assert!(pool.tag().starts_with(b"frames/1\0"));
+/// assert!(pool.path().is_some());
+/// let same = Pool::open(&name)?; // in another process, as a rule
+/// let (tx, rx) = (pool.writer()?, same.reader()?);
+/// let mut loan = tx.try_loan()?;
+/// loan.write_at(0, b"hello")?;
+/// loan.send(5)?;
+/// assert_eq!(rx.try_recv()?.to_vec(), b"hello");
+/// drop((tx, rx));
+/// assert!(matches!(shmq::Queue::open(&name), Err(OpenError::WrongKind { .. })));
+/// pool.remove()?;
+/// # Ok::<(), shmq_pool::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Pool {
+    file: QueueFile,
+    layout: Layout,
+}
+
+fn geometry(blocks: u64, block_size: usize, options: &Options) -> Result<(Geometry, Layout), CreateError> {
+    let wrong = |why: String| Err(CreateError::Options { why });
+    let size = block_size as u64;
+    let group = best_group(HANDLE);
+    let Some(layout) = Layout::new(blocks, size, group) else {
+        return wrong(format!(
+            "{blocks} blocks of {size} bytes cannot be; there must be 1 to {MAX_BLOCKS} of at least 1 byte, and {MAX_CAPACITY} bytes at most in all"
+        ));
+    };
+    // The check that only a ring's own limits were left out is the same as for queues of fixed-size messages.
+    let handles = Geometry::slots(HANDLE, 1, blocks, options).map_err(|error| match error {
+        CreateError::Options { .. } => CreateError::Options {
+            why: "a pool takes its limits from the number and size of its blocks; leave the others out"
+                .into(),
+        },
+        other => other,
+    })?;
+    let limits = Limits { max_message: size, ..handles.limits };
+    Ok((Geometry { kind: Kind::Pool, limits, length: layout.length, slot_align: 0, ..handles }, layout))
+}
+
+/// Derives every part again from the sizes, and compares.
+pub(crate) fn layout_of(geometry: &Geometry) -> Result<Layout, OpenError> {
+    let not = |why| Err(OpenError::NotAQueue { why });
+    let blocks = geometry.limits.max_messages.unwrap_or(0);
+    let layout = Layout::new(blocks, geometry.limits.max_message, geometry.slot_group.into());
+    let Some(layout) = layout else { return not("its blocks cannot be") };
+    let same = geometry.parts == layout.full && geometry.slot_align == 0;
+    // On a file system of huge pages a file is rounded up to whole ones.
+    if !same || geometry.length < layout.length {
+        return not("its parts are not where its sizes put them");
+    }
+    Ok(layout)
+}
+
+impl Pool {
+    /// Makes a new pool of so many blocks of so many bytes. It appears under its name complete or not at all. See the
+    /// example of [`Pool`].
+    ///
+    /// # Errors
+    /// As [`shmq::Queue::create`]; [`CreateError::Options`] for sizes that cannot be, and for options that only
+    /// queues have.
+    pub fn create(
+        name: impl AsRef<OsStr>,
+        blocks: u64,
+        block_size: usize,
+        options: &Options,
+    ) -> Result<Self, CreateError> {
+        let (geometry, layout) = geometry(blocks, block_size, options)?;
+        Ok(Self { file: QueueFile::create(name.as_ref(), geometry, options)?, layout })
+    }
+
+    /// Opens a pool that exists; see the example of [`Pool`].
+    ///
+    /// # Errors
+    /// As [`shmq::Queue::open`].
+    pub fn open(name: impl AsRef<OsStr>) -> Result<Self, OpenError> {
+        Self::open_with(name, &Options::new())
+    }
+
+    /// As [`Pool::open`]; `prefault`, `lock` and `huge_pages` are taken from the options, and a tag, if they have
+    /// one, must be the file's. As the example of [`shmq::Queue::open_with`].
+    ///
+    /// # Errors
+    /// As [`Pool::open`], and [`OpenError::Tag`].
+    pub fn open_with(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, OpenError> {
+        Self::of(QueueFile::open(name.as_ref(), Kind::Pool, options)?)
+    }
+
+    /// Opens the pool, or makes it if there is none. The sizes are the file's if there is one.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-pool-ooc-{}", std::process::id());
+    /// use shmq_pool::{Options, Pool};
+    /// let first = Pool::open_or_create(&name, 4, 4096, &Options::new())?;
+    /// let second = Pool::open_or_create(&name, 9, 9, &Options::new())?;
+    /// assert_eq!((second.blocks(), second.block_size()), (4, 4096));
+    /// # first.remove()?;
+    /// # Ok::<(), shmq_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Pool::open_with`] and [`Pool::create`].
+    pub fn open_or_create(
+        name: impl AsRef<OsStr>,
+        blocks: u64,
+        block_size: usize,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let name = name.as_ref();
+        let create = || Self::create(name, blocks, block_size, options);
+        Ok(QueueFile::open_or_create(|| Self::open_with(name, options), create)?)
+    }
+
+    /// A pool without a name, in memory that can neither shrink nor grow: no peer can cause a SIGBUS. Pass its
+    /// descriptor ([`AsFd`]) to the process that is to have the other end.
+    ///
+    /// ```
+    /// use shmq_pool::{Options, Pool};
+    /// use std::os::fd::AsFd;
+    /// let pool = Pool::anonymous(4, 4096, &Options::new())?;
+    /// let fd = pool.as_fd().try_clone_to_owned()?; // passed over a socket, as a rule
+    /// let tx = pool.writer()?;
+    /// let rx = Pool::from_fd(fd, &Options::new())?.reader()?;
+    /// tx.try_loan()?.send(100)?;
+    /// assert_eq!(rx.try_recv()?.len(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Pool::create`].
+    pub fn anonymous(blocks: u64, block_size: usize, options: &Options) -> Result<Self, CreateError> {
+        let (geometry, layout) = geometry(blocks, block_size, options)?;
+        Ok(Self { file: QueueFile::anonymous(geometry, options)?, layout })
+    }
+
+    /// The pool behind a descriptor that another process passed, made by [`Pool::anonymous`]; see the example there.
+    ///
+    /// # Errors
+    /// [`OpenError::NotSealed`] if its size could still change; otherwise as [`Pool::open_with`].
+    pub fn from_fd(fd: OwnedFd, options: &Options) -> Result<Self, OpenError> {
+        Self::of(QueueFile::from_fd(fd, Kind::Pool, options)?)
+    }
+
+    fn of(file: QueueFile) -> Result<Self, OpenError> {
+        let layout = layout_of(&file.geometry)?;
+        Ok(Self { file, layout })
+    }
+
+    fn take<R>(
+        &self,
+        role: Role,
+        attach: impl FnOnce(&Windows<Map>) -> Result<R, Corruption>,
+    ) -> Result<(R, Seat), AttachError> {
+        let seat = self.file.seat(role)?;
+        let truncated = AttachError::Corrupt { what: shmq::Corruption::Truncated };
+        let windows = self.layout.windows(seat.window().memory()).ok_or(truncated)?;
+        let ring = attach(&windows).map_err(|what| AttachError::Corrupt {
+            what: match what {
+                Corruption::Ring(what) => what,
+                // The tables hold positions.
+                _ => shmq::Corruption::Position,
+            },
+        })?;
+        Ok((ring, seat))
+    }
+
+    /// Takes the writer's end, and puts in order what a dead predecessor left half done: what it had on loan is free
+    /// again. A predecessor that is stopped still has it. As the examples of [`Pool`] and [`shmq::Queue::producer`].
+    ///
+    /// # Errors
+    /// As [`shmq::Queue::producer`].
+    pub fn writer(&self) -> Result<Writer, AttachError> {
+        let (ring, mut seat) = self.take(Role::Producer, PoolTx::attach)?;
+        if ring.halt() == Halt::Finished {
+            return Err(AttachError::Finished);
+        }
+        seat.enter()?;
+        Ok(Writer::new(End::new(ring, seat, self.file.geometry.limits)))
+    }
+
+    /// Takes the reader's end, and puts in order what a dead predecessor left half done: what it had received and not
+    /// given back is seen again, first of all. As the examples of [`Pool`] and [`crate::Block::is_again`].
+    ///
+    /// # Errors
+    /// As [`shmq::Queue::producer`], but a finished pool can be drained.
+    pub fn reader(&self) -> Result<Reader, AttachError> {
+        let (ring, mut seat) = self.take(Role::Consumer, PoolRx::attach)?;
+        seat.enter()?;
+        Ok(Reader::new(End::new(ring, seat, self.file.geometry.limits)))
+    }
+
+    /// Looks at the pool without taking an end; see the example of [`Inspector`].
+    ///
+    /// # Errors
+    /// [`OpenError::Io`] if it cannot be mapped.
+    pub fn inspect(&self) -> Result<Inspector, OpenError> {
+        Inspector::of(self.file.inspect()?, &self.file.file, self.path(), self.layout)
+    }
+
+    /// How many blocks there are; see the example of [`Pool`].
+    pub fn blocks(&self) -> u64 {
+        self.layout.blocks
+    }
+
+    /// Bytes of a block; see the example of [`Pool`].
+    pub fn block_size(&self) -> usize {
+        self.layout.block_size as usize
+    }
+
+    /// The user's own bytes, zero behind their end; see the example of [`Pool`].
+    pub fn tag(&self) -> [u8; TAG] {
+        self.file.geometry.tag
+    }
+
+    /// Where it is; `None` for an anonymous one. See the example of [`Pool`].
+    pub fn path(&self) -> Option<&Path> {
+        self.file.path()
+    }
+
+    /// Removes the file, after taking both ends so that nobody is cut off; see the example of [`Pool`].
+    ///
+    /// # Errors
+    /// As [`shmq::Queue::remove`].
+    pub fn remove(self) -> Result<(), AttachError> {
+        self.file.remove()
+    }
+}
+
+impl AsFd for Pool {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.file.as_fd()
+    }
+}

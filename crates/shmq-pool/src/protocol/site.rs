@@ -1,0 +1,33 @@
+//! Every access of this crate to shared memory by name; those of the rings are shmq's own.
+//!
+//! `docs/POOL.md` has the same table; a test compares them.
+
+use shmq::inside::{Access, Order, Site, SiteDoc};
+
+macro_rules! sites {
+    ($($name:ident: $access:ident $order:ident, $partner:literal, $why:literal;)*) => {
+        /// The sites, as the code names them.
+        pub mod at {
+            use super::{Order, Site};
+            $(#[doc = $why] pub const $name: Site = Site { label: stringify!($name), order: Order::$order };)*
+        }
+        /// All sites.
+        pub const SITES: &[SiteDoc] = &[
+            $(SiteDoc { site: at::$name, access: Access::$access, partner: $partner, why: $why },)*
+        ];
+    };
+}
+
+sites! {
+    LENT: Store Relaxed, "TABLE", "only a successor writer reads it; the commit word of full, Release, comes after it";
+    HOME: Store Relaxed, "TABLE", "only a successor writer reads it; READ of empty, Release, comes after it";
+    HELD_LEN: Store Relaxed, "TABLE", "as HELD";
+    HELD: Store Relaxed, "TABLE", "only a successor reader reads it; READ of full, Release, comes after it";
+    RETURN_LOG: Fence Compiler, "-", "a kill could leave a block that the reader has forgotten and not given back";
+    RELEASED: Store Relaxed, "TABLE", "only a successor reader reads it; RETURN_LOG keeps it behind the commit word of empty";
+    TABLE: Load Acquire, "-", "the role's lock orders it already; costs nothing";
+    RECLAIM_LOG: Fence Compiler, "-", "a successor could send with the number of a note that it has not taken back yet";
+    TAKE_LOG: Fence Compiler, "-", "a block could be noted as sent again before it is noted as taken back";
+    BYTES: Load Relaxed, "-", "contents of a block: the rings order them";
+    PATCH: Store Relaxed, "-", "as BYTES";
+}

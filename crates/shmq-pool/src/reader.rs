@@ -1,0 +1,325 @@
+//! The end that reads blocks.
+
+use crate::error::{Corruption, RecvError, TryRecvError};
+use crate::protocol::{Bytes, PoolRx, Take, Taken};
+use crate::{check, positions};
+use bytemuck::Pod;
+use shmq::inside::{End, Map, Stop};
+use shmq::{Checked, OutOfBounds, PeerState, Trusted, Until, Waiting};
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+/// The end that reads blocks where they are, and gives them back.
+///
+/// Several blocks may be held at a time, and given back in any order; the writer has so many fewer. They borrow the
+/// reader, which is [`Send`] but not [`Sync`]: a reader and its blocks belong to one thread. (Of a trusted reader,
+/// the slices may go to others.)
+///
+/// `try_` calls do not allocate, make no system call unless the writer sleeps, and take bounded time, whatever the
+/// size of the blocks.
+///
+/// ```
+/// use shmq_pool::{Options, Pool, TryRecvError};
+/// let pool = Pool::anonymous(4, 4096, &Options::new())?;
+/// let (tx, rx) = (pool.writer()?, pool.reader()?);
+/// assert_eq!((rx.blocks(), rx.block_size()), (4, 4096));
+/// for i in 0..3u8 {
+///     let mut loan = tx.try_loan()?;
+///     loan.fill(i);
+///     loan.send(10)?;
+/// }
+/// let (a, b) = (rx.try_recv()?, rx.try_recv()?);
+/// assert_eq!((a.sequence(), b.sequence(), rx.pending()), (0, 1, 1));
+/// drop(a); // in any order
+/// assert_eq!(b.to_vec(), [1; 10]);
+/// drop((b, rx.try_recv()?));
+/// assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Empty);
+/// assert_eq!((rx.next_sequence(), rx.to_be_seen_again()), (3, 0));
+/// assert_eq!((rx.peer(), rx.peer_epoch(), rx.epoch()), (shmq_pool::PeerState::Attached, 1, 1));
+/// tx.finish()?;
+/// assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Finished);
+/// # Ok::<(), shmq_pool::Error>(())
+/// ```
+///
+/// Killed at any moment, it is succeeded by whoever takes the same end next. The successor first sees again what the
+/// dead one had received and not given back, and nothing else: [`Block::is_again`] and the sequence numbers tell.
+#[derive(Debug)]
+pub struct Reader<T = Checked> {
+    // The mappings go first; the seat then leaves and wakes the writer.
+    bytes: Bytes<Map>,
+    end: RefCell<End<PoolRx<Map>>>,
+    trust: PhantomData<fn(&T)>,
+}
+
+impl Reader {
+    pub(crate) fn new(end: End<PoolRx<Map>>) -> Self {
+        Self { bytes: end.ring.bytes().clone(), end: RefCell::new(end), trust: PhantomData }
+    }
+
+    /// Vouches for the writer's process: blocks are then slices; see the example of [`Block`].
+    ///
+    /// Allocates nothing, makes no system call, bounded.
+    ///
+    /// # Safety
+    /// Until the reader and its blocks are dropped, no other process may write to a block while it is held here: true
+    /// if only this crate's calls touch the file, or its descriptor was given to nobody.
+    pub unsafe fn trust_peer(self) -> Reader<Trusted> {
+        Reader { bytes: self.bytes, end: self.end, trust: PhantomData }
+    }
+}
+
+impl<T> Reader<T> {
+    /// The next block, if there is one; see the example of [`Reader`].
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`], also when the writer is gone, as another may come; [`TryRecvError::Finished`],
+    /// [`TryRecvError::Corrupt`].
+    pub fn try_recv(&self) -> Result<Block<'_, T>, TryRecvError> {
+        match self.end.borrow_mut().ring.try_take() {
+            Take::Block(taken) => Ok(Block { reader: self, taken }),
+            Take::Empty => Err(TryRecvError::Empty),
+            Take::Finished => Err(TryRecvError::Finished),
+            Take::Corrupt(what) => Err(TryRecvError::Corrupt { what }),
+        }
+    }
+
+    /// The next block, waiting for one.
+    ///
+    /// Allocates nothing, system calls only to wait, bounded by `until`.
+    ///
+    /// ```
+    /// use shmq_pool::{Options, Pool, RecvError, Until};
+    /// use std::time::Duration;
+    /// let pool = Pool::anonymous(1, 4096, &Options::new())?;
+    /// let (tx, rx) = (pool.writer()?, pool.reader()?);
+    /// assert_eq!(rx.recv(Duration::from_millis(1)).unwrap_err(), RecvError::TimedOut);
+    /// tx.try_loan()?.send(100)?;
+    /// let block = rx.recv(Until::Forever)?;
+    /// assert_eq!(rx.recv(Until::Forever).unwrap_err(), RecvError::AllHeld); // the writer has none
+    /// drop((block, tx));
+    /// assert_eq!(rx.recv(Until::Forever).unwrap_err(), RecvError::WriterLeft);
+    /// # Ok::<(), shmq_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`RecvError`]. A writer that has left or died is reported once everything was received.
+    pub fn recv(&self, until: impl Into<Until>) -> Result<Block<'_, T>, RecvError> {
+        let mut end = self.end.borrow_mut();
+        let all_held = end.ring.holding() == self.blocks();
+        let outcome = end.block(until.into(), |ring| match ring.try_take() {
+            // What is not there now cannot come: there is no block to send it in. But the end can.
+            Take::Empty if all_held => Some(Err(RecvError::AllHeld)),
+            Take::Empty => None,
+            Take::Block(taken) => Some(Ok(taken)),
+            Take::Finished => Some(Err(RecvError::Finished)),
+            Take::Corrupt(what) => Some(Err(RecvError::Corrupt { what })),
+        });
+        match outcome {
+            Ok(done) => done.map(|taken| Block { reader: self, taken }),
+            Err(Stop::TimedOut) => Err(RecvError::TimedOut),
+            Err(Stop::Left) => Err(RecvError::WriterLeft),
+            Err(Stop::Lost) => Err(RecvError::WriterLost),
+            Err(Stop::Removed) => Err(RecvError::Removed),
+            Err(Stop::Truncated) => {
+                Err(RecvError::Corrupt { what: Corruption::Ring(shmq::Corruption::Truncated) })
+            }
+        }
+    }
+
+    /// State of the writer. One system call if it has its end or died. See the example of [`Reader`].
+    pub fn peer(&self) -> PeerState {
+        self.end.borrow().seat.peer()
+    }
+
+    /// How often the writer's end was taken, 0 for never; see the example of [`Reader`].
+    pub fn peer_epoch(&self) -> u64 {
+        self.end.borrow().seat.peer_epoch()
+    }
+
+    /// How often the reader's end was taken, this time included; see the example of [`Reader`].
+    pub fn epoch(&self) -> u64 {
+        self.end.borrow().seat.epoch()
+    }
+
+    /// Blocks sent and not yet received, by this reader or a predecessor; there may be more at once. See the example
+    /// of [`Reader`].
+    pub fn pending(&self) -> u64 {
+        self.end.borrow().ring.pending()
+    }
+
+    /// Sequence number of the next block that nobody has received yet. See the example of [`Reader`].
+    pub fn next_sequence(&self) -> u64 {
+        self.end.borrow().ring.sequence()
+    }
+
+    /// Blocks that a predecessor had received and not given back, and that come before all others. See the example of
+    /// [`Reader`].
+    pub fn to_be_seen_again(&self) -> u64 {
+        self.end.borrow().ring.again()
+    }
+
+    /// Blocks of the pool; see the example of [`Reader`].
+    pub fn blocks(&self) -> u64 {
+        self.bytes.blocks()
+    }
+
+    /// Bytes of a block; see the example of [`Reader`].
+    pub fn block_size(&self) -> usize {
+        self.bytes.size() as usize
+    }
+
+    /// Sets how `recv` waits; as the example of [`Waiting`].
+    pub fn set_waiting(&mut self, waiting: Waiting) {
+        self.end.get_mut().waiting = waiting;
+    }
+}
+
+/// A block that was received: nobody writes to it until it is dropped, which gives it back. Forgotten, it is lost to
+/// both ends until the reader has a successor, who sees it again.
+///
+/// Without trust, its bytes are read by copying, which is sound whatever the writer does:
+///
+/// ```
+/// # let pool = shmq_pool::Pool::anonymous(2, 4096, &shmq_pool::Options::new())?;
+/// # let (tx, rx) = (pool.writer()?, pool.reader()?);
+/// let mut loan = tx.try_loan()?;
+/// loan.write_values(0, &[1u32, 2, 3])?;
+/// let index = loan.index();
+/// loan.send(12)?;
+/// let block = rx.try_recv()?;
+/// assert_eq!((block.len(), block.index(), block.sequence()), (12, index, 0));
+/// let mut two = [0u32; 2];
+/// block.read_values(1, &mut two)?;
+/// assert_eq!(two, [2, 3]);
+/// # Ok::<(), shmq_pool::Error>(())
+/// ```
+///
+/// With trust it is a slice, of bytes or of a plain type:
+///
+/// ```
+/// # let pool = shmq_pool::Pool::anonymous(2, 4096, &shmq_pool::Options::new())?;
+/// # let (tx, rx) = (pool.writer()?, pool.reader()?);
+/// # let mut loan = tx.try_loan()?;
+/// # loan.write_values(0, &[1u32, 2, 3])?;
+/// # loan.send(12)?;
+/// // SAFETY: the pool is anonymous, and its descriptor was given to nobody.
+/// let rx = unsafe { rx.trust_peer() };
+/// let block = rx.try_recv()?;
+/// assert_eq!(block[4], 2);
+/// assert_eq!(block.values::<u32>().iter().sum::<u32>(), 6); // zero-copy
+/// # Ok::<(), shmq_pool::Error>(())
+/// ```
+///
+/// In a child of `fork` it must not be used, nor even dropped.
+#[derive(Debug)]
+pub struct Block<'a, T = Checked> {
+    reader: &'a Reader<T>,
+    taken: Taken,
+}
+
+impl<T> Block<'_, T> {
+    /// Bytes that were sent; see the example of [`Block`].
+    pub fn len(&self) -> usize {
+        self.taken.len as usize
+    }
+
+    /// Whether there are none; as the example of [`crate::Loan::send`].
+    pub fn is_empty(&self) -> bool {
+        self.taken.len == 0
+    }
+
+    /// Its sequence number; see the example of [`Block`].
+    pub fn sequence(&self) -> u64 {
+        self.taken.sequence
+    }
+
+    /// Whether a predecessor of this reader had received it, and died or left without giving it back.
+    ///
+    /// ```
+    /// # let pool = shmq_pool::Pool::anonymous(2, 4096, &shmq_pool::Options::new())?;
+    /// # let tx = pool.writer()?;
+    /// let rx = pool.reader()?;
+    /// tx.try_loan()?.send(1)?;
+    /// std::mem::forget(rx.try_recv()?); // as if this process had died now
+    /// drop(rx);
+    /// let rx = pool.reader()?;
+    /// assert_eq!(rx.to_be_seen_again(), 1);
+    /// let block = rx.try_recv()?;
+    /// assert!(block.is_again() && block.sequence() == 0);
+    /// # Ok::<(), shmq_pool::Error>(())
+    /// ```
+    pub fn is_again(&self) -> bool {
+        self.taken.again
+    }
+
+    /// Number of the block in the pool, from 0: tells blocks apart, means nothing. See the example of [`Block`].
+    pub fn index(&self) -> u32 {
+        self.taken.block
+    }
+
+    /// Copies bytes out of the block.
+    ///
+    /// ```
+    /// # let pool = shmq_pool::Pool::anonymous(2, 4096, &shmq_pool::Options::new())?;
+    /// # let (tx, rx) = (pool.writer()?, pool.reader()?);
+    /// let mut loan = tx.try_loan()?;
+    /// loan.write_at(3, b"hello")?;
+    /// loan.send(8)?;
+    /// let (block, mut buffer) = (rx.try_recv()?, [0; 5]);
+    /// block.read_into(3, &mut buffer)?;
+    /// assert_eq!(&buffer, b"hello");
+    /// assert!(block.read_into(4, &mut buffer).is_err()); // only 8 bytes were sent
+    /// # Ok::<(), shmq_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`OutOfBounds`] if they do not lie inside what was sent; nothing was copied.
+    pub fn read_into(&self, offset: usize, buffer: &mut [u8]) -> Result<(), OutOfBounds> {
+        check(offset, buffer.len(), self.len())?;
+        self.reader.bytes.read(self.taken.block, offset, buffer);
+        Ok(())
+    }
+
+    /// Copies values out of the block, which is taken as a slice of them, from value number `first` on; see the
+    /// example of [`Block`].
+    ///
+    /// # Errors
+    /// As [`Block::read_into`].
+    pub fn read_values<V: Pod>(&self, first: usize, values: &mut [V]) -> Result<(), OutOfBounds> {
+        self.read_into(positions::<V>(first), bytemuck::cast_slice_mut(values))
+    }
+
+    /// Copies all of it; allocates. See the example of [`Reader`].
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len()];
+        self.reader.bytes.read(self.taken.block, 0, &mut bytes);
+        bytes
+    }
+}
+
+impl Block<'_, Trusted> {
+    /// The block as a slice of plain values, as many as were sent whole; see the example of [`Block`].
+    pub fn values<V: Pod>(&self) -> &[V] {
+        crate::cast(self)
+    }
+}
+
+impl Deref for Block<'_, Trusted> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the block lies inside the mapping, which lives as long as the reader, and `len` was checked; the writer's process,
+        // vouched for, does not write it while it is held here.
+        unsafe { std::slice::from_raw_parts(self.reader.bytes.pointer(self.taken.block), self.len()) }
+    }
+}
+
+impl<T> Drop for Block<'_, T> {
+    fn drop(&mut self) {
+        let mut end = self.reader.end.borrow_mut();
+        if end.ring.give_back(self.taken.block) {
+            end.seat.signals.published();
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! The end that fills blocks.
+
+use crate::error::{Corruption, LoanError, SendError, TryLoanError};
+use crate::protocol::{Bytes, NoLoan, PoolTx, Unsent};
+use crate::{check, positions};
+use bytemuck::Pod;
+use shmq::inside::{End, Map, Stop};
+use shmq::{Checked, OutOfBounds, PeerState, Trusted, Until, Waiting};
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+/// The end that fills blocks: it lends them to its user one by one, and sends those that are full.
+///
+/// Several loans may be out at a time. They borrow the writer, which is [`Send`] but not [`Sync`]: a writer and its
+/// loans belong to one thread. (Of a trusted writer, the slices may go to others.)
+///
+/// `try_` calls do not allocate, make no system call unless the reader sleeps, and take bounded time, whatever the
+/// size of the blocks.
+///
+/// ```
+/// use shmq_pool::{Options, Pool, TryLoanError};
+/// let pool = Pool::anonymous(2, 1 << 20, &Options::new())?;
+/// let (tx, rx) = (pool.writer()?, pool.reader()?);
+/// assert_eq!((tx.blocks(), tx.block_size(), tx.free()), (2, 1 << 20, 2));
+/// let (mut a, b) = (tx.try_loan()?, tx.try_loan()?);
+/// assert_eq!(tx.try_loan().unwrap_err(), TryLoanError::NoneFree);
+/// drop(b); // back in the pool, nothing was sent
+/// a.write_at(0, b"hello")?;
+/// assert_eq!(a.send(5)?, 0);
+/// assert_eq!((tx.pending(), tx.free(), tx.next_sequence()), (1, 1, 1));
+/// drop(rx.try_recv()?);
+/// assert_eq!((tx.pending(), tx.free()), (0, 2));
+/// assert_eq!((tx.peer(), tx.peer_epoch(), tx.epoch()), (shmq_pool::PeerState::Attached, 1, 1));
+/// assert_eq!(tx.finish()?, 1);
+/// # Ok::<(), shmq_pool::Error>(())
+/// ```
+///
+/// Killed at any moment, it is succeeded by whoever takes the same end next, and no block is lost: what it had on
+/// loan is free again, what it had sent is sent.
+#[derive(Debug)]
+pub struct Writer<T = Checked> {
+    // The mappings go first; the seat then leaves and wakes the reader.
+    bytes: Bytes<Map>,
+    end: RefCell<End<PoolTx<Map>>>,
+    trust: PhantomData<fn(&T)>,
+}
+
+impl Writer {
+    pub(crate) fn new(end: End<PoolTx<Map>>) -> Self {
+        Self { bytes: end.ring.bytes().clone(), end: RefCell::new(end), trust: PhantomData }
+    }
+
+    /// Vouches for the reader's process: loans are then slices; see the example of [`Loan`].
+    ///
+    /// Allocates nothing, makes no system call, bounded.
+    ///
+    /// # Safety
+    /// Until the writer and its loans are dropped, no other process may write to a block while it is on loan here:
+    /// true if only this crate's calls touch the file, or its descriptor was given to nobody. The library sees to the
+    /// rest: no block is on loan twice, and none is lent before the reader has given it back.
+    pub unsafe fn trust_peer(self) -> Writer<Trusted> {
+        Writer { bytes: self.bytes, end: self.end, trust: PhantomData }
+    }
+}
+
+impl<T> Writer<T> {
+    /// A block to write, if one is free; see the example of [`Writer`]. It holds whatever was there before.
+    ///
+    /// # Errors
+    /// [`TryLoanError`].
+    pub fn try_loan(&self) -> Result<Loan<'_, T>, TryLoanError> {
+        match self.end.borrow_mut().ring.try_loan() {
+            Ok(block) => Ok(Loan { writer: self, block }),
+            Err(NoLoan::NoneFree) => Err(TryLoanError::NoneFree),
+            Err(NoLoan::Corrupt(what)) => Err(TryLoanError::Corrupt { what }),
+        }
+    }
+
+    /// A block to write, waiting until one is free.
+    ///
+    /// Allocates nothing, system calls only to wait, bounded by `until`.
+    ///
+    /// ```
+    /// use shmq_pool::{LoanError, Options, Pool, Until};
+    /// use std::time::Duration;
+    /// let pool = Pool::anonymous(2, 4096, &Options::new())?;
+    /// let (tx, rx) = (pool.writer()?, pool.reader()?);
+    /// tx.loan(Until::Forever)?.send(100)?;
+    /// let mine = tx.loan(Until::Forever)?;
+    /// let theirs = rx.try_recv()?;
+    /// assert_eq!(tx.loan(Duration::from_millis(1)).unwrap_err(), LoanError::TimedOut);
+    /// drop(theirs);
+    /// let more = tx.loan(Duration::from_millis(1))?;
+    /// // Nobody else could give one back.
+    /// assert_eq!(tx.loan(Until::Forever).unwrap_err(), LoanError::AllLent);
+    /// # Ok::<(), shmq_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`LoanError`].
+    pub fn loan(&self, until: impl Into<Until>) -> Result<Loan<'_, T>, LoanError> {
+        let mut end = self.end.borrow_mut();
+        if end.ring.lent() == self.blocks() {
+            return Err(LoanError::AllLent);
+        }
+        let outcome = end.block(until.into(), |ring| match ring.try_loan() {
+            Err(NoLoan::NoneFree) => None,
+            done => Some(done),
+        });
+        match outcome {
+            Ok(Ok(block)) => Ok(Loan { writer: self, block }),
+            Ok(Err(NoLoan::Corrupt(what))) => Err(LoanError::Corrupt { what }),
+            Ok(Err(NoLoan::NoneFree)) | Err(Stop::TimedOut) => Err(LoanError::TimedOut),
+            Err(Stop::Left) => Err(LoanError::ReaderLeft),
+            Err(Stop::Lost) => Err(LoanError::ReaderLost),
+            Err(Stop::Removed) => Err(LoanError::Removed),
+            Err(Stop::Truncated) => {
+                Err(LoanError::Corrupt { what: Corruption::Ring(shmq::Corruption::Truncated) })
+            }
+        }
+    }
+
+    /// Declares the end of data: the reader receives what is under way and is then told *finished*, and no writer can
+    /// follow. Returns how many blocks were sent in all. See the example of [`Writer`].
+    ///
+    /// Also drops the handle, which makes system calls.
+    ///
+    /// # Errors
+    /// [`SendError::Corrupt`]; the pool then ends as if this end had been dropped.
+    pub fn finish(self) -> Result<u64, SendError> {
+        let mut end = self.end.borrow_mut();
+        end.ring.finish().map_err(|what| SendError::Corrupt { what })?;
+        end.seat.signals.published();
+        Ok(end.ring.sequence())
+    }
+
+    fn send(&self, block: u32, len: usize) -> Result<u64, SendError> {
+        let mut end = self.end.borrow_mut();
+        match end.ring.send(block, len as u64) {
+            Ok(sequence) => {
+                end.seat.signals.published();
+                Ok(sequence)
+            }
+            Err(Unsent::TooLong) => Err(SendError::TooLong { len, max: self.block_size() }),
+            // `finish` consumes the writer, so nobody sends after it.
+            Err(Unsent::Finished) => {
+                Err(SendError::Corrupt { what: Corruption::Ring(shmq::Corruption::Word) })
+            }
+            Err(Unsent::Corrupt(what)) => Err(SendError::Corrupt { what }),
+        }
+    }
+
+    /// State of the reader. One system call if it has its end or died. See the example of [`Writer`].
+    pub fn peer(&self) -> PeerState {
+        self.end.borrow().seat.peer()
+    }
+
+    /// How often the reader's end was taken, 0 for never; see the example of [`Writer`].
+    pub fn peer_epoch(&self) -> u64 {
+        self.end.borrow().seat.peer_epoch()
+    }
+
+    /// How often the writer's end was taken, this time included; see the example of [`Writer`].
+    pub fn epoch(&self) -> u64 {
+        self.end.borrow().seat.epoch()
+    }
+
+    /// Blocks sent and not yet received; the reader goes on meanwhile, so there may be fewer at once. See the example
+    /// of [`Writer`].
+    pub fn pending(&self) -> u64 {
+        self.end.borrow().ring.pending()
+    }
+
+    /// Blocks that could be lent now; there may be more at once, never fewer until this end lends one. See the
+    /// example of [`Writer`].
+    pub fn free(&self) -> u64 {
+        self.end.borrow().ring.free()
+    }
+
+    /// Sequence number of the next block that is sent: where a successor resumes. See the example of [`Writer`].
+    pub fn next_sequence(&self) -> u64 {
+        self.end.borrow().ring.sequence()
+    }
+
+    /// Blocks of the pool; see the example of [`Writer`].
+    pub fn blocks(&self) -> u64 {
+        self.bytes.blocks()
+    }
+
+    /// Bytes of a block; see the example of [`Writer`].
+    pub fn block_size(&self) -> usize {
+        self.bytes.size() as usize
+    }
+
+    /// Sets how `loan` waits; as the example of [`Waiting`].
+    pub fn set_waiting(&mut self, waiting: Waiting) {
+        self.end.get_mut().waiting = waiting;
+    }
+}
+
+/// A block on loan: nobody else's until it is sent. Dropped, it is back in the pool and nothing was sent; forgotten,
+/// it is lost to this writer, and free again for its successor.
+///
+/// Without trust, its bytes are written and read by copying, which is sound whatever the reader does:
+///
+/// ```
+/// # let pool = shmq_pool::Pool::anonymous(2, 4096, &shmq_pool::Options::new())?;
+/// # let (tx, rx) = (pool.writer()?, pool.reader()?);
+/// let mut loan = tx.try_loan()?;
+/// loan.fill(0);
+/// loan.write_at(10, b"hello")?;
+/// loan.write_values(4, &[1.5f64, 2.5])?; // at bytes 32 to 47
+/// # Ok::<(), shmq_pool::Error>(())
+/// ```
+///
+/// With trust it is a slice, of bytes or of a plain type:
+///
+/// ```
+/// # let pool = shmq_pool::Pool::anonymous(2, 4096, &shmq_pool::Options::new())?;
+/// # let (tx, rx) = (pool.writer()?, pool.reader()?);
+/// // SAFETY: the pool is anonymous, and its descriptor was given to nobody.
+/// let tx = unsafe { tx.trust_peer() };
+/// let mut loan = tx.try_loan()?;
+/// loan[..5].copy_from_slice(b"hello");
+/// loan.values_mut::<u32>()[100] = 7; // zero-copy: the reader sees this memory
+/// loan.send(404)?;
+/// # assert_eq!(rx.try_recv()?.len(), 404);
+/// # Ok::<(), shmq_pool::Error>(())
+/// ```
+///
+/// In a child of `fork` it must not be used, nor even dropped.
+#[derive(Debug)]
+pub struct Loan<'a, T = Checked> {
+    writer: &'a Writer<T>,
+    block: u32,
+}
+
+impl<T> Loan<'_, T> {
+    /// Sends the first `len` bytes of the block; returns the sequence number. Does not wait. What lies behind them
+    /// travels along, but the reader is not shown it.
+    ///
+    /// Allocates nothing, no system call unless the reader sleeps, bounded whatever the size.
+    ///
+    /// ```
+    /// # let pool = shmq_pool::Pool::anonymous(2, 4096, &shmq_pool::Options::new())?;
+    /// # let (tx, rx) = (pool.writer()?, pool.reader()?);
+    /// use shmq_pool::SendError;
+    /// let refused = tx.try_loan()?.send(5000);
+    /// assert_eq!(refused, Err(SendError::TooLong { len: 5000, max: 4096 }));
+    /// assert_eq!(tx.try_loan()?.send(0), Ok(0)); // of no bytes: lawful
+    /// assert!(rx.try_recv()?.is_empty());
+    /// # Ok::<(), shmq_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SendError`]; the block went back to the pool.
+    pub fn send(self, len: usize) -> Result<u64, SendError> {
+        let sequence = self.writer.send(self.block, len)?;
+        std::mem::forget(self);
+        Ok(sequence)
+    }
+
+    /// Number of the block in the pool, from 0: tells blocks apart, means nothing. See the example of [`crate::Block`].
+    pub fn index(&self) -> u32 {
+        self.block
+    }
+
+    /// Bytes of the block; as the example of [`Writer::block_size`].
+    pub fn capacity(&self) -> usize {
+        self.writer.block_size()
+    }
+
+    /// Copies bytes into the block; see the example of [`Loan`].
+    ///
+    /// # Errors
+    /// [`OutOfBounds`] if they do not lie inside; nothing was copied.
+    pub fn write_at(&mut self, offset: usize, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        check(offset, bytes.len(), self.capacity())?;
+        self.writer.bytes.write(self.block, offset, bytes);
+        Ok(())
+    }
+
+    /// Copies values into the block, which is taken as a slice of them, from value number `first` on; see the example
+    /// of [`Loan`].
+    ///
+    /// # Errors
+    /// As [`Loan::write_at`].
+    pub fn write_values<V: Pod>(&mut self, first: usize, values: &[V]) -> Result<(), OutOfBounds> {
+        self.write_at(positions::<V>(first), bytemuck::cast_slice(values))
+    }
+
+    /// Copies bytes out of the block, such as were written before; as the example of [`crate::Block::read_into`].
+    ///
+    /// # Errors
+    /// As [`Loan::write_at`].
+    pub fn read_into(&self, offset: usize, buffer: &mut [u8]) -> Result<(), OutOfBounds> {
+        check(offset, buffer.len(), self.capacity())?;
+        self.writer.bytes.read(self.block, offset, buffer);
+        Ok(())
+    }
+
+    /// Sets every byte of the block; see the example of [`Loan`].
+    pub fn fill(&mut self, byte: u8) {
+        let piece = [byte; 4096];
+        for offset in (0..self.capacity()).step_by(piece.len()) {
+            let len = piece.len().min(self.capacity() - offset);
+            self.writer.bytes.write(self.block, offset, &piece[..len]);
+        }
+    }
+}
+
+impl Loan<'_, Trusted> {
+    /// The block as a slice of plain values, as many as fit; see the example of [`Loan`]. Blocks begin on pages, so
+    /// every usual alignment is met.
+    pub fn values<V: Pod>(&self) -> &[V] {
+        crate::cast(self)
+    }
+
+    /// As [`Loan::values`], to write; see the example of [`Loan`].
+    pub fn values_mut<V: Pod>(&mut self) -> &mut [V] {
+        crate::cast_mut(self)
+    }
+}
+
+impl Deref for Loan<'_, Trusted> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the block lies inside the mapping, which lives as long as the writer; it is on loan to this value alone, and the
+        // reader's process, vouched for, does not write it.
+        unsafe { std::slice::from_raw_parts(self.writer.bytes.pointer(self.block), self.capacity()) }
+    }
+}
+
+impl DerefMut for Loan<'_, Trusted> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `deref`, and `self` is borrowed mutably; the reader's process does not read it either.
+        unsafe { std::slice::from_raw_parts_mut(self.writer.bytes.pointer(self.block), self.capacity()) }
+    }
+}
+
+impl<T> Drop for Loan<'_, T> {
+    fn drop(&mut self) {
+        self.writer.end.borrow_mut().ring.give_back(self.block);
+    }
+}

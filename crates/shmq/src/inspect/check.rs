@@ -1,0 +1,294 @@
+//! Whether everything in a queue is as it must be: the invariants of `docs/FORMAT.md`, one after the other.
+//!
+//! Both ends may go on meanwhile. So what looks wrong is looked at again a little later, and is wrong only if it still
+//! stands although neither end has moved past it.
+
+use super::seen::Seen;
+use super::walk::{Stop, Walk, show};
+use super::{Inspector, PeerState};
+use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
+use crate::memory::{Memory, Window, at};
+use crate::ring::distance;
+use crate::ring::shape::{END, Shape};
+use std::time::Duration;
+
+/// One thing that was checked.
+///
+/// ```
+/// # let name = format!("shmq-doc-check-{}", std::process::id());
+/// let queue = shmq::Queue::create(&name, &shmq::Options::new())?;
+/// let it = queue.inspect()?;
+/// assert!(it.check().iter().all(|check| matches!(check.outcome, shmq::Outcome::Fine { .. })));
+/// # let path = queue.path().unwrap();
+/// // A stray write into free space, which must be zero.
+/// # use std::os::unix::fs::FileExt;
+/// std::fs::File::options().write(true).open(path)?.write_all_at(b"oops", 50_000)?;
+/// let wrong = it.check().into_iter().find(|c| matches!(c.outcome, shmq::Outcome::Damaged { .. })).unwrap();
+/// assert_eq!(wrong.what, "free space");
+/// # queue.remove()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What: `geometry`, `positions`, `messages`, `free space`, `roles`.
+    pub what: &'static str,
+    /// How it is.
+    pub outcome: Outcome,
+}
+
+/// How a check came out. See the example of [`Check`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// As it must be.
+    Fine {
+        /// What was found.
+        said: String,
+    },
+    /// It could not be checked.
+    Unchecked {
+        /// Why.
+        why: String,
+    },
+    /// It is not as it must be.
+    Damaged {
+        /// What is wrong, and where.
+        said: String,
+    },
+}
+
+use Outcome::{Damaged, Fine, Unchecked};
+
+/// Looks at something that seems wrong this often before it is.
+const LOOKS: usize = 20;
+const BETWEEN: Duration = Duration::from_millis(1);
+const CHUNK: usize = 64 << 10;
+
+pub(super) fn all(it: &Inspector) -> Vec<Check> {
+    let mut checks = vec![Check { what: "geometry", outcome: geometry(it) }];
+    let Some(window) = it.ring() else { return checks };
+    let (positions, messages, free) = match it.geometry.shape() {
+        None => (
+            again(|| positions(window, it.geometry.limits.max_messages)),
+            messages(it),
+            free_space(it, window),
+        ),
+        Some(shape) => (again(|| counts(window, &shape)), messages(it), again(|| words(it, window, &shape))),
+    };
+    checks.push(Check { what: "positions", outcome: positions });
+    checks.push(Check { what: "messages", outcome: messages });
+    checks.push(Check { what: "free space", outcome: free });
+    checks.push(Check { what: "roles", outcome: roles(it) });
+    checks
+}
+
+/// Until it is fine, or was often enough not.
+fn again(mut look: impl FnMut() -> Outcome) -> Outcome {
+    for _ in 1..LOOKS {
+        match look() {
+            Damaged { .. } => std::thread::sleep(BETWEEN),
+            done => return done,
+        }
+    }
+    look()
+}
+
+fn geometry(it: &Inspector) -> Outcome {
+    match it.damage() {
+        Some(damage) => Damaged { said: damage.to_string() },
+        None => Fine { said: format!("format, limits and checksum of a file of {}", it.kind()) },
+    }
+}
+
+fn roles(it: &Inspector) -> Outcome {
+    let seen = it.snapshot();
+    for role in [Role::Producer, Role::Consumer] {
+        let end = seen.end(role);
+        if end.from_another_boot && end.state != PeerState::Attached {
+            let said = format!(
+                "the last {role} came before the machine last started and did not leave cleanly, so the contents may be \
+                 any mix of old and new, and nobody can take a role; dump what is there, then remove the queue"
+            );
+            return Damaged { said };
+        }
+    }
+    Fine { said: format!("producer {}, consumer {}", seen.producer.state, seen.consumer.state) }
+}
+
+fn positions(window: &Window<Seen>, max_messages: Option<u64>) -> Outcome {
+    let word = |control| window.load(control, at::OBSERVE);
+    // In this order each later one can only be further on.
+    let (free, freed) = (word(FREE), word(FREED));
+    let (received, read) = (word(RECEIVED), word(READ));
+    let (sequence, tail, dirty) = (word(SEQUENCE), word(TAIL), word(DIRTY));
+    let capacity = window.capacity();
+    let wrong = |said: String| Damaged { said };
+    if (free | read | tail) & 7 != 0 {
+        return wrong(format!("a position is not a multiple of 8: free {free}, read {read}, tail {tail}"));
+    }
+    if read.wrapping_sub(free) > capacity {
+        return wrong(format!(
+            "the consumer has read up to {read} and given back up to {free}; a ring has {capacity} bytes"
+        ));
+    }
+    if distance(tail, read).unsigned_abs() > capacity {
+        return wrong(format!(
+            "the producer is at {tail} and the consumer at {read}; a ring has {capacity} bytes"
+        ));
+    }
+    if distance(tail, free) > capacity as i64 - 8 {
+        return wrong(format!(
+            "the producer is at {tail}, but has been given space up to {} only",
+            free.wrapping_add(capacity)
+        ));
+    }
+    if distance(dirty, tail) > 0 && dirty.wrapping_sub(free) > capacity {
+        return wrong(format!("the producer may have written up to {dirty}, beyond its space"));
+    }
+    if distance(received, freed) < 0 {
+        return wrong(format!("{freed} messages were given back, but only {received} received"));
+    }
+    let most = max_messages.unwrap_or(u64::MAX).min(capacity / 8);
+    if distance(sequence, freed) > most as i64 {
+        return wrong(format!(
+            "{sequence} messages were sent and {freed} given back, more apart than the {most} that fit"
+        ));
+    }
+    Fine { said: format!("free {free}, read {read}, tail {tail}") }
+}
+
+fn counts(window: &Window<Seen>, shape: &Shape) -> Outcome {
+    let (read, sequence) = (window.load(READ, at::OBSERVE), window.load(SEQUENCE, at::OBSERVE));
+    if read.abs_diff(sequence) > shape.depth + shape.group {
+        let said = format!(
+            "the producer counts {sequence} messages and the consumer {read}, more apart than the {} that fit",
+            shape.depth
+        );
+        return Damaged { said };
+    }
+    Fine { said: format!("read {read}, sequence {sequence}") }
+}
+
+/// Counts the messages up to where the walk ends, and says why it does.
+fn run(walk: &mut Walk<'_, Seen>) -> (u64, u64, Stop) {
+    let (mut messages, mut bytes) = (0, 0u64);
+    loop {
+        match walk.look() {
+            Ok(spotted) => {
+                if walk.pass(&spotted) {
+                    (messages, bytes) = (messages + 1, bytes.saturating_add(spotted.len));
+                }
+            }
+            Err(stop) => return (messages, bytes, stop),
+        }
+    }
+}
+
+fn messages(it: &Inspector) -> Outcome {
+    let Some(mut walk) = it.walk() else { return Unchecked { why: "there is no ring".into() } };
+    let (messages, bytes, stop) = run(&mut walk);
+    match stop {
+        Stop::CaughtUp => Fine { said: format!("{messages} pending, {bytes} bytes") },
+        Stop::Finished => Fine { said: format!("{messages} pending, {bytes} bytes, then the end of data") },
+        Stop::Overtaken => Fine { said: format!("{messages} looked at while they were taken") },
+        Stop::Damaged(damage) => Damaged { said: format!("after {messages} good ones: {damage}") },
+        stop => Unchecked { why: stop.to_string() },
+    }
+}
+
+fn whole(window: &Window<Seen>) -> bool {
+    window.memory().present() == window.memory().len() as u64
+}
+
+/// Invariant Z: every byte of free space is zero.
+fn free_space(it: &Inspector, window: &Window<Seen>) -> Outcome {
+    let Some(mut walk) = it.walk() else { return Unchecked { why: "there is no ring".into() } };
+    if !whole(window) {
+        return Unchecked { why: "a part of the file is missing".into() };
+    }
+    let to = window.load(FREE, at::OBSERVE).wrapping_add(window.capacity());
+    let (_, _, stop) = run(&mut walk);
+    let mut from = match stop {
+        Stop::CaughtUp => walk.position(),
+        // Its word lies in free space, and nothing else does from then on.
+        Stop::Finished => walk.position().wrapping_add(8),
+        _ => return Unchecked { why: "where it begins is not known, see the messages".into() },
+    };
+    let begin = from;
+    let mut chunk = vec![0; CHUNK];
+    let mut looks = 0;
+    // Each turn moves on or is one of a few looks at the same place.
+    while distance(to, from) > 0 && looks < LOOKS {
+        let end = [TAIL, DIRTY].map(|control| window.load(control, at::OBSERVE));
+        if let Some(&further) = end.iter().find(|&&end| distance(end, from) > 0) {
+            (from, looks) = (further, 0);
+            continue;
+        }
+        let len = (to.wrapping_sub(from)).min(window.to_end(from)).min(CHUNK as u64) as usize;
+        window.copy_out(from, &mut chunk[..len]);
+        let Some(at) = chunk[..len].iter().position(|&byte| byte != 0) else {
+            (from, looks) = (from.wrapping_add(len as u64), 0);
+            continue;
+        };
+        from = from.wrapping_add(at as u64 & !7);
+        looks += 1;
+        std::thread::sleep(BETWEEN);
+    }
+    if looks == 0 {
+        return Fine { said: format!("{} bytes, all zero", to.wrapping_sub(begin).min(window.capacity())) };
+    }
+    let file_offset = window.parts().ring as u64 + window.index(from);
+    let found = show(window.load_word(from, at::OBSERVE));
+    let said =
+        format!("at position {from} (byte {file_offset:#x} of the file) expected zeros, found {found}");
+    Damaged { said }
+}
+
+/// Of fixed-size messages: no word of the ring says more than was published or is being prepared.
+fn words(it: &Inspector, window: &Window<Seen>, shape: &Shape) -> Outcome {
+    let Some(mut walk) = it.walk() else { return Unchecked { why: "there is no ring".into() } };
+    if !whole(window) {
+        return Unchecked { why: "a part of the file is missing".into() };
+    }
+    let (_, _, stop) = run(&mut walk);
+    if !matches!(stop, Stop::CaughtUp | Stop::Finished) {
+        return Unchecked { why: "where it begins is not known, see the messages".into() };
+    }
+    let tail = walk.position();
+    let dirty = window.load(DIRTY, at::OBSERVE);
+    let placed = shape.placed(window);
+    // The group that the tail is in, and the next lap of all others.
+    let current = tail / shape.group;
+    for group in current..current.saturating_add(shape.groups) {
+        let first = group.saturating_mul(shape.group);
+        let cursor = placed.cursor(first);
+        let word = window.load_at(cursor.word, at::OBSERVE);
+        let (count, most) = (word & !END, if group == current { tail } else { first.max(dirty) });
+        let ended = word & END != 0 && group != current;
+        if count > most || ended {
+            let more = if ended { " and the end of data" } else { "" };
+            let said = format!(
+                "the word at byte {:#x} of the file expected to say at most {most}, found {count}{more}",
+                cursor.word
+            );
+            return Damaged { said };
+        }
+    }
+    Fine { said: format!("{} groups, none of which runs ahead", shape.groups) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_looks_wrong_is_looked_at_again() {
+        let mut looks = 0;
+        let outcome = again(|| {
+            looks += 1;
+            if looks < 3 { Damaged { said: String::new() } } else { Fine { said: String::new() } }
+        });
+        assert!(matches!(outcome, Fine { .. }) && looks == 3);
+        assert!(matches!(again(|| Damaged { said: String::new() }), Damaged { .. }));
+    }
+}

@@ -1,0 +1,93 @@
+//! Searches that several tests share.
+
+use super::{Cut, Plan, Tally, explore};
+use crate::model::{Bug, RxOp, Shape, SlotRig, SlotRxOp, SlotTxOp, TxOp, Verdict};
+
+/// Every kind of operation on a ring of records, with messages of these lengths and the largest.
+pub fn records(shape: Shape, lens: &[u64]) -> Plan {
+    let largest = shape.max_message;
+    let mut tx = vec![
+        TxOp::Finish,
+        TxOp::Abort(largest),
+        TxOp::Forget(largest),
+        TxOp::Part(largest, 0),
+        TxOp::Batch(vec![0, largest]),
+        TxOp::ForgetBatch(vec![largest, 0]),
+        TxOp::Send(largest),
+        TxOp::Send(largest + 1),
+    ];
+    tx.extend(lens.iter().map(|&len| TxOp::Send(len)));
+    let rx = vec![RxOp::Recv, RxOp::Keep, RxOp::Drain(usize::MAX, u64::MAX), RxOp::Look(2)];
+    Plan { shape, tx, rx, limit: 2_000_000, overlap: true, cut: Cut::Program, bug: Bug::None }
+}
+
+/// Every kind of operation on a ring of slots.
+pub fn slots(depth: u64, group: u64) -> Plan<SlotRig> {
+    let mut tx = vec![SlotTxOp::Finish, SlotTxOp::Send, SlotTxOp::Abort];
+    for n in 1..=depth + 1 {
+        tx.push(SlotTxOp::Batch(n));
+        tx.push(SlotTxOp::Forget(n));
+    }
+    tx.push(SlotTxOp::Slice(depth));
+    let rx = vec![SlotRxOp::Recv, SlotRxOp::Keep, SlotRxOp::Run(usize::MAX), SlotRxOp::Look(2)];
+    Plan { shape: (depth, group), tx, rx, limit: 2_000_000, overlap: true, cut: Cut::Program, bug: Bug::None }
+}
+
+/// A search over every order that a compiler may make of the stores.
+#[derive(Debug)]
+pub struct Orders {
+    /// Which it is.
+    pub name: &'static str,
+    /// Whether it comes to an end by itself, or is cut off at some number of states.
+    pub complete: bool,
+    /// Runs it, with a bug planted.
+    pub search: fn(Bug) -> Verdict<Tally>,
+    /// The sites that keep stores apart which must not change places: each alone, weakened, is noticed. It notices no other
+    /// compiler fence, not even if all of them are gone.
+    pub needs: &'static [&'static str],
+}
+
+/// Small ones that between them do everything that stores.
+pub const ORDERS: [Orders; 3] = [
+    Orders {
+        name: "records, 32 bytes",
+        complete: true,
+        search: |bug| {
+            let tx = vec![
+                TxOp::Finish,
+                TxOp::Abort(0),
+                TxOp::Batch(vec![0, 0]),
+                TxOp::ForgetBatch(vec![0, 0]),
+                TxOp::Send(0),
+            ];
+            orders_of_records(Shape::new(32), tx, vec![RxOp::Recv, RxOp::Drain(2, 99)], bug)
+        },
+        needs: &RECORDS,
+    },
+    Orders {
+        name: "records, 64 bytes, two at most",
+        complete: false,
+        search: |bug| {
+            let tx = vec![TxOp::Batch(vec![0, 8]), TxOp::ForgetBatch(vec![8, 0]), TxOp::Part(16, 0)];
+            orders_of_records(Shape::new(64).depth(2), tx, vec![RxOp::Drain(2, 99)], bug)
+        },
+        needs: &RECORDS,
+    },
+    Orders {
+        name: "slots, depth 3, groups of 1",
+        complete: true,
+        search: |bug| {
+            let tx = vec![SlotTxOp::Finish, SlotTxOp::Send, SlotTxOp::Batch(2), SlotTxOp::Forget(3)];
+            let rx = vec![SlotRxOp::Run(2)];
+            explore(&Plan { tx, rx, cut: Cut::Compiler, overlap: false, bug, ..slots(3, 1) })
+        },
+        needs: &["DIRTY_LOG", "COMMIT", "COMMIT_LOG", "UNDO_LOG"],
+    },
+];
+
+const RECORDS: [&str; 8] =
+    ["DIRTY_LOG", "COMMIT", "COMMIT_LOG", "TAIL", "READ", "ERASE_FENCE", "GIVE_BACK", "RECOVER_TAIL"];
+
+fn orders_of_records(shape: Shape, tx: Vec<TxOp>, rx: Vec<RxOp>, bug: Bug) -> Verdict<Tally> {
+    explore(&Plan { tx, rx, cut: Cut::Compiler, overlap: false, limit: 40_000, bug, ..records(shape, &[]) })
+}

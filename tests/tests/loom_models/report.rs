@@ -1,0 +1,120 @@
+//! Which test notices it if a site is one step weaker: the table of `docs/CORRECTNESS.md`, made by `ci/weaken.sh`.
+
+use crate::{pairs, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
+use shmq::testing::{Order, SITES, SiteDoc};
+use shmq_tests::crash::plans::ORDERS;
+use shmq_tests::loom_memory::{Faults, Reached, explore};
+use shmq_tests::model::Bug;
+use std::collections::BTreeMap;
+
+type Model = fn(Faults);
+
+macro_rules! models {
+    ($($model:expr),* $(,)?) => { &[$((stringify!($model), $model)),*] };
+}
+
+/// Everything that weakening a site may break, by name.
+const MODELS: &[(&str, Model)] = models![
+    ring::send_receive_full,
+    ring::depth_limit,
+    ring::batch,
+    ring::abort_send_finish,
+    ring::observer,
+    pairs::inspector,
+    pairs::inspector_of_slots,
+    takeover::producer,
+    takeover::producer_of_a_full_ring,
+    takeover::producer_of_space_given_back,
+    takeover::consumer,
+    takeover::both,
+    takeover::both_in_taking_their_roles,
+    takeover::observer,
+    takeover::finished,
+    roles::clean_leave,
+    roles::death,
+    signals::empty,
+    signals::full,
+    signals::both,
+    signals::finish,
+    signals::successor::<false>,
+    signals::leave::<false>,
+    slots::send_receive_full,
+    slots::shared_word,
+    slots::batch,
+    slots::abort_send,
+    slots::finish,
+    slots::observer,
+    slots_takeover::producer_of_space_given_back,
+    slots_takeover::both,
+    slots_takeover::finished,
+    slots_signals::empty,
+    slots_signals::both,
+];
+
+/// What a weaker site is called, and how a model is made to have one.
+fn steps(doc: &SiteDoc) -> Vec<(&'static str, Faults)> {
+    let label: &'static [&'static str] = vec![doc.site.label].leak();
+    let without = Faults { weak: label, ..Faults::default() };
+    match doc.site.order {
+        Order::Relaxed => vec![],
+        Order::Acquire | Order::Release if doc.access == shmq::testing::Access::Fence => {
+            vec![("none", without)]
+        }
+        Order::Acquire | Order::Release => vec![("Relaxed", without)],
+        Order::Compiler => vec![("none", without)],
+        Order::SeqCst => {
+            vec![("AcqRel", Faults { acq_rel: label, ..Faults::default() }), ("none", without)]
+        }
+    }
+}
+
+/// The models that reach each site.
+fn reached() -> BTreeMap<&'static str, Vec<(&'static str, Model)>> {
+    let mut by_site = BTreeMap::<_, Vec<_>>::new();
+    for &(name, model) in MODELS {
+        let reached: &'static Reached = Box::leak(Box::default());
+        let faults = Faults { reached: Some(reached), ..Faults::default() };
+        explore(2, move || model(faults)).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        for label in reached.lock().unwrap().iter() {
+            by_site.entry(*label).or_default().push((name, model));
+        }
+    }
+    by_site
+}
+
+#[test]
+#[ignore = "takes minutes; ci/weaken.sh runs it"]
+fn report_which_test_notices_a_weaker_site() {
+    let reached = reached();
+    let mut rows = Vec::new();
+    let mut unnoticed = Vec::new();
+    for doc in SITES {
+        let label = doc.site.label;
+        for (weaker, faults) in steps(doc) {
+            let models = reached.get(label).map_or(&[][..], Vec::as_slice);
+            let mut noticed: Vec<String> = models
+                .iter()
+                .filter(|(_, model)| {
+                    let model = *model;
+                    explore(3, move || model(faults))
+                        .is_err_and(|problem| !problem.starts_with("not explored"))
+                })
+                .map(|(name, _)| (*name).to_string())
+                .collect();
+            // Each search needs the sites it lists and no other: tests of their own see to that.
+            let crash = ORDERS.iter().filter(|orders| weaker != "AcqRel" && orders.needs.contains(&label));
+            for orders in crash {
+                let bug = Bug::Weak(vec![label].leak());
+                assert!((orders.search)(bug).is_err(), "{}: {label}", orders.name);
+                noticed.push(format!("crash: {}", orders.name));
+            }
+            if noticed.is_empty() {
+                unnoticed.push(format!("{label} as {weaker}"));
+            }
+            rows.push(format!("| {label} | {:?} | {weaker} | {} |", doc.site.order, noticed.join(", ")));
+        }
+    }
+    println!("| site | order | weakened to | noticed by |\n|---|---|---|---|");
+    rows.iter().for_each(|row| println!("{row}"));
+    println!("nobody notices: {unnoticed:?}");
+}

@@ -1,0 +1,60 @@
+//! P8, P6: what is lacking is an error that says so, or is done without; never a signal, except the one that is documented.
+//!
+//! Each case is a child process, and gives up the rights under which it would not show. A case that cannot be made here
+//! says so and passes; with `SHMQ_NO_SKIPS=1` it fails.
+
+use shmq_tests::process::{Child, Scratch};
+use std::os::unix::process::ExitStatusExt;
+
+const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
+
+/// Runs a case. `signal`: what it is to die of.
+fn case(name: &str, expected: &str, signal: Option<i32>) {
+    let directory = Scratch::directory(name);
+    let child = Child::spawn(HELPER, &["resource", name, directory.name()]);
+    let said = child.try_line();
+    match said.as_deref() {
+        Some(skipped) if skipped.starts_with("skipped") => {
+            assert!(std::env::var_os("SHMQ_NO_SKIPS").is_none(), "{name}: {skipped}");
+            eprintln!("SKIPPED, {name} was not tried: {skipped}; run as root or with user namespaces");
+            return;
+        }
+        said => assert_eq!(said, Some(expected), "{name}"),
+    }
+    // Only then: a process that waits to be asked for its status must have said its line.
+    let status = child.wait();
+    assert_eq!(status.signal(), signal, "{name} ended with {status}");
+}
+
+macro_rules! cases {
+    ($($name:ident: $case:literal, $expected:literal $(, dies of $signal:expr)?;)*) => {
+        $(#[test] fn $name() {
+            #[allow(unused_mut, unused_assignments, reason = "for those that do not die")]
+            let mut signal = None;
+            $(signal = Some($signal);)?
+            case($case, $expected, signal);
+        })*
+    };
+}
+
+cases! {
+    p8_a_full_tmpfs: "full", "NoSpace, NoSpace, 0 files left, then one that fits works";
+    p8_a_tmpfs_that_another_fills_meanwhile: "full-meanwhile", "works or NoSpace";
+    p8_a_shm_of_64_mb: "small-shm", "works, works, works, NoSpace; 3 files";
+    p8_a_full_disk: "disk", "NoSpace, works, NoSpace, taken, 1 files";
+    p8_no_huge_pages_left: "huge-pages", "as a wish it works, as a file NoSpace, 0 files left";
+    p8_a_file_that_a_third_party_truncates: "truncated", "Truncated", dies of libc::SIGBUS;
+    p8_a_limit_on_locked_memory: "locked-memory", "Lock, Lock, 0 files left, Lock, without it taken";
+    p8_a_limit_on_file_sizes: "file-size", "FileSize, FileSize, 0 files left, one within the limit works";
+    p8_a_limit_on_address_space: "address-space", "NoSpace, 1 file, Io, a smaller one works";
+    p8_a_file_system_that_is_read_only: "read-only", "Denied, Denied, its producer has left";
+    p8_no_permission: "permission", "Denied, Denied, Denied";
+    p8_too_many_descriptors: "descriptors",
+        "Io, Io, Io, Io, Io, still here while attached, then ProducerLeft; 2 files, later taken";
+    p8_a_kernel_without_membarrier: "membarrier", "100 of 100 came";
+    p8_a_kernel_without_populate: "populate", "works, works, 1 file";
+    p8_a_file_system_that_cannot_allocate_ahead: "fallocate", "works, works, 1 file";
+    p8_a_file_system_without_unnamed_files: "tmpfile", "works, works, 1 file";
+    p8_a_kernel_without_memfd: "memfd", "Io";
+    p8_a_kernel_without_description_locks: "locks", "Io";
+}
