@@ -24,7 +24,7 @@ pub fn die_with_parent(parent: i32) -> Result<(), Failure> {
     // It may have died before that.
     match rustix::process::getppid() {
         Some(pid) if pid.as_raw_nonzero().get() == parent => Ok(()),
-        _ => Err(Failure::new("this is a part of a program that starts it by itself")),
+        _ => Err(Failure::new("this is a part of `shmq demo` or `shmq-lab`, which start it by themselves")),
     }
 }
 

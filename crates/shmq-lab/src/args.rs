@@ -1,6 +1,8 @@
 //! The command line and its help.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+use std::path::PathBuf;
 
 /// Programs for whoever wants to see what shmq promises
 #[derive(Debug, Parser)]
@@ -15,8 +17,11 @@ pub struct Cli {
 pub enum Command {
     Torture(TortureArgs),
     Bench(BenchArgs),
+    Contrast(ContrastArgs),
     #[command(hide = true)]
     TorturePart(TorturePartArgs),
+    #[command(hide = true)]
+    ContrastPart(ContrastPartArgs),
 }
 
 /// Compare shmq with what the system and the standard library offer, on this machine
@@ -132,4 +137,85 @@ pub enum Part {
     Producer,
     /// Receives and checks.
     Consumer,
+}
+
+/// The same traffic through raw memory, queues and what the kernel has: how fast, and how much of it arrives
+///
+/// One process writes messages at full speed, another reads them, through each of: raw shared memory that is
+/// overwritten and sampled, a seqlock cell, the two shapes of shmq, a POSIX message queue, a pipe and a Unix socket.
+/// Every message carries its number in every word, so the reader can tell whole ones from torn ones, and what was lost,
+/// came twice or out of order. Exit code 1 if a queue loses or tears anything, or if raw memory does not.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  shmq-lab contrast
+  shmq-lab contrast --seconds 60 --html contrast.html")]
+pub struct ContrastArgs {
+    /// How long all of it may take
+    #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seconds: u64,
+    /// The outcome as JSON, on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// A page with charts, for a browser
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+/// What carries messages from one process to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Medium {
+    Raw,
+    Seqlock,
+    Records,
+    Slots,
+    MessageQueue,
+    Pipe,
+    Socket,
+}
+
+impl Medium {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Seqlock => "seqlock",
+            Self::Records => "records",
+            Self::Slots => "slots",
+            Self::MessageQueue => "message-queue",
+            Self::Pipe => "pipe",
+            Self::Socket => "socket",
+        }
+    }
+
+    /// For people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Raw => "raw memory",
+            Self::Seqlock => "seqlock cell",
+            Self::Records => "shmq records",
+            Self::Slots => "shmq slots",
+            Self::MessageQueue => "POSIX queue",
+            Self::Pipe => "pipe",
+            Self::Socket => "Unix socket",
+        }
+    }
+}
+
+/// The writer of a contrast
+#[derive(Debug, Args)]
+pub struct ContrastPartArgs {
+    /// Through what
+    #[arg(value_enum)]
+    pub medium: Medium,
+    /// Name of the file, where there is one
+    #[arg(long)]
+    pub name: String,
+    /// Bytes of a message
+    #[arg(long)]
+    pub size: usize,
+    /// Who started it
+    #[arg(long)]
+    pub parent: i32,
 }

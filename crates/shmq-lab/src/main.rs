@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`args`] | the command line and its help |
 //! | `shmq_benches` | `bench`: shmq beside the queues of the system |
+//! | [`contrast`] | the same traffic through raw memory, queues and what the kernel has |
 //! | [`torture`] | both ends of a queue, killed and stopped thousands of times a minute |
 
 mod args;
+mod contrast;
 mod torture;
 
 use args::{Cli, Command};
@@ -18,6 +20,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         // The program of the benches package, with an exit code of its own.
         Command::Bench(args) => return shmq_benches::bench::main(args.arguments, &["bench"]),
+        Command::Contrast(args) => contrast::run(&args),
+        Command::ContrastPart(args) => contrast::write(&args),
         Command::Torture(args) => torture::run(&args),
         Command::TorturePart(args) => torture::part(&args),
     };

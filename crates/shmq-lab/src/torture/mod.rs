@@ -9,6 +9,7 @@
 //! | [`producer`], [`consumer`], [`check`] | the ends |
 //! | [`planted`] | a producer with a bug |
 //! | [`storm`] | one queue, seen from the parent: who dies when |
+//! | [`queue`], [`tally`] | what it tortures, and what it adds up |
 //! | [`footprint`] | memory and descriptors |
 //! | [`report`] | what is said at the end |
 
@@ -19,9 +20,11 @@ mod note;
 mod plan;
 mod planted;
 mod producer;
+mod queue;
 mod report;
 mod stage;
 mod storm;
+mod tally;
 
 use crate::args::{Part, Plant, TortureArgs, TorturePartArgs};
 use footprint::Footprint;
@@ -35,7 +38,8 @@ use shmq_cli::interrupt::Interrupt;
 use stage::Stage;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
-use storm::{Brief, Files, Storm, Tally};
+use storm::{Brief, Files, Storm};
+use tally::Tally;
 
 /// How long it goes on unless told otherwise.
 const SECONDS: u64 = 10;

@@ -2,7 +2,7 @@
 
 use super::footprint::{Footprint, Growth};
 use super::note::Wrong;
-use super::storm::{Moment, Tally};
+use super::tally::{Moment, Tally};
 use crate::args::Plant;
 use serde::Serialize;
 use shmq_cli::failure::Failure;

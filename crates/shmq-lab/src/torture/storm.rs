@@ -5,10 +5,12 @@ use super::Progress;
 use super::footprint::{Footprint, Growth};
 use super::note::{self, Holder, Note, Sending, Taking, Wrong};
 use super::plan::Form;
+use super::queue::Queue;
 use super::stage::{NOTES, QUEUE, WHY, path, some_time};
+use super::tally::{Moment, Tally};
 use crate::args::Plant;
 use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process, waitid};
-use shmq::{AttachError, Inspector, Options, PeerState, Role, slots};
+use shmq::{Inspector, PeerState, Role};
 use shmq_cli::actor::{self, Actor};
 use shmq_cli::draw::Draw;
 use shmq_cli::failure::Failure;
@@ -67,106 +69,6 @@ impl Drop for Files {
                 let _ = std::fs::remove_file(path(&self.base, what));
             }
         }
-    }
-}
-
-/// Where a process was when it was killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// On its way to the queue.
-    Starting,
-    /// Taking its role, and putting the queue in order; or leaving.
-    Taking,
-    /// In the middle of a call, by its own notes.
-    Calling,
-    /// Between two.
-    Between,
-}
-
-/// What all queues came to.
-#[derive(Debug, Default)]
-pub struct Tally {
-    pub queues: u64,
-    pub messages: u64,
-    pub bytes: u64,
-    pub producer_kills: u64,
-    pub consumer_kills: u64,
-    /// By [`Moment`].
-    pub moments: [u64; 4],
-    pub stops: u64,
-    pub stopped_kills: u64,
-    /// Looks at a stopped process, each of which must find it attached.
-    pub looks: u64,
-    /// Attempts to take a stopped process's role.
-    pub rivals: u64,
-    pub takeovers: u64,
-    pub again: u64,
-    pub told_lost: u64,
-    pub told_left: u64,
-    /// By [`Wrong`].
-    pub wrong: [u64; Wrong::ALL.len()],
-    pub crashed: u64,
-    pub stuck: u64,
-    /// What went wrong, in words.
-    pub why: Vec<String>,
-    pub kept: Vec<PathBuf>,
-    /// In a soak: each end, by name.
-    pub ends: Vec<(String, Growth)>,
-}
-
-impl Tally {
-    pub fn kills(&self) -> u64 {
-        self.producer_kills + self.consumer_kills
-    }
-
-    pub fn is_broken(&self) -> bool {
-        !self.why.is_empty()
-    }
-}
-
-/// The queue, of either shape.
-#[derive(Debug)]
-enum Queue {
-    Records(shmq::Queue),
-    Slots(slots::Queue<[u8]>),
-}
-
-impl Queue {
-    fn create(path: &std::path::Path, form: Form) -> Result<Self, Failure> {
-        let options = Options::new();
-        match form {
-            Form::Records { capacity, max_message, max_messages } => {
-                let options = options.capacity(capacity).max_message(max_message);
-                let options = max_messages.map_or(options.clone(), |most| options.max_messages(most));
-                return Ok(Self::Records(shmq::Queue::create(path, &options)?));
-            }
-            Form::Slots { words: 1, depth } => drop(slots::Queue::<[u64; 1]>::create(path, depth, &options)?),
-            Form::Slots { words: 2, depth } => drop(slots::Queue::<[u64; 2]>::create(path, depth, &options)?),
-            Form::Slots { words: 7, depth } => drop(slots::Queue::<[u64; 7]>::create(path, depth, &options)?),
-            Form::Slots { words: 16, depth } => {
-                drop(slots::Queue::<[u64; 16]>::create(path, depth, &options)?)
-            }
-            Form::Slots { depth, .. } => drop(slots::Queue::<[u64; 128]>::create(path, depth, &options)?),
-        }
-        Ok(Self::Slots(slots::Queue::open_bytes(path, &options)?))
-    }
-
-    fn inspect(&self) -> Result<Inspector, Failure> {
-        Ok(match self {
-            Self::Records(queue) => queue.inspect()?,
-            Self::Slots(queue) => queue.inspect()?,
-        })
-    }
-
-    /// Whether somebody who asks for a role is told that it is taken.
-    fn is_taken(&self, role: Role) -> bool {
-        let asked = match (self, role) {
-            (Self::Records(queue), Role::Producer) => queue.producer().map(drop),
-            (Self::Records(queue), Role::Consumer) => queue.consumer().map(drop),
-            (Self::Slots(queue), Role::Producer) => queue.producer().map(drop),
-            (Self::Slots(queue), Role::Consumer) => queue.consumer().map(drop),
-        };
-        matches!(asked, Err(AttachError::Busy { .. }))
     }
 }
 
