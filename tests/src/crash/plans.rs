@@ -15,6 +15,7 @@ pub fn records(shape: Shape, lens: &[u64]) -> Plan {
         TxOp::ForgetBatch(vec![largest, 0]),
         TxOp::Send(largest),
         TxOp::Send(largest + 1),
+        TxOp::Pushes(vec![]),
     ];
     tx.extend(lens.iter().map(|&len| TxOp::Send(len)));
     let rx = vec![RxOp::Recv, RxOp::Keep, RxOp::Drain(usize::MAX, u64::MAX), RxOp::Look(2)];

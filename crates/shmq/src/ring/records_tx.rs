@@ -215,7 +215,10 @@ impl<M: Memory> RecordTx<M> {
     /// Erases everything written since the last commit. That comes before the next commit word, which is a Release store.
     #[cold]
     pub fn undo(&mut self) {
-        self.ring.zero(self.tail, self.soiled);
+        // Single messages leave it behind the tail.
+        if distance(self.soiled, self.tail) > 0 {
+            self.ring.zero(self.tail, self.soiled);
+        }
         self.soiled = self.tail;
     }
 
