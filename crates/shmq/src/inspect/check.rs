@@ -212,6 +212,8 @@ fn free_space(it: &Inspector, window: &Window<Seen>) -> Outcome {
         Stop::CaughtUp => walk.position(),
         // Its word lies in free space, and nothing else does from then on.
         Stop::Finished => walk.position().wrapping_add(8),
+        // What a living producer has committed or is writing ends at the further of its two marks.
+        Stop::Overtaken => window.load(TAIL, at::OBSERVE),
         _ => return Unchecked { why: "where it begins is not known, see the messages".into() },
     };
     let begin = from;
@@ -251,8 +253,12 @@ fn words(it: &Inspector, window: &Window<Seen>, shape: &Shape) -> Outcome {
         return Unchecked { why: "a part of the file is missing".into() };
     }
     let (_, _, stop) = run(&mut walk);
-    if !matches!(stop, Stop::CaughtUp | Stop::Finished) {
-        return Unchecked { why: "where it begins is not known, see the messages".into() };
+    match stop {
+        Stop::CaughtUp | Stop::Finished => {}
+        Stop::Overtaken => {
+            return Unchecked { why: "messages move too fast; see again when it is quieter".into() };
+        }
+        _ => return Unchecked { why: "where it begins is not known, see the messages".into() },
     }
     let tail = walk.position();
     let dirty = window.load(DIRTY, at::OBSERVE);
@@ -274,7 +280,7 @@ fn words(it: &Inspector, window: &Window<Seen>, shape: &Shape) -> Outcome {
             return Damaged { said };
         }
     }
-    Fine { said: format!("{} groups, none of which runs ahead", shape.groups) }
+    Fine { said: format!("{} groups, none of which says too much", shape.groups) }
 }
 
 #[cfg(test)]

@@ -299,6 +299,10 @@ impl<'a, M: Extent> Walk<'a, M> {
             return Err(self.damaged(Corruption::Word, record, &expected, show(word)));
         }
         if record.wrapping_add(size).wrapping_sub(self.start) > self.window.capacity() {
+            // The consumer has given back room meanwhile, and the producer has used it.
+            if self.window.load(READ, at::OBSERVE) != self.start {
+                return Err(Stop::Overtaken);
+            }
             let expected = format!("the end of what is pending, one ring after {}", self.start);
             return Err(self.damaged(Corruption::Position, record, &expected, show(word)));
         }
