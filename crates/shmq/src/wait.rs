@@ -167,7 +167,7 @@ const SLICE: Duration = Duration::from_millis(10);
 /// Polls between two looks at the clock.
 const POLLS_PER_LOOK: u32 = 64;
 
-/// Waits until `poll` finds something. `poll` has found nothing just before.
+/// Waits until `poll` finds something, as the example of [`Until`] does. `poll` has found nothing just before.
 #[cold]
 pub fn block<T>(
     waiting: &Waiting,
