@@ -115,6 +115,14 @@ fn kind(view: &View) -> String {
                 most("waiting")
             )
         }
+        "raw" => match view.max_message_bytes {
+            0 => format!("{ring} of raw memory, no queue of messages"),
+            element => format!(
+                "{ring} of raw memory, {} elements of {}, no queue of messages",
+                show_count(view.capacity_bytes / element),
+                show_bytes(element)
+            ),
+        },
         other => format!("{other}, no queue of messages"),
     }
 }
