@@ -56,7 +56,7 @@ fn p4_killed_senders_resume_where_they_were() {
     let args = ["send", &name.0, input.text(), "--chunk", "100", "--resume"];
     for kill in 1..=5 {
         let sender = Running::start(shmq(&args));
-        until("progress", || stat(&name)["sent_messages"].as_u64().unwrap() > kill * 4000);
+        until("progress", || stat_over(&name, "0s")["sent_messages"].as_u64().unwrap() > kill * 4000);
         sender.kill();
     }
     ok(&run(&args));

@@ -190,7 +190,12 @@ pub fn ok(output: &Output) {
 
 /// What `stat --json` says.
 pub fn stat(name: &Name) -> serde_json::Value {
-    let output = run(&["stat", &name.0, "--json"]);
+    stat_over(name, "250ms")
+}
+
+/// The same, of two looks this time apart.
+pub fn stat_over(name: &Name, sample: &str) -> serde_json::Value {
+    let output = run(&["stat", &name.0, "--json", "--sample", sample]);
     ok(&output);
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -217,6 +217,10 @@ fn free_space(it: &Inspector, window: &Window<Seen>) -> Outcome {
         _ => return Unchecked { why: "where it begins is not known, see the messages".into() },
     };
     let begin = from;
+    // Whoever wrote the positions may have written anything; what is free is never more than the ring.
+    if to.wrapping_sub(begin) > window.capacity() {
+        return Unchecked { why: "where it begins and ends is not known, see the positions".into() };
+    }
     let mut chunk = vec![0; CHUNK];
     let mut looks = 0;
     // Each turn moves on or is one of a few looks at the same place.
