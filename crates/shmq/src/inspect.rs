@@ -231,9 +231,9 @@ impl Inspector {
         self.damage.as_ref()
     }
 
-    /// The window of a file that has a ring of messages.
+    /// The window of a file that has a ring of messages; a pool's are its full blocks.
     fn ring(&self) -> Option<&Window<Seen>> {
-        self.window.as_ref().filter(|_| matches!(self.geometry.kind, Kind::Records | Kind::Slots))
+        self.window.as_ref().filter(|_| self.geometry.kind != Kind::Raw)
     }
 
     /// What the file holds; see the example of [`Inspector`].

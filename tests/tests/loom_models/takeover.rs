@@ -13,9 +13,9 @@ use shmq_tests::loom_memory::{Death, Faults, LoomMemory, explore};
 
 /// Where a batch of two messages of 8 bytes has padding in its middle, in a ring of 64 bytes.
 const PADDED: u64 = BEFORE_THE_WRAP.wrapping_sub(16);
-/// What that batch stores: DIRTY, payload, DIRTY, padding word, payload, second word, COMMIT, SEQUENCE, TAIL.
-const BATCH_STORES: usize = 9;
-const BATCH_COMMITS_AT: usize = 7;
+/// What that batch stores: DIRTY, payload, padding word, payload, second word, COMMIT, SEQUENCE, TAIL.
+const BATCH_STORES: usize = 8;
+const BATCH_COMMITS_AT: usize = 6;
 
 /// A producer died having made `stores` stores of a batch of two; a successor walks, and sends one more message,
 /// while the consumer takes and erases.
