@@ -224,7 +224,7 @@ mod peers {
                     // SAFETY: the sample is ours and has at least 8 bytes; its memory is shared and was zero when it was made, so that
                     // what is not written here is initialized all the same.
                     let sample = unsafe {
-                        (*(payload as *mut [u8]))[..8].copy_from_slice(&n.to_le_bytes());
+                        payload.cast::<[u8; 8]>().write(n.to_le_bytes());
                         sample.assume_init()
                     };
                     sample.send().expect("a subscriber");

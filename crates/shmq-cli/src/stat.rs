@@ -76,7 +76,7 @@ fn people(view: &View, paint: &Paint) -> String {
     }
     let file = format!("{}, mode {}", show_bytes(view.file_bytes), view.mode);
     line("file", format!("{file}, created {} ago", ago(view.created_ns)));
-    if view.has_messages() {
+    if view.has_messages() || view.kind == "pool" {
         line("producer", end(&view.producer, "sent"));
         line("consumer", end(&view.consumer, "taken"));
     }
@@ -123,6 +123,7 @@ fn kind(view: &View) -> String {
                 show_bytes(element)
             ),
         },
+        "pool" => format!("large blocks, {} sent and not received", show_count(view.pending_messages)),
         other => format!("{other}, no queue of messages"),
     }
 }
