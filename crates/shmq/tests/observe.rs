@@ -1,24 +1,36 @@
 //! What the features `tracing` and `metrics` tell: each event once, at its time, and every number under its name.
 
 use shmq::{Corruption, Inspector, METRICS, Options, Queue, RecvError, Role, Until, Waiting};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+thread_local! {
+    /// What this thread's calls told, while it listens.
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
 /// Keeps each event of this crate as a line: level, text, fields.
-#[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
+///
+/// One for the whole process, set before any test's first event: `tracing` remembers for each place in the code whether
+/// anybody listens, and a place that one test's thread comes to first would stay silent for another's subscriber.
+struct Heard;
 
 impl Heard {
+    fn ready() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| tracing::subscriber::set_global_default(Self).unwrap());
+    }
+
     fn by(run: impl FnOnce()) -> Vec<String> {
-        let heard = Self::default();
-        tracing::subscriber::with_default(heard.clone(), run);
-        let lines = heard.0.lock().unwrap();
-        lines.clone()
+        LINES.set(Some(Vec::new()));
+        run();
+        LINES.take().unwrap()
     }
 }
 
@@ -45,9 +57,12 @@ impl Subscriber for Heard {
     fn record(&self, _: &Id, _: &Record<'_>) {}
     fn record_follows_from(&self, _: &Id, _: &Id) {}
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(format!("{} {}", event.metadata().level(), line.0));
+        LINES.with_borrow_mut(|lines| {
+            let Some(lines) = lines else { return };
+            let mut line = Line(String::new());
+            event.record(&mut line);
+            lines.push(format!("{} {}", event.metadata().level(), line.0));
+        });
     }
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}
@@ -58,6 +73,7 @@ struct Name(String);
 
 impl Name {
     fn new(test: &str) -> Self {
+        Heard::ready();
         Self(format!("shmq-observe-{test}-{}", std::process::id()))
     }
 }
@@ -202,6 +218,7 @@ impl metrics::Recorder for Numbers {
 
 #[test]
 fn every_metric_is_published_as_it_is_read() {
+    Heard::ready();
     let queue = Queue::anonymous(&Options::new().max_messages(4)).unwrap();
     let mut tx = queue.producer().unwrap();
     tx.try_send(b"one").unwrap();
