@@ -2,6 +2,7 @@
 
 use crate::layout::{Kind, Role, VERSION};
 pub use crate::ring::Corruption;
+use crate::wait::Stop;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -305,6 +306,64 @@ errors! {
             /// What was found.
             what: Corruption,
         } => format!("the queue is corrupt: {what}; recreate it");
+    }
+}
+
+impl TrySendError {
+    /// The file is not what it was.
+    pub(crate) const TRUNCATED: Self = Self::Corrupt { what: Corruption::Truncated };
+}
+
+impl TryRecvError {
+    /// The file is not what it was.
+    pub(crate) const TRUNCATED: Self = Self::Corrupt { what: Corruption::Truncated };
+}
+
+impl SendError {
+    /// The same of a send that waits; there is no waiting for a queue that stays full.
+    pub(crate) fn waited(error: TrySendError) -> Self {
+        match error {
+            TrySendError::Full => Self::TimedOut,
+            TrySendError::TooLarge { len, max } => Self::TooLarge { len, max },
+            TrySendError::WrongLength { len, expected } => Self::WrongLength { len, expected },
+            TrySendError::ConsumerLeft => Self::ConsumerLeft,
+            TrySendError::Corrupt { what } => Self::Corrupt { what },
+        }
+    }
+
+    /// What ended the waiting for room.
+    pub(crate) fn stopped(stop: Stop) -> Self {
+        match stop {
+            Stop::TimedOut => Self::TimedOut,
+            Stop::Left => Self::ConsumerLeft,
+            Stop::Lost => Self::ConsumerLost,
+            Stop::Removed => Self::Removed,
+            Stop::Truncated => Self::Corrupt { what: Corruption::Truncated },
+        }
+    }
+}
+
+impl RecvError {
+    /// The same of a receive that waits; there is no waiting for a queue that stays empty.
+    pub(crate) fn waited(error: TryRecvError) -> Self {
+        match error {
+            TryRecvError::Empty => Self::TimedOut,
+            TryRecvError::WrongLength { len, buffer } => Self::WrongLength { len, buffer },
+            TryRecvError::Finished => Self::Finished,
+            TryRecvError::ProducerLeft => Self::ProducerLeft,
+            TryRecvError::Corrupt { what } => Self::Corrupt { what },
+        }
+    }
+
+    /// What ended the waiting for a message.
+    pub(crate) fn stopped(stop: Stop) -> Self {
+        match stop {
+            Stop::TimedOut => Self::TimedOut,
+            Stop::Left => Self::ProducerLeft,
+            Stop::Lost => Self::ProducerLost,
+            Stop::Removed => Self::Removed,
+            Stop::Truncated => Self::Corrupt { what: Corruption::Truncated },
+        }
     }
 }
 
