@@ -3,26 +3,8 @@
 use crate::layout::{Kind, Role, VERSION};
 pub use crate::ring::Corruption;
 use crate::wait::Stop;
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
-
-macro_rules! errors {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident $({ $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? })? => $text:expr;)* })*) => {$(
-        $(#[$doc])*
-        #[non_exhaustive]
-        pub enum $name {
-            $($(#[$vdoc])* $variant $({ $($(#[$fdoc])* $field: $type),* })?,)*
-        }
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    $(Self::$variant $({ $($field),* })? => f.write_str(AsRef::<str>::as_ref(&$text)),)*
-                }
-            }
-        }
-    )*};
-}
 
 errors! {
     /// Why a queue file could not be made. Nothing was left behind. See the example of [`Error`].
@@ -400,25 +382,6 @@ pub enum Error {
     Recv(RecvError),
 }
 
-macro_rules! one_error {
-    ($($variant:ident($inner:ident)),*) => {
-        $(impl From<$inner> for Error {
-            fn from(inner: $inner) -> Self {
-                Self::$variant(inner)
-            }
-        })*
-        impl fmt::Display for Error {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self { $(Self::$variant(inner) => inner.fmt(f),)* }
-            }
-        }
-        impl std::error::Error for Error {
-            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-                match self { $(Self::$variant(inner) => inner.source(),)* }
-            }
-        }
-    };
-}
 one_error!(
     Create(CreateError),
     Open(OpenError),
