@@ -23,6 +23,7 @@ struct Plan {
     waiting: &'static str,
 }
 
+#[derive(Debug)]
 struct Streamed {
     sent: u64,
     again: u64,
@@ -33,6 +34,16 @@ struct Streamed {
     violation: Option<String>,
 }
 
+impl Streamed {
+    /// Whether the kills have hit a stream and not a beginning, enough was taken over, and some readers died with a block
+    /// in their hands; a single one is hardly ever held.
+    fn is_enough(&self, plan: &Plan) -> bool {
+        let few = u64::from(plan.kills) / 15;
+        let taken_over = self.takeovers.iter().all(|&n| n > few);
+        self.sent > u64::from(plan.kills) && taken_over && (self.again > 0 || plan.blocks == 1)
+    }
+}
+
 /// Streams, killing one end or both at moments drawn from the seed; at the end everything is received and given back.
 fn stream(plan: &Plan) -> Streamed {
     let (scratch, notes) = (Scratch::new("pool-storm"), Scratch::new("witness"));
@@ -41,7 +52,19 @@ fn stream(plan: &Plan) -> Streamed {
     let produce = || Child::spawn(HELPER, &["pool-produce", scratch.name(), notes.name(), plan.waiting]);
     let consume =
         || Child::spawn(HELPER, &["pool-consume", scratch.name(), notes.name(), plan.consume, plan.waiting]);
-    let ends = storm(plan.seed, plan.kills, Aim::Evenly, produce, consume);
+    let inspector = pool.inspect().unwrap();
+    let look = |left, violation| {
+        let seen = inspector.snapshot();
+        Streamed {
+            sent: seen.sent,
+            again: witness.get(word::AGAIN),
+            takeovers: [seen.writer.epoch, seen.reader.epoch],
+            left,
+            violation,
+        }
+    };
+    let enough = || look(0, None).is_enough(plan);
+    let ends = storm(plan.seed, plan.kills, Aim::Evenly, produce, consume, enough);
     // First the writer, then, once all is received, the reader.
     let calm = ends.and_then(|[tx, rx]| {
         [(1, tx), (2, rx)].into_iter().try_for_each(|(stop, end)| {
@@ -49,34 +72,24 @@ fn stream(plan: &Plan) -> Streamed {
             end_quietly(end)
         })
     });
-    let seen = pool.inspect().unwrap().snapshot();
     let writer = patiently(|| pool.writer()).unwrap();
     let mut loans = Vec::new();
     while let Ok(loan) = writer.try_loan() {
         loans.push(loan);
     }
-    Streamed {
-        sent: seen.sent,
-        again: witness.get(word::AGAIN),
-        takeovers: [seen.writer.epoch, seen.reader.epoch],
-        left: loans.len() as u64,
-        violation: calm.err(),
-    }
+    look(loans.len() as u64, calm.err())
 }
 
 fn hold(plan: &Plan) {
-    let Streamed { sent, again, takeovers, left, violation } = stream(plan);
-    let Plan { seed, kills, blocks, .. } = *plan;
+    let streamed = stream(plan);
+    let Streamed { sent, again, takeovers, left, violation } = &streamed;
+    let Plan { seed, blocks, .. } = *plan;
     eprintln!("seed {seed:#x}: {sent} blocks, takeovers {takeovers:?}, seen again {again}");
-    assert_eq!(violation, None, "seed {seed:#x}");
-    assert_eq!(left, blocks, "blocks leaked, seed {seed:#x}");
-    let few = u64::from(kills) / 15;
-    assert!(sent > u64::from(kills), "the kills must hit a stream, not a beginning");
-    assert!(takeovers.iter().all(|&n| n > few), "too little was taken over");
-    // A single block is hardly ever held.
-    assert!(again > 0 || blocks == 1, "no reader died with a block in its hands");
+    assert_eq!(*violation, None, "seed {seed:#x}");
+    assert_eq!(*left, blocks, "blocks leaked, seed {seed:#x}");
+    assert!(streamed.is_enough(plan), "the kills must hit a stream, not a beginning: {streamed:?}");
     // At most what was held each time.
-    assert!(again <= OUT * takeovers[1], "{again} blocks came again");
+    assert!(*again <= OUT * takeovers[1], "{again} blocks came again");
 }
 
 #[test]

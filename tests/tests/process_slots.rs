@@ -22,6 +22,7 @@ struct Plan {
     waiting: &'static str,
 }
 
+#[derive(Debug)]
 struct Streamed {
     sent: u64,
     again: u64,
@@ -29,6 +30,15 @@ struct Streamed {
     takeovers: [u64; 2],
     /// The first thing that went wrong.
     violation: Option<String>,
+}
+
+impl Streamed {
+    /// Whether the kills have hit a stream and not a beginning, and enough was taken over.
+    fn is_enough(&self, plan: &Plan) -> bool {
+        let few = u64::from(plan.kills) / 15;
+        let taken_over = self.takeovers.iter().all(|&n| n > few) && self.mid_line > few;
+        self.sent > u64::from(plan.kills) && taken_over
+    }
 }
 
 /// Streams, killing one end or both at moments drawn from the seed; at the end, both come to the end of data.
@@ -41,35 +51,38 @@ fn stream(plan: &Plan) -> Streamed {
         |script, mode| Child::spawn(HELPER, &[script, scratch.name(), notes.name(), mode, plan.waiting]);
     let produce = || start("slots-produce", plan.produce);
     let consume = || start("slots-consume", plan.consume);
-    let calm = storm(plan.seed, plan.kills, Aim::Evenly, produce, consume).and_then(|ends| {
+    let inspector = queue.inspect().unwrap();
+    let look = |violation| {
+        let seen = inspector.snapshot();
+        Streamed {
+            sent: seen.sent,
+            again: witness.get(word::AGAIN),
+            mid_line: witness.get(word::MID_LINE),
+            takeovers: [seen.producer.epoch, seen.consumer.epoch],
+            violation,
+        }
+    };
+    let enough = || look(None).is_enough(plan);
+    let calm = storm(plan.seed, plan.kills, Aim::Evenly, produce, consume, enough).and_then(|ends| {
         witness.set(word::STOP, 1);
         calm_down(ends)
     });
-    let seen = queue.inspect().unwrap().snapshot();
-    Streamed {
-        sent: seen.sent,
-        again: witness.get(word::AGAIN),
-        mid_line: witness.get(word::MID_LINE),
-        takeovers: [seen.producer.epoch, seen.consumer.epoch],
-        violation: calm.err(),
-    }
+    look(calm.err())
 }
 
 fn hold(plan: Plan) {
     let name = format!("{} -> {} ({}), depth {}", plan.produce, plan.consume, plan.waiting, plan.depth);
     let streamed = stream(&plan);
-    let Streamed { sent, again, mid_line, takeovers, violation } = streamed;
+    let Streamed { sent, again, mid_line, takeovers, violation } = &streamed;
     eprintln!(
         "{name}, seed {:#x}: {sent} messages, takeovers {takeovers:?}, {mid_line} of them mid-line, seen again {again}",
         plan.seed
     );
-    assert_eq!(violation, None, "{name}, seed {:#x}", plan.seed);
-    let few = u64::from(plan.kills) / 15;
-    assert!(sent > u64::from(plan.kills), "the kills must hit a stream, not a beginning");
-    assert!(takeovers.iter().all(|&n| n > few) && mid_line > few, "too little was taken over");
+    assert_eq!(*violation, None, "{name}, seed {:#x}", plan.seed);
+    assert!(streamed.is_enough(&plan), "the kills must hit a stream, not a beginning: {streamed:?}");
     // At most one message each time; copies that were taken never.
     let most = if plan.consume == "guard" { takeovers[1] } else { 0 };
-    assert!(again <= most, "{again} messages came again");
+    assert!(*again <= most, "{again} messages came again");
 }
 
 #[test]

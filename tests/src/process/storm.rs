@@ -1,7 +1,7 @@
 //! A stream whose ends are killed at random moments, and succeeded at once.
 
-use super::{Child, Dice};
-use std::time::Duration;
+use super::{Child, Dice, LIMIT};
+use std::time::{Duration, Instant};
 
 /// Whom a kill hits, one as often as another.
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +12,9 @@ pub enum Aim {
     Consumer,
 }
 
-/// Kills one end or both so many times, at moments drawn from the seed, and starts successors.
+/// Kills one end or both so many times, at moments drawn from the seed, and starts successors. Where so many are not
+/// `enough`, because a busy machine kept the children from coming to anything, it goes on, and gives them longer, for a minute at
+/// the most.
 ///
 /// # Errors
 /// The first thing that an end had to say: nothing is what is expected.
@@ -22,11 +24,18 @@ pub fn storm(
     aim: Aim,
     produce: impl Fn() -> Child,
     consume: impl Fn() -> Child,
+    enough: impl Fn() -> bool,
 ) -> Result<[Child; 2], String> {
     let mut dice = Dice(seed);
     let (mut tx, mut rx) = (Some(produce()), Some(consume()));
-    for _ in 0..kills {
-        std::thread::sleep(Duration::from_micros(dice.below(6000)));
+    let begin = Instant::now();
+    for n in 0.. {
+        let longest = match n {
+            _ if n < kills => 6_000,
+            _ if enough() || begin.elapsed() > LIMIT => break,
+            _ => 60_000,
+        };
+        std::thread::sleep(Duration::from_micros(dice.below(longest)));
         let who = dice.below(match aim {
             Aim::Evenly => 3,
             Aim::Consumer => 4,
