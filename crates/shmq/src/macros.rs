@@ -1,4 +1,4 @@
-//! How errors are written down, here and in the crates beside this one: each variant with its text.
+//! How errors and accesses to shared memory are written down, here and in the crates beside this one.
 
 /// Enums of errors, one per operation, each variant with its documentation and what it says.
 #[cfg_attr(feature = "inside", macro_export)]
@@ -40,5 +40,24 @@ macro_rules! one_error {
                 match self { $(Self::$variant(inner) => ::std::error::Error::source(inner),)* }
             }
         }
+    };
+}
+
+/// Accesses to shared memory by name, each with its ordering, its partner and what breaks if it were weaker. Wants `Access`,
+/// `Order`, `Site` and `SiteDoc` in scope.
+#[cfg_attr(feature = "inside", macro_export)]
+#[doc(hidden)]
+macro_rules! sites {
+    ($(#[$attribute:meta])* $($name:ident: $access:ident $order:ident, $partner:literal, $why:literal;)*) => {
+        /// The sites, as the code names them.
+        pub mod at {
+            use super::{Order, Site};
+            $(#[doc = $why] pub const $name: Site = Site { label: stringify!($name), order: Order::$order };)*
+        }
+        /// All sites.
+        $(#[$attribute])*
+        pub const SITES: &[SiteDoc] = &[
+            $(SiteDoc { site: at::$name, access: Access::$access, partner: $partner, why: $why },)*
+        ];
     };
 }
