@@ -4,7 +4,8 @@ use crate::args::{CreateArgs, RmArgs};
 use crate::attach::{patiently, quoted};
 use crate::failure::Failure;
 use crate::shape::Queue;
-use shmq::{AttachError, OpenError, Options};
+use shmq::{AttachError, Kind, OpenError, Options};
+use shmq_pool::Pool;
 use std::ffi::OsStr;
 use std::io;
 
@@ -32,10 +33,16 @@ fn remove_one(name: &OsStr, force: bool) -> Result<(), Failure> {
     }
     let removed = patiently(|| match Queue::open(name, &Options::new()) {
         Ok(queue) => queue.remove().map(|()| None),
+        Err(OpenError::WrongKind { found: Kind::Pool, .. }) => match Pool::open(name) {
+            Ok(pool) => pool.remove().map(|()| None),
+            Err(error) => Ok(Some(error)),
+        },
         Err(error) => Ok(Some(error)),
     });
     match removed {
         Ok(None) => Ok(()),
+        // It has no ends: whoever has it open keeps it.
+        Ok(Some(OpenError::WrongKind { found: Kind::Raw, .. })) => remove_by_force(name),
         Ok(Some(OpenError::NotFound { path })) => {
             Err(Failure::new(format!("there is no queue at {}; nothing to remove", path.display())))
         }

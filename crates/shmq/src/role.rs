@@ -203,7 +203,8 @@ impl Seat {
             _ => AttachError::Io { doing: "open the queue file again", source: e },
         })?;
         let probe = segment::reopen(file, path, false).map_err(failed("open the queue file again"))?;
-        let map = segment::map(own.as_fd(), geometry.length).map_err(failed("map the queue file"))?;
+        let map =
+            segment::map(own.as_fd(), geometry.length).map_err(failed("map the queue file"))?.named(path);
         let window =
             Window::new(map, geometry.parts).ok_or(AttachError::Corrupt { what: Corruption::Truncated })?;
         // Behind the window, so that it is dropped first.
@@ -241,8 +242,9 @@ impl Seat {
         let mut seat = Self::new(role, window, Probe::File(probe), path.map(Path::to_path_buf), durable);
         seat.taken = match geometry.kind {
             Kind::Records => Some(RECEIVED),
-            Kind::Slots => Some(READ),
-            Kind::Raw | Kind::Pool => None,
+            // Of a pool, in full blocks.
+            Kind::Slots | Kind::Pool => Some(READ),
+            Kind::Raw => None,
         };
         seat.watch = Some(watch);
         Ok(seat)

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "the one place where raw atomics may be named")]
 
 use super::{Memory, Order, Site, copy};
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
@@ -11,7 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
 pub struct Map {
     base: NonNull<u8>,
     len: usize,
-    backing: Arc<memmap2::MmapRaw>,
+    backing: Arc<Backing>,
+}
+
+#[derive(Debug)]
+struct Backing {
+    map: memmap2::MmapRaw,
+    /// Of the file: for people.
+    path: Option<PathBuf>,
 }
 
 // SAFETY: the bytes are reached through atomics and race-tolerant block copies only, from any thread.
@@ -24,7 +32,15 @@ impl Map {
     pub fn new(backing: memmap2::MmapRaw) -> Self {
         let (base, len) = (backing.as_mut_ptr(), backing.len());
         let base = NonNull::new(base).expect("mmap never returns null");
-        Self { base, len, backing: Arc::new(backing) }
+        Self { base, len, backing: Arc::new(Backing { map: backing, path: None }) }
+    }
+
+    /// The same, with the path of its file. To be said before it is cloned.
+    pub fn named(mut self, path: Option<&Path>) -> Self {
+        if let Some(backing) = Arc::get_mut(&mut self.backing) {
+            backing.path = path.map(Path::to_path_buf);
+        }
+        self
     }
 
     /// First byte: page-aligned.
@@ -35,7 +51,7 @@ impl Map {
 
     /// What keeps it mapped.
     pub fn backing(&self) -> &memmap2::MmapRaw {
-        &self.backing
+        &self.backing.map
     }
 
     #[inline(always)]
@@ -52,6 +68,10 @@ unsafe impl Memory for Map {
     #[inline(always)]
     fn len(&self) -> usize {
         self.len
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.backing.path.as_deref()
     }
 
     #[inline(always)]
