@@ -12,7 +12,8 @@ const BLOCK: usize = 5000;
 /// Where a reader's mark of a clean leave is, the first handle on its way, and the two tables (docs/POOL.md).
 const LEFT: u64 = 0x2208;
 const FULL: u64 = 0x3008;
-const LENT: u64 = 0x8000;
+const LENT: u64 = 0x7000;
+const HELD: u64 = 0x8000;
 
 fn pool(test: &str) -> (Name, Pool) {
     let name = Name::new(&format!("kinds-{test}"));
@@ -228,6 +229,8 @@ fn doctor_finds_every_block_in_one_place() {
         ("one that is at home", FULL + 8, handle(3, 8), "neither under way nor held"),
         ("one that is held", FULL + 8, handle(0, 8), "block 0 is in two places"),
         ("never sent", LENT, 99u64.to_le_bytes(), "noted as sent with number 98, but only 3 were sent"),
+        ("never received", HELD, 99u64.to_le_bytes(), "noted as received with number 98, but only 1 were"),
+        ("received and lost", HELD, [0; 8], "block 0 was sent with number 0, and is neither"),
         ("forgotten", LENT, [0; 8], "block 0 is noted as at home, and is held with number 0"),
     ] {
         let before = std::fs::read(name.path()).unwrap();
