@@ -345,6 +345,10 @@ fn without_example(source: &str) -> Vec<String> {
             comment.push('\n');
             continue;
         }
+        if line == "#[doc(hidden)]" {
+            // Not for users.
+            comment.push_str("```");
+        }
         // Attributes stand between a comment and its function; some take several lines.
         if line.starts_with("#[")
             || line.starts_with("reason =")
@@ -374,7 +378,10 @@ fn every_public_function_has_an_example_or_points_to_one() {
             .into();
     for folder in ["slots", "inspect"] {
         let inside = std::fs::read_dir(source.join(folder)).expect("there is such a folder");
-        files.extend(inside.map(|entry| entry.expect("a file").path()));
+        let inside = inside.map(|entry| entry.expect("a file").path());
+        // How inspectors see is not for users.
+        let ours = |path: &PathBuf| ["seen.rs", "walk.rs"].iter().any(|name| path.ends_with(name));
+        files.extend(inside.filter(|path| !ours(path)));
     }
     let raw = root().join("crates/shmq-raw/src");
     files
@@ -396,4 +403,5 @@ fn every_public_function_has_an_example_or_points_to_one() {
     let planted =
         "/// Sends.\n#[inline]\npub fn send<T>(&self) {}\n/// See the example there.\npub fn two() {}";
     assert_eq!(without_example(planted), ["send"]);
+    assert_eq!(without_example("/// For us.\n#[doc(hidden)]\npub fn inner() {}"), [""; 0]);
 }

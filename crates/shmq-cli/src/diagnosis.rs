@@ -399,7 +399,9 @@ fn what_it_does(end: &End, file: &str, otherwise: &'static str) -> (&'static str
 /// Nothing waits, and the consumer waits for a producer that cannot send.
 fn waits_for_nothing(view: &View, advice: &mut Vec<Advice>) -> bool {
     let (producer, consumer) = (&view.producer, &view.consumer);
-    if consumer.peer != Attached || view.finished {
+    // A reader that holds every block waits for none.
+    let holds_all = view.pool.is_some_and(|pool| pool.held_blocks >= pool.blocks);
+    if consumer.peer != Attached || view.finished || holds_all {
         return false;
     }
     if matches!(producer.condition.as_deref(), Some("stopped" | "traced")) {

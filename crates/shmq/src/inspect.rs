@@ -233,20 +233,19 @@ impl Inspector {
         self.damage.as_ref()
     }
 
-    /// What is wrong with it beside what the first page says, found by this project's other crates. As the example of
-    /// [`Inspector::open_damaged`].
+    /// What is wrong with it beside what the first page says, found by this project's other crates.
     #[doc(hidden)]
     pub fn damaged_by(self, damage: OpenError) -> Self {
         Self { damage: self.damage.or(Some(damage)), ..self }
     }
 
-    /// Its first page; for this project's other crates, and of no use without them. As the example of [`Inspector`].
+    /// Its first page; for this project's other crates, and of no use without them.
     #[doc(hidden)]
     pub fn geometry(&self) -> &Geometry {
         &self.geometry
     }
 
-    /// All of its bytes; likewise, and its example.
+    /// All of its bytes; likewise.
     #[doc(hidden)]
     pub fn memory(&self) -> &Seen {
         &self.memory

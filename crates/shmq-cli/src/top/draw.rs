@@ -396,8 +396,8 @@ space          stop the picture, and go on
 ctrl-z         stop, `fg` goes on
 q Esc ctrl-c   quit
 
-FULL     of the bytes or messages that fit, whichever is nearer to its limit;
-         of a pool, blocks that the writer cannot have
+FULL     bytes or messages of those that fit, whichever is nearer to its
+         limit; of a pool, blocks that the writer cannot have
 busy     attached, and not asleep for the other end
 waiting  a consumer asleep: nothing has come
 blocked  a producer asleep: the queue is full, or no block is free
