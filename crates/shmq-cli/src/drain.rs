@@ -11,7 +11,7 @@ use crate::stat::print;
 use crate::units::show_bytes;
 use crate::view::{Words, json};
 use serde::Serialize;
-use shmq::{Kind, OpenError, Options, RecvError, Until};
+use shmq::{Damage, Kind, OpenError, Options, RecvError, Stop, Until};
 use shmq_pool::{Block, Pool, TryRecvError};
 use std::io::{self, IsTerminal, Write, stdout};
 use std::time::Duration;
@@ -42,12 +42,15 @@ pub fn run(args: &DrainArgs) -> Result<(), Failure> {
         DrainArgs { length_prefixed: true, .. } => Some(Frame::LengthPrefixed),
         _ => None,
     };
-    let (done, left) = match Queue::open(&args.name, &Options::new()) {
+    let Drawn { done, left, damage } = match Queue::open(&args.name, &Options::new()) {
         Err(OpenError::WrongKind { found: Kind::Pool, .. }) => blocks(args, frame)?,
         queue => messages(args, frame, &queue?)?,
     };
+    let worst = damage.map_or(Ok(()), |damage| {
+        Err(Failure::Said(Code::Corrupt, format!("what comes now cannot be read: {damage}")))
+    });
     if args.json {
-        return print(&json(&Drained { left, ..done })?);
+        return print(&json(&Drained { left, ..done })?).and(worst);
     }
     let taken = match (done.pool, frame) {
         (false, None) => "discarded",
@@ -57,11 +60,28 @@ pub fn run(args: &DrainArgs) -> Result<(), Failure> {
     };
     let words = Words::of(if done.pool { Kind::Pool } else { Kind::Records });
     say(&format!("{} {taken} ({}), {left} left", words.count(done.messages), show_bytes(done.bytes)));
-    Ok(())
+    worst
 }
 
-/// What was taken, and how many are left.
-type Outcome = Result<(Drained, u64), Failure>;
+/// What was taken, and what is left.
+struct Drawn {
+    done: Drained,
+    left: u64,
+    /// What is wrong with that which comes next, if it is.
+    damage: Option<Damage>,
+}
+
+impl Drawn {
+    fn new(done: Drained, left: u64, stop: Option<Stop>) -> Self {
+        let damage = match stop {
+            Some(Stop::Damaged(damage)) if left == 0 => Some(damage),
+            _ => None,
+        };
+        Self { done, left, damage }
+    }
+}
+
+type Outcome = Result<Drawn, Failure>;
 
 /// How many of those that wait are to be taken.
 fn wanted(args: &DrainArgs, waiting: u64) -> u64 {
@@ -105,7 +125,10 @@ fn messages(args: &DrainArgs, frame: Option<Frame>, queue: &Queue) -> Outcome {
     }
     drop(progress);
     drop(consumer);
-    Ok((done, queue.inspect()?.pending().count() as u64))
+    let after = queue.inspect()?;
+    let mut pending = after.pending();
+    let left = pending.by_ref().count() as u64;
+    Ok(Drawn::new(done, left, pending.stop().cloned()))
 }
 
 /// Of a pool: also what a reader that died had in its hands.
@@ -126,16 +149,13 @@ fn blocks(args: &DrainArgs, frame: Option<Frame>) -> Outcome {
             Err(error) => return Err(Failure::new(error.to_string())),
             Ok(block) => block,
         };
-        match frame.map_or(Ok(()), |frame| write_block(frame, &block)) {
+        if let Err(e) = frame.map_or(Ok(()), |frame| write_block(frame, &block)) {
             // What cannot be printed stays: forgotten here, it is seen again by the next reader.
-            Err(e) => {
-                std::mem::forget(block);
-                match e.kind() {
-                    io::ErrorKind::BrokenPipe => break,
-                    _ => return Err(Failure::io("write to standard output", &e)),
-                }
+            std::mem::forget(block);
+            match e.kind() {
+                io::ErrorKind::BrokenPipe => break,
+                _ => return Err(Failure::io("write to standard output", &e)),
             }
-            Ok(()) => {}
         }
         done.first.get_or_insert(block.sequence());
         let bytes = block.len() as u64;
@@ -144,7 +164,8 @@ fn blocks(args: &DrainArgs, frame: Option<Frame>) -> Outcome {
     }
     drop(progress);
     drop(reader);
-    Ok((done, pool.inspect()?.pending().blocks.len() as u64))
+    let pending = pool.inspect()?.pending();
+    Ok(Drawn::new(done, pending.blocks.len() as u64, Some(pending.stop)))
 }
 
 /// A block in its frame, a piece at a time.

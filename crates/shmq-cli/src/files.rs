@@ -4,7 +4,7 @@ use crate::args::{CreateArgs, RmArgs};
 use crate::attach::{patiently, quoted};
 use crate::failure::Failure;
 use crate::shape::Queue;
-use shmq::{AttachError, Kind, OpenError, Options};
+use shmq::{AttachError, Inspector, Kind, OpenError, Options};
 use shmq_pool::Pool;
 use std::ffi::OsStr;
 use std::io;
@@ -49,6 +49,9 @@ fn remove_one(name: &OsStr, force: bool) -> Result<(), Failure> {
         Ok(Some(
             error @ (OpenError::Truncated { .. } | OpenError::Newer { .. } | OpenError::WrongKind { .. }),
         )) => Err(with_hint(error.into(), &format!("`shmq rm --force {}` removes it", quoted(name)))),
+        Ok(Some(error @ OpenError::NotAQueue { .. })) if Inspector::open_damaged(name).is_ok() => {
+            Err(with_hint(error.into(), &format!("`shmq rm --force {}` removes it", quoted(name))))
+        }
         Ok(Some(error)) => Err(error.into()),
         Err(error @ AttachError::Busy { .. }) => Err(with_hint(
             error.into(),
@@ -73,6 +76,8 @@ fn remove_by_force(name: &OsStr) -> Result<(), Failure> {
         Ok(_) => {}
         Err(OpenError::NotFound { .. }) => return Ok(()),
         Err(OpenError::Truncated { .. } | OpenError::Newer { .. } | OpenError::WrongKind { .. }) => {}
+        // Its first page is damaged, and enough of it is left to tell what it was.
+        Err(OpenError::NotAQueue { .. }) if Inspector::open_damaged(name).is_ok() => {}
         Err(error @ OpenError::NotAQueue { .. }) => {
             return Err(with_hint(error.into(), "if it is the right one, remove it with rm"));
         }

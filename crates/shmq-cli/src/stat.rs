@@ -2,7 +2,7 @@
 
 use crate::args::StatArgs;
 use crate::diagnosis::{Level, since_1970, who};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::paint::{Paint, Style};
 use crate::prometheus;
 use crate::units::{show_bytes, show_count, show_duration, show_messages, show_percent, show_rough};
@@ -25,12 +25,13 @@ pub fn run(args: &StatArgs) -> Result<(), Failure> {
 
 /// A file that cannot be used may still be read.
 fn hint(error: OpenError, args: &StatArgs) -> Failure {
-    let damaged = matches!(error, OpenError::Truncated { .. });
+    let of_queue = matches!(error, OpenError::Truncated { .. } | OpenError::NotAQueue { .. });
+    let damaged = of_queue && Subject::open_damaged(&args.name).is_ok();
     let failure = Failure::from(error);
     match failure {
-        Failure::Said(code, text) if damaged => {
+        Failure::Said(_, text) if damaged => {
             let name = crate::attach::quoted(&args.name);
-            Failure::Said(code, format!("{text}; `shmq dump {name}` shows what can still be read"))
+            Failure::Said(Code::Corrupt, format!("{text}; `shmq dump {name}` shows what can still be read"))
         }
         other => other,
     }

@@ -29,19 +29,22 @@ pub struct Subject {
 /// What looks: at a pool, there is more to see.
 #[derive(Debug)]
 pub enum Looker {
-    Queue(Inspector),
-    Pool(shmq_pool::Inspector),
+    Queue(Box<Inspector>),
+    Pool(Box<shmq_pool::Inspector>),
 }
 
 impl Looker {
     fn of(inspector: Inspector, path: &OsStr) -> Result<Self, OpenError> {
         if inspector.kind() != Kind::Pool {
-            return Ok(Self::Queue(inspector));
+            return Ok(Self::Queue(Box::new(inspector)));
         }
         match shmq_pool::Inspector::of(inspector) {
-            Ok(pool) => Ok(Self::Pool(pool)),
+            Ok(pool) => Ok(Self::Pool(Box::new(pool))),
             // Its first page is as it should be, and its sizes are impossible: shown as far as any file is.
-            Err(damage) => Ok(Self::Queue(Inspector::open_damaged(path)?.damaged_by(damage))),
+            Err(damage) => {
+                let queue = Inspector::open_damaged(path)?.damaged_by(damage);
+                Ok(Self::Queue(Box::new(queue)))
+            }
         }
     }
 

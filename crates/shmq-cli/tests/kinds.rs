@@ -396,3 +396,42 @@ fn raw_memory_is_shown_as_it_stands() {
     assert!(stderr(&cut).contains("stopped after 1904 bytes: the file ends there"), "{cut:?}");
     assert_eq!(code(&run(&["doctor", &name.0])), 5);
 }
+
+#[test]
+fn a_drain_that_meets_damage_says_so() {
+    let (name, pool) = pool("bad-drain");
+    fill(&pool, 3);
+    patch(&name, FULL + 8, &(77u64 << 48 | 8).to_le_bytes());
+    let output = run(&["drain", &name.0, "--lines"]);
+    assert_eq!((code(&output), stdout(&output)), (5, "block 0\n\n".into()), "{output:?}");
+    assert!(stderr(&output).contains("what comes now cannot be read"), "{output:?}");
+    // As many as were asked for, and not as far as the damage.
+    let (name, pool) = self::pool("bad-drain-2");
+    fill(&pool, 3);
+    patch(&name, FULL + 16, &(77u64 << 48 | 8).to_le_bytes());
+    ok_but_says(&run(&["drain", &name.0, "--count", "1"]));
+    // Of messages, the same.
+    let queue = Name::new("kinds-bad-drain-queue");
+    ok(&run(&["create", &queue.0]));
+    ok(&run_with(&["send", &queue.0, "--no-finish"], b"one\ntwo\nthree\n"));
+    patch(&queue, 0x3010, &[0xff; 8]);
+    let output = run(&["drain", &queue.0, "--lines"]);
+    assert_eq!((code(&output), stdout(&output)), (5, "one\n".into()), "{output:?}");
+}
+
+#[test]
+fn a_damaged_first_page_leaves_enough_to_look_and_to_remove() {
+    let (name, pool) = pool("bad-page");
+    fill(&pool, 1);
+    // In the limits, so that the checksum is wrong.
+    patch(&name, 80, &[7]);
+    fails(&run(&["stat", &name.0]), 5, "shows what can still be read");
+    assert!(stdout(&run(&["dump", &name.0])).contains("block 0"));
+    fails(&run(&["rm", &name.0]), 1, "--force");
+    ok(&run(&["rm", "--force", &name.0]));
+    assert!(!name.path().exists());
+    // The control: what never was a queue is left alone.
+    let thesis = Temp::new("kinds-thesis", b"my thesis");
+    fails(&run(&["rm", "--force", thesis.text()]), 1, "remove it with rm");
+    assert_eq!(code(&run(&["doctor", std::env::temp_dir().to_str().unwrap()])), 1);
+}

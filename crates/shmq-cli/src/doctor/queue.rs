@@ -35,7 +35,11 @@ pub fn named(name: &OsStr) -> Result<Part, Failure> {
             Err(error.into())
         }
         Err(error) => {
-            let finding = Finding::new("file", Verdict::Damaged, error.to_string())
+            let path = shmq::path_of(name).unwrap_or_default();
+            // What is no file of bytes never was a queue.
+            let file = std::fs::symlink_metadata(path).is_ok_and(|path| path.is_file());
+            let verdict = if file { Verdict::Damaged } else { Verdict::Trouble };
+            let finding = Finding::new("file", verdict, error.to_string())
                 .todo("if it was a queue, nothing of it can be read; see that the name is right");
             Ok(Part::new(plain(&name.to_string_lossy()), vec![finding]))
         }
