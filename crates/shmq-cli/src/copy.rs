@@ -136,8 +136,8 @@ fn destination(source: &Subject, args: &CopyArgs) -> Result<Queue, Failure> {
     match source.inspector.kind() {
         Kind::Pool => {
             return Err(Failure::new(format!(
-                "{name} is a pool, whose blocks are no messages to copy; `shmq dump {name} --length-prefixed` prints them, \
-                 and a larger pool is made by the programs that use it"
+                "{name} is a pool, whose blocks are no messages to copy; \
+                 `shmq dump {name} --length-prefixed` prints them, and a larger pool is made by the programs that use it"
             )));
         }
         Kind::Raw => {

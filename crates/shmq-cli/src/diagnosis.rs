@@ -371,7 +371,8 @@ fn what_it_does(end: &End, file: &str, otherwise: &'static str) -> (&'static str
         Some("stopped" | "traced") => (otherwise, None),
         Some("running") => {
             let todo = format!(
-                "it is running: busy with what it took before, or in a loop; look with `top -Hp {pid}` or `gdb -p {pid}`"
+                "it is running: busy with what it took before, or in a loop; \
+                 look with `top -Hp {pid}` or `gdb -p {pid}`"
             );
             ("consumer_busy", Some(todo))
         }
@@ -383,7 +384,8 @@ fn what_it_does(end: &End, file: &str, otherwise: &'static str) -> (&'static str
         }
         Some(_) => {
             let todo = format!(
-                "it sleeps, but not on this {file}: it waits for something else; look with `strace -p {pid}` or `gdb -p {pid}`"
+                "it sleeps, but not on this {file}: it waits for something else; \
+                 look with `strace -p {pid}` or `gdb -p {pid}`"
             );
             ("consumer_blocked", Some(todo))
         }

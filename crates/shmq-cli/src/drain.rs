@@ -1,4 +1,4 @@
-//! `shmq drain`: what waits is discarded, or printed, through the receiving end. Of a pool, blocks go back to the writer.
+//! `shmq drain`: what waits is discarded, or printed, through the receiving end. Blocks of a pool go back to the writer.
 
 use crate::args::DrainArgs;
 use crate::attach::patiently;

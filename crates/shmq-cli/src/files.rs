@@ -41,8 +41,11 @@ fn remove_one(name: &OsStr, force: bool) -> Result<(), Failure> {
     });
     match removed {
         Ok(None) => Ok(()),
-        // It has no ends: whoever has it open keeps it.
-        Ok(Some(OpenError::WrongKind { found: Kind::Raw, .. })) => remove_by_force(name),
+        Ok(Some(OpenError::WrongKind { found: Kind::Raw, .. })) => Err(Failure::new(format!(
+            "{0} is raw memory, which has no ends that would tell whether anybody uses it; \
+             `shmq rm --force {0}` removes it",
+            quoted(name)
+        ))),
         Ok(Some(OpenError::NotFound { path })) => {
             Err(Failure::new(format!("there is no queue at {}; nothing to remove", path.display())))
         }

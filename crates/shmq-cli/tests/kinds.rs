@@ -1,4 +1,4 @@
-//! Pools and raw memory, as someone sees them who is called at night: what each command says of files that are no queues.
+//! Pools and raw memory, as someone sees them who is called at night: what each command says of them.
 
 mod common;
 use common::*;
@@ -357,7 +357,9 @@ fn what_works_on_queues_only_says_so() {
     let writer = pool.writer().unwrap();
     fails(&run(&["rm", &name.0]), 1, "--force");
     drop(writer);
-    ok(&run(&["rm", &name.0, &raw.0]));
+    ok(&run(&["rm", &name.0]));
+    fails(&run(&["rm", &raw.0]), 1, "--force");
+    ok(&run(&["rm", "--force", &raw.0]));
     assert!(!name.path().exists() && !raw.path().exists());
 }
 

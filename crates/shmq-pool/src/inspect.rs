@@ -105,8 +105,8 @@ impl Inspector {
         Self::of(shmq::Inspector::open(name)?)
     }
 
-    /// Of a file that was opened for looking already, a damaged one too ([`shmq::Inspector::open_damaged`]): what of it is
-    /// missing reads as zeros.
+    /// Of a file that was opened for looking already, a damaged one too ([`shmq::Inspector::open_damaged`]): what is
+    /// missing of it reads as zeros.
     ///
     /// ```
     /// # let name = format!("shmq-doc-pool-damaged-{}", std::process::id());

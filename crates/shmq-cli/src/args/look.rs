@@ -76,7 +76,6 @@ Examples:
   shmq dump numbers --hex --limit 1
   shmq dump ./copied.queue --length-prefixed > messages.bin
   shmq dump numbers --json | jq -r 'select(.sequence).text'
-
   shmq dump frames --hex --bytes 256     of each block of a pool, the first 256 bytes
   shmq dump meters --limit 10            of raw memory, the first 10 elements
 
@@ -107,7 +106,8 @@ pub struct DumpArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
     /// Of each message or block only the first bytes, or of raw memory [default: all of it, but 64 bytes of a block]
-    #[arg(long, value_name = "SIZE", value_parser = units::some_bytes, conflicts_with_all = ["lines", "length_prefixed"])]
+    #[arg(long, value_name = "SIZE", value_parser = units::some_bytes)]
+    #[arg(conflicts_with_all = ["lines", "length_prefixed"])]
     pub bytes: Option<u64>,
 }
 

@@ -114,7 +114,10 @@ impl<M: Extent> Survey<'_, M> {
     /// # Errors
     /// What is wrong, in a sentence. If anybody moves meanwhile, it may be nothing.
     pub fn account(&self) -> Result<u64, String> {
-        let [(sent, received, finished), _] = self.positions();
+        let [(sent, received, finished), (_, _, ended)] = self.positions();
+        if ended {
+            return Err("among the empty ones, the end of data was declared, which no reader does".into());
+        }
         let mut places: Vec<Vec<Found>> = vec![Vec::new(); self.0.layout.blocks as usize];
         self.find_under_way(&mut places)?;
         self.find_held(&mut places, received)?;

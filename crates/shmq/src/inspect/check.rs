@@ -1,7 +1,7 @@
 //! Whether everything in a queue is as it must be: the invariants of `docs/FORMAT.md`, one after the other.
 //!
 //! Both ends may go on meanwhile. So what looks wrong is looked at again a little later, and is wrong only if it still
-//! stands although neither end has moved past it. Where nobody holds an end, nothing moves: there is nothing to wait for.
+//! stands although neither end has moved past it. Where nobody holds an end, nothing moves, and it is not waited for.
 
 use super::seen::Seen;
 use super::walk::{Stop, Walk, show};
@@ -9,7 +9,7 @@ use super::{Inspector, PeerState};
 use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
 use crate::ring::distance;
-use crate::ring::shape::{END, Shape};
+use crate::ring::shape::{END, Shape, find_sequence};
 use std::time::Duration;
 
 /// One thing that was checked.
@@ -193,7 +193,22 @@ fn counts(window: &Window<Seen>, shape: &Shape) -> Outcome {
         );
         return Damaged { said };
     }
-    Fine { said: format!("read {read}, sequence {sequence}") }
+    let dirty = window.load(DIRTY, at::OBSERVE);
+    // The words say how many there are: nobody takes one before its word says so.
+    match find_sequence(window, shape, at::OBSERVE) {
+        Err(what) => Damaged {
+            said: format!("{what}: how many messages were sent, from {sequence} on, cannot be told"),
+        },
+        Ok((sent, _)) if sent < read => {
+            Damaged { said: format!("the consumer has taken {read} messages, but only {sent} were sent") }
+        }
+        Ok((sent, _)) if dirty.saturating_sub(sent) > shape.depth => Damaged {
+            said: format!(
+                "the producer may have prepared messages up to {dirty}, beyond its space from {sent} on"
+            ),
+        },
+        Ok(_) => Fine { said: format!("read {read}, sequence {sequence}") },
+    }
 }
 
 /// Counts the messages up to where the walk ends, and says why it does.
