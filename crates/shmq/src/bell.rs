@@ -126,13 +126,18 @@ impl<M: Park> Signals<M> {
         self.quiet = if self.registered && !self.left { self.served } else { !self.served };
     }
 
-    /// To call after publishing: wakes the peer if it sleeps. Free of system calls and fences if it does not; one load.
-    /// Says whether all is quiet: if not, the peer may have left.
+    /// To call after publishing: whether the peer asks for nothing. One load, no system call and no fence.
     #[inline(always)]
-    pub fn published(&mut self) -> bool {
+    pub fn is_quiet(&mut self) -> bool {
         // The sleeper's fence reaches a registered process; only the compiler must keep the order.
         self.window.fence(at::COMMIT_LOG);
-        let quiet = self.window.load_spot(self.ticket, at::CHECK_TICKET) == self.quiet;
+        self.window.load_spot(self.ticket, at::CHECK_TICKET) == self.quiet
+    }
+
+    /// To call after publishing: wakes the peer if it sleeps. Says whether all was quiet: if not, the peer may have left.
+    #[inline(always)]
+    pub fn published(&mut self) -> bool {
+        let quiet = self.is_quiet();
         if !quiet {
             self.serve();
         }
@@ -145,8 +150,9 @@ impl<M: Park> Signals<M> {
         self.left
     }
 
+    /// What there is to do when the peer was not quiet.
     #[cold]
-    fn serve(&mut self) {
+    pub fn serve(&mut self) {
         if !self.registered {
             self.window.fence(at::WAKE_FENCE);
         }

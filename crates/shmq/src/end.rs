@@ -71,7 +71,17 @@ impl<R> End<R> {
     where
         R: Condemn,
     {
-        self.seat.signals.published() || !self.is_torn()
+        self.seat.signals.is_quiet() || self.serve()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn serve(&mut self) -> bool
+    where
+        R: Condemn,
+    {
+        self.seat.signals.serve();
+        !self.is_torn()
     }
 
     /// The loop of every blocking call. `poll` says `None` for *nothing yet*.

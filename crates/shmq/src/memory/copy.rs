@@ -163,6 +163,21 @@ pub(super) fn expect_store(at: *const u8) {
     }
 }
 
+/// Asks for the line at an address, to be read. As `expect_store`.
+#[inline(always)]
+pub(super) fn expect_load(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint; it neither faults nor changes memory.
+    unsafe {
+        std::arch::asm!("prefetcht0 [{at}]", at = in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{at}]", at = in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+}
+
 /// # Safety
 /// Both ranges are valid for `len` bytes and do not overlap.
 #[cfg(target_arch = "x86_64")]

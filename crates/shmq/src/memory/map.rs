@@ -63,6 +63,14 @@ impl Map {
     }
 }
 
+#[inline(always)]
+fn ordered(word: &AtomicU64, site: Site) -> u64 {
+    word.load(match site.order {
+        Order::Relaxed => Ordering::Relaxed,
+        _ => Ordering::Acquire,
+    })
+}
+
 // SAFETY: all accesses go to bytes of the mapping, atomically or by the race-tolerant copies of `copy`.
 unsafe impl Memory for Map {
     #[inline(always)]
@@ -76,12 +84,8 @@ unsafe impl Memory for Map {
 
     #[inline(always)]
     unsafe fn load(&self, at: usize, site: Site) -> u64 {
-        let order = match site.order {
-            Order::Relaxed => Ordering::Relaxed,
-            _ => Ordering::Acquire,
-        };
         // SAFETY: the caller's contract.
-        unsafe { self.word(at) }.load(order)
+        ordered(unsafe { self.word(at) }, site)
     }
 
     #[inline(always)]
@@ -92,6 +96,18 @@ unsafe impl Memory for Map {
         };
         // SAFETY: the caller's contract.
         unsafe { self.word(at) }.store(value, order);
+    }
+
+    /// The address itself: one load less for each message.
+    unsafe fn spot(&self, at: usize) -> usize {
+        // SAFETY: the caller's contract.
+        unsafe { self.word(at) }.as_ptr().expose_provenance()
+    }
+
+    #[inline(always)]
+    unsafe fn load_spot(&self, spot: usize, site: Site) -> u64 {
+        // SAFETY: the caller's: `spot` made it of an aligned address inside a mapping that is still there.
+        ordered(unsafe { AtomicU64::from_ptr(std::ptr::with_exposed_provenance_mut(spot)) }, site)
     }
 
     #[inline(always)]
@@ -124,6 +140,12 @@ unsafe impl Memory for Map {
         debug_assert!(at.is_multiple_of(8) && len.is_multiple_of(8) && at + len <= self.len);
         // SAFETY: the caller's contract.
         unsafe { copy::zero(self.base.as_ptr().add(at), len) }
+    }
+
+    #[inline(always)]
+    fn expect_load(&self, at: usize) {
+        debug_assert!(at < self.len);
+        copy::expect_load(self.base.as_ptr().wrapping_add(at));
     }
 
     #[inline(always)]

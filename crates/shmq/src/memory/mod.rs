@@ -79,7 +79,31 @@ pub unsafe trait Memory {
     /// `at` and `len` are multiples of 8 and `at + len <= len()`.
     unsafe fn zero(&self, at: usize, len: usize);
 
-    /// Says that the line at `at` will be written soon. Changes nothing but when things arrive.
+    /// What a word that is loaded again and again is best found by.
+    ///
+    /// # Safety
+    /// As for `load`.
+    unsafe fn spot(&self, at: usize) -> usize {
+        at
+    }
+
+    /// Loads the word of a spot.
+    ///
+    /// # Safety
+    /// `spot` is this memory's, or another's of the same bytes at the same addresses.
+    #[inline(always)]
+    unsafe fn load_spot(&self, spot: usize, site: Site) -> u64 {
+        // SAFETY: the caller's: the spot is where the word is.
+        unsafe { self.load(spot, site) }
+    }
+
+    /// Says that the line at `at` will be read soon. Changes nothing but when things arrive.
+    #[inline(always)]
+    fn expect_load(&self, at: usize) {
+        let _ = at;
+    }
+
+    /// Says that the line at `at` will be written soon. As `expect_load`.
     #[inline(always)]
     fn expect_store(&self, at: usize) {
         let _ = at;

@@ -2,6 +2,7 @@
 
 use super::{Memory, Site};
 use crate::layout::{Control, LINE64, PAGE, Parts, Role, WORD};
+use std::hint::cold_path;
 
 /// The pages and the ring of one queue, by name instead of by address.
 ///
@@ -116,24 +117,35 @@ impl<M: Memory> Window<M> {
         unsafe { self.memory.store(self.address(position), value, site) }
     }
 
+    /// A place, if there is a word in the ring, which the protocol sees to. A branch and not a `min`: the processor
+    /// foretells it and goes on, where it would wait for the other.
     #[inline(always)]
-    fn inside(&self, place: u64) -> usize {
+    fn inside(&self, place: u64) -> Option<usize> {
         debug_assert!(place.is_multiple_of(8) && (self.parts.ring as u64..=self.last).contains(&place));
-        (place & !7).min(self.last) as usize
+        if place > self.last {
+            cold_path();
+            return None;
+        }
+        Some((place & !7) as usize)
     }
 
     /// Loads the ring's word at a place.
     #[inline(always)]
     pub fn load_at(&self, place: u64, site: Site) -> u64 {
-        // SAFETY: invariant W.
-        unsafe { self.memory.load(self.inside(place), site) }
+        match self.inside(place) {
+            // SAFETY: invariant W.
+            Some(at) => unsafe { self.memory.load(at, site) },
+            None => 0,
+        }
     }
 
     /// Stores the ring's word at a place.
     #[inline(always)]
     pub fn store_at(&self, place: u64, value: u64, site: Site) {
-        // SAFETY: invariant W.
-        unsafe { self.memory.store(self.inside(place), value, site) }
+        if let Some(at) = self.inside(place) {
+            // SAFETY: invariant W.
+            unsafe { self.memory.store(at, value, site) }
+        }
     }
 
     /// Copies whole bytes to a place and zeroes the rest of the last word. Does not cross the end of the ring.
@@ -174,17 +186,23 @@ impl<M: Memory> Window<M> {
         }
     }
 
+    /// Asks for the line at a place, to be read soon. A hint.
+    #[inline(always)]
+    pub fn expect_load_at(&self, place: u64) {
+        self.memory.expect_load(place.min(self.last) as usize);
+    }
+
     /// The place of a word of a page, found once.
     pub fn spot(&self, control: Control) -> Spot {
-        Spot(self.control(control))
+        // SAFETY: invariant W.
+        Spot(unsafe { self.memory.spot(self.control(control)) })
     }
 
     /// Loads a word of a page whose place was found before.
     #[inline(always)]
     pub fn load_spot(&self, spot: Spot, site: Site) -> u64 {
-        debug_assert!(spot.0 + 8 <= self.memory.len());
         // SAFETY: invariant W: a spot is made by a window of the same queue.
-        unsafe { self.memory.load(spot.0, site) }
+        unsafe { self.memory.load_spot(spot.0, site) }
     }
 
     /// A fence.
@@ -193,17 +211,18 @@ impl<M: Memory> Window<M> {
         self.memory.fence(site);
     }
 
-    /// Where a block of `len` bytes at a place starts; moved back if it would not end inside the ring, which the
-    /// protocol never asks for. (Cutting the block instead would hide a length that the compiler knows.)
+    /// Where a block of `len` bytes at a place starts, if it ends inside the ring, which the protocol sees to.
     #[inline(always)]
     fn block(&self, place: u64, len: usize) -> Option<usize> {
         // Whole words beyond the first: none for a block of one, so that the common case costs one comparison.
         let more = (len as u64).saturating_sub(1) & !7;
-        if more > self.last {
+        let inside = more <= self.last && place <= self.last - more;
+        debug_assert!(inside && place.is_multiple_of(8));
+        if !inside {
+            cold_path();
             return None;
         }
-        debug_assert!(place.is_multiple_of(8) && place <= self.last - more);
-        Some((place & !7).min(self.last - more) as usize)
+        Some((place & !7) as usize)
     }
 
     /// Copies whole bytes to a position and zeroes the rest of the last word. Does not cross the end of the ring.
@@ -279,7 +298,8 @@ impl Window<super::Map> {
     /// Address of the byte at a place.
     #[inline(always)]
     pub(crate) fn pointer_at(&self, place: u64) -> *mut u8 {
+        let at = self.inside(place).unwrap_or(self.last as usize);
         // SAFETY: invariant W: the address lies inside the mapping.
-        unsafe { self.memory.base().add(self.inside(place)) }
+        unsafe { self.memory.base().add(at) }
     }
 }

@@ -12,7 +12,7 @@
 
 pub mod records_rx;
 pub mod records_tx;
-pub mod rhythm;
+mod rhythm;
 pub mod shape;
 pub mod slots_rx;
 pub mod slots_tx;

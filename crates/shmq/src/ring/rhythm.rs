@@ -17,6 +17,11 @@ const RUN: u64 = 4;
 /// A trial at least once in so many quiet moments.
 const SELDOM: u32 = 64;
 
+/// So many messages are not taken faster than a hint takes.
+const DEPTH_PER_HINT: u64 = 32;
+/// The longest wait for room, in hints.
+const LONGEST: u64 = 64;
+
 /// What a consumer remembers of the stream.
 #[derive(Clone, Debug)]
 pub struct Rhythm {
@@ -68,6 +73,47 @@ impl Rhythm {
     }
 }
 
+/// When a producer looks for room again.
+///
+/// Its consumer stores what it has taken after every message, and each look takes that line away from it. A producer that
+/// looks as soon as its room is used up finds little more, and both go from one transfer of the line to the next. So
+/// if the last look found little and there was a run of messages since, it waits until there may be more. Whoever finds the queue
+/// full and comes back to try again waits for nothing: no message was sent in between.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// Number of the next message at the last look.
+    looked: u64,
+    /// Whether that look found little.
+    little: bool,
+    depth: u64,
+}
+
+impl Room {
+    /// For a producer whose next message has this number, with room for `depth` messages in all.
+    pub fn new(sequence: u64, depth: u64) -> Self {
+        Self { looked: sequence, little: false, depth }
+    }
+
+    /// Before a look of a producer whose next message has this number: waits if that may pay.
+    pub fn pause(&mut self, sequence: u64) {
+        let run = sequence.wrapping_sub(self.looked) >= RUN;
+        self.looked = sequence;
+        for _ in 0..self.hints(run) {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// A part of what taking all of it would take, so that small queues never run empty for this.
+    fn hints(&self, run: bool) -> u64 {
+        if run && self.little { (self.depth / DEPTH_PER_HINT).min(LONGEST) } else { 0 }
+    }
+
+    /// The look found room for this many messages more.
+    pub fn found(&mut self, messages: u64) {
+        self.little = messages < self.depth / 4;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +157,23 @@ mod tests {
         assert!(!rhythm.found_nothing(17));
         rhythm.set_adaptive(false);
         assert_eq!(waits(&mut rhythm, 100, RUN), 0);
+    }
+
+    #[test]
+    fn a_producer_pauses_only_in_a_run_whose_last_look_found_little() {
+        let mut room = Room::new(0, 320);
+        assert_eq!(room.hints(true), 0, "nothing known yet");
+        room.found(320);
+        assert_eq!(room.hints(true), 0);
+        room.found(79);
+        assert_eq!((room.hints(true), room.hints(false)), (10, 0));
+        room.pause(3);
+        assert_eq!(room.looked, 3);
+        let mut large = Room::new(0, 1 << 30);
+        large.found(0);
+        assert_eq!(large.hints(true), LONGEST);
+        let mut small = Room::new(0, 31);
+        small.found(0);
+        assert_eq!(small.hints(true), 0);
     }
 }

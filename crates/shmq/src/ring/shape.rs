@@ -114,7 +114,14 @@ impl Shape {
     pub const fn cursor(&self, sequence: u64) -> Cursor {
         let lap_group = sequence / self.group;
         let word = self.start + lap_group % self.groups * self.group_bytes;
-        Cursor { word, end: (lap_group + 1) * self.group }
+        let end = (lap_group + 1) * self.group;
+        Cursor { word, end, origin: self.origin(word, end) }
+    }
+
+    /// Where message 0 would lie, were there nothing but this group's messages.
+    #[inline(always)]
+    const fn origin(&self, word: u64, end: u64) -> u64 {
+        (word + self.used).wrapping_sub(end * self.stride)
     }
 }
 
@@ -125,6 +132,8 @@ pub struct Cursor {
     pub word: u64,
     /// Sequence number behind the last message of the group.
     pub end: u64,
+    /// What a message's number times its stride is added to, so that its place is found by one addition.
+    origin: u64,
 }
 
 impl Cursor {
@@ -132,7 +141,13 @@ impl Cursor {
     /// stores nothing but the number: each store counts while a line is fetched back from the other end.
     #[inline(always)]
     pub fn slot(&self, sequence: u64, shape: &Shape) -> u64 {
-        self.word + shape.used - (self.end - sequence) * shape.stride
+        self.slot_of(sequence, shape.stride)
+    }
+
+    /// The same for whoever knows the stride better, perhaps even at compile time.
+    #[inline(always)]
+    pub fn slot_of(&self, sequence: u64, stride: u64) -> u64 {
+        self.origin.wrapping_add(sequence.wrapping_mul(stride))
     }
     /// Where the word lies that is `groups` further on, less than a lap.
     #[inline(always)]
@@ -149,6 +164,7 @@ impl Cursor {
             self.word = shape.start;
         }
         self.end += shape.group;
+        self.origin = shape.origin(self.word, self.end);
     }
 }
 

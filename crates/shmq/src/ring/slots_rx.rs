@@ -3,9 +3,12 @@
 use super::rhythm::Rhythm;
 use super::shape::{COUNT_LIMIT, Cursor, END, Shape};
 use super::{Condemn, Corruption, Halt};
-use crate::layout::{READ, Role, SEQUENCE};
+use crate::layout::{LINE64, READ, Role, SEQUENCE};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
+
+/// How many lines further on a consumer asks for one, while it is behind.
+const AHEAD_BEHIND: u64 = 2;
 
 /// What the consumer finds at its read position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,10 @@ pub struct SlotRx<M> {
     known: u64,
     rhythm: Rhythm,
     halt: Halt,
+    /// The last look found a full group.
+    behind: bool,
+    /// How many groups further on a line is asked for when behind; less than a lap, 0 for none.
+    ahead: u64,
 }
 
 impl<M: Memory> SlotRx<M> {
@@ -56,7 +63,19 @@ impl<M: Memory> SlotRx<M> {
         }
         let shape = shape.placed(&ring);
         let rhythm = Rhythm::new(read);
-        Ok(Self { ring, shape, cursor: shape.cursor(read), read, known: read, rhythm, halt: Halt::No })
+        // Processors ask for the lines of larger groups by themselves.
+        let ahead = if shape.group_bytes > LINE64 { 0 } else { AHEAD_BEHIND.min(shape.groups - 1) };
+        Ok(Self {
+            ring,
+            shape,
+            cursor: shape.cursor(read),
+            read,
+            known: read,
+            rhythm,
+            halt: Halt::No,
+            behind: false,
+            ahead,
+        })
     }
 
     /// Looks at the next messages without taking them.
@@ -72,8 +91,9 @@ impl<M: Memory> SlotRx<M> {
         self.known > self.read || self.has_more()
     }
 
-    /// Looks once, for messages and nothing else.
-    #[inline(always)]
+    /// Looks once, for messages and nothing else. Apart, so that the fast path is small enough to become part of its
+    /// caller's loop.
+    #[inline(never)]
     fn has_more(&mut self) -> bool {
         if self.read == self.cursor.end {
             self.cursor.turn(&self.shape);
@@ -83,8 +103,19 @@ impl<M: Memory> SlotRx<M> {
         let there = count.wrapping_sub(self.read).wrapping_sub(1) < self.shape.depth && self.halt == Halt::No;
         if there {
             self.known = count.min(self.cursor.end);
+            self.expect_more(count >= self.cursor.end);
         }
         there
+    }
+
+    /// With one full group after the other the consumer is behind, so that the line of a later one can be asked for early.
+    /// Close behind the producer that would take away what it is about to write.
+    #[inline(always)]
+    fn expect_more(&mut self, full: bool) {
+        if full && self.behind && self.ahead != 0 {
+            self.ring.expect_load_at(self.cursor.word_ahead(self.ahead, &self.shape));
+        }
+        self.behind = full;
     }
 
     /// What there is when there are no messages; after a run, with another look a little later.
@@ -135,7 +166,8 @@ impl<M: Memory> SlotRx<M> {
     #[inline(always)]
     pub fn copy_out(&self, into: &mut [u8]) {
         debug_assert_eq!(into.len() as u64, self.shape.size);
-        self.ring.copy_out_at(self.place(), into);
+        let stride = into.len().next_multiple_of(8) as u64;
+        self.ring.copy_out_at(self.cursor.slot_of(self.read, stride), into);
     }
 
     /// Moves on to the next message, in private; `settle` makes it final.

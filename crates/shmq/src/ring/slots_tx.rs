@@ -5,11 +5,13 @@
 //! leaves only words that run ahead; `DIRTY` bounds them and a successor sets them back. Message bytes that were
 //! never published need no care: nothing points to them.
 
+use super::rhythm::Room;
 use super::shape::{COUNT_LIMIT, Cursor, END, Shape, find_sequence};
 use super::{AHEAD, Condemn, Corruption, Halt, Refused};
 use crate::layout::{DIRTY, READ, Role, SEQUENCE};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
+use std::hint::cold_path;
 
 /// What is filled but not yet published.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,8 @@ pub struct SlotTx<M> {
     /// How many groups further on lines are asked for; less than a lap, 0 for none.
     ahead: u64,
     halt: Halt,
+    /// When to look for room again.
+    room: Room,
 }
 
 impl<M: Memory> SlotTx<M> {
@@ -62,7 +66,8 @@ impl<M: Memory> SlotTx<M> {
         // Blocks of more than half of that are copied by instructions that see to their lines themselves.
         let ahead = if shape.stride > AHEAD / 2 { 0 } else { AHEAD.div_ceil(shape.group_bytes) };
         let ahead = ahead.min(shape.groups - 1);
-        let mut tx = Self { ring, shape, cursor, sequence, stop: sequence, limit, soiled, ahead, halt };
+        let room = Room::new(sequence, shape.depth);
+        let mut tx = Self { ring, shape, cursor, sequence, stop: sequence, limit, soiled, ahead, halt, room };
         tx.ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
         if !finished {
             tx.undo();
@@ -132,7 +137,10 @@ impl<M: Memory> SlotTx<M> {
         if end - self.sequence > self.shape.depth {
             return Err(Refused::TooLarge);
         }
+        self.room.pause(self.sequence);
+        let before = self.limit;
         self.refresh()?;
+        self.room.found(self.limit - before);
         debug_assert!(draft.sequence >= self.sequence);
         if end > self.limit { Err(Refused::Full) } else { Ok(()) }
     }
@@ -243,26 +251,28 @@ impl<M: Memory> SlotTx<M> {
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, Refused> {
         debug_assert_eq!(message.len() as u64, self.shape.size);
         let sequence = self.sequence;
-        if sequence >= self.stop && !self.turn_over() {
-            self.make_ready()?;
+        if sequence >= self.stop {
+            cold_path();
+            self.make_way()?;
         }
         self.sequence = sequence + 1;
-        self.ring.copy_in_at(self.cursor.slot(sequence, &self.shape), message);
+        let stride = message.len().next_multiple_of(8) as u64;
+        self.ring.copy_in_at(self.cursor.slot_of(sequence, stride), message);
         self.ring.store_at(self.cursor.word, sequence + 1, at::COMMIT);
         Ok(sequence)
     }
 
-    /// The common reason to stop: the group is full, and there is room in the next. Apart, and calling nothing, so that the
-    /// fast path is small enough to become part of its caller's loop and this one saves no registers.
+    /// Apart, so that the fast path is small enough to become part of its caller's loop and saves no registers.
     #[inline(never)]
-    fn turn_over(&mut self) -> bool {
+    fn make_way(&mut self) -> Result<(), Refused> {
         let full = self.sequence == self.cursor.end;
-        let clear = full && self.sequence < self.limit && self.soiled <= self.sequence;
-        if clear {
+        if full && self.sequence < self.limit && self.soiled <= self.sequence {
+            // The common reason to stop: there is room in the next group.
             self.turn();
             self.stop = self.limit.min(self.cursor.end);
+            return Ok(());
         }
-        clear
+        self.make_ready()
     }
 
     /// All other reasons.

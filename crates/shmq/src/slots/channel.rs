@@ -7,7 +7,7 @@ use crate::geometry::{Geometry, Options};
 use crate::layout::Role;
 use crate::memory::Window;
 use crate::queue::End;
-use crate::ring::{Corruption, SlotRx, SlotTx};
+use crate::ring::{Corruption, Refused, SlotRx, SlotTx};
 use crate::role::Seat;
 use crate::segment;
 use crate::wait::{Until, Waiting};
@@ -74,6 +74,13 @@ pub struct Sender<P: Pod> {
     producer: Producer<P, Trusted>,
 }
 
+/// What became of an attempt to send.
+enum Tried {
+    Sent,
+    Full,
+    InVain,
+}
+
 impl<P: Pod> Sender<P> {
     /// Sends a message, waiting for room; see the example of [`Sender`].
     ///
@@ -82,15 +89,13 @@ impl<P: Pod> Sender<P> {
     ///
     /// # Errors
     /// The message back, if the receiver is gone.
-    #[inline]
+    #[inline(always)]
     pub fn send(&mut self, message: P) -> Result<(), SendError<P>> {
-        match self.try_send(message) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(message)) => match self.producer.send(&message, Until::Forever) {
-                Ok(sequence) if !self.is_in_vain(sequence) => Ok(()),
-                _ => Err(SendError(message)),
-            },
-            Err(TrySendError::Disconnected(message)) => Err(SendError(message)),
+        let sent = self.producer.end.ring.try_send(bytemuck::bytes_of(&message));
+        if (sent.is_ok() && self.producer.end.seat.signals.is_quiet()) || self.send_slowly(sent, &message) {
+            Ok(())
+        } else {
+            Err(SendError(message))
         }
     }
 
@@ -100,21 +105,49 @@ impl<P: Pod> Sender<P> {
     ///
     /// # Errors
     /// The message back, if the channel is full or the receiver is gone.
-    #[inline]
+    #[inline(always)]
     pub fn try_send(&mut self, message: P) -> Result<(), TrySendError<P>> {
-        match self.producer.end.ring.try_send(bytemuck::bytes_of(&message)) {
-            // A receiver that goes calls for attention as a sleeper does, so one load tells on the fast path.
-            Ok(_) if self.producer.end.seat.signals.published() => Ok(()),
-            Ok(sequence) if self.is_in_vain(sequence) => Err(TrySendError::Disconnected(message)),
-            Ok(_) => Ok(()),
-            Err(_) if self.producer.end.is_deserted() => Err(TrySendError::Disconnected(message)),
-            Err(_) => Err(TrySendError::Full(message)),
+        let sent = self.producer.end.ring.try_send(bytemuck::bytes_of(&message));
+        if sent.is_ok() && self.producer.end.seat.signals.is_quiet() {
+            return Ok(());
+        }
+        match self.outcome(sent) {
+            Tried::Sent => Ok(()),
+            Tried::Full => Err(TrySendError::Full(message)),
+            Tried::InVain => Err(TrySendError::Disconnected(message)),
+        }
+    }
+
+    /// What became of an attempt that failed, or met a receiver that calls for attention: to sleep, or to go.
+    #[cold]
+    #[inline(never)]
+    fn outcome(&mut self, sent: Result<u64, Refused>) -> Tried {
+        match sent {
+            Ok(sequence) => {
+                self.producer.end.seat.signals.published();
+                if self.is_in_vain(sequence) { Tried::InVain } else { Tried::Sent }
+            }
+            Err(_) if self.producer.end.is_deserted() => Tried::InVain,
+            Err(_) => Tried::Full,
+        }
+    }
+
+    /// Whether a message was sent after all, whose first attempt ended so.
+    #[cold]
+    #[inline(never)]
+    fn send_slowly(&mut self, sent: Result<u64, Refused>, message: &P) -> bool {
+        match self.outcome(sent) {
+            Tried::Sent => true,
+            Tried::InVain => false,
+            Tried::Full => {
+                let sent = self.producer.send(message, Until::Forever);
+                sent.is_ok_and(|sequence| !self.is_in_vain(sequence))
+            }
         }
     }
 
     /// Whether what was sent lies in a ring where nobody will look any more. A receiver that took it and was dropped then
     /// did receive it.
-    #[cold]
     fn is_in_vain(&mut self, sequence: u64) -> bool {
         self.producer.end.is_deserted() && !self.producer.end.ring.is_taken(sequence)
     }
@@ -166,7 +199,7 @@ impl<P: Pod> Receiver<P> {
     ///
     /// # Errors
     /// If the sender is gone and everything was received.
-    #[inline]
+    #[inline(always)]
     pub fn recv(&mut self) -> Result<P, RecvError> {
         self.consumer.recv(Until::Forever).map_err(|_| RecvError)
     }
@@ -177,7 +210,7 @@ impl<P: Pod> Receiver<P> {
     ///
     /// # Errors
     /// If there is none, or the sender is gone as well.
-    #[inline]
+    #[inline(always)]
     pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
         if !self.consumer.end.ring.has_next() {
             self.ready()?;

@@ -60,9 +60,10 @@ impl<P: Pod, T> Consumer<P, T> {
     /// # Errors
     /// [`TryRecvError::Empty`], also when the producer is gone, as another may come; [`TryRecvError::Finished`],
     /// [`TryRecvError::Corrupt`].
-    #[inline]
+    #[inline(always)]
     pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
         if !self.end.ring.has_next() {
+            std::hint::cold_path();
             self.ready()?;
         }
         self.next().ok_or(TryRecvError::TRUNCATED)
@@ -82,7 +83,7 @@ impl<P: Pod, T> Consumer<P, T> {
     ///
     /// # Errors
     /// [`RecvError`]. A producer that has left or died is reported once everything was received.
-    #[inline]
+    #[inline(always)]
     pub fn recv(&mut self, until: impl Into<Until>) -> Result<P, RecvError> {
         if !self.end.ring.has_next() {
             self.wait(until.into())?;

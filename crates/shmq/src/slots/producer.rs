@@ -58,7 +58,7 @@ impl<P: Pod, T> Producer<P, T> {
     ///
     /// # Errors
     /// [`TrySendError::Full`], [`TrySendError::Corrupt`].
-    #[inline]
+    #[inline(always)]
     pub fn try_send(&mut self, message: &P) -> Result<u64, TrySendError> {
         self.try_bytes(bytemuck::bytes_of(message))
     }
@@ -70,7 +70,7 @@ impl<P: Pod, T> Producer<P, T> {
     ///
     /// # Errors
     /// [`SendError`]; the message was then not sent.
-    #[inline]
+    #[inline(always)]
     pub fn send(&mut self, message: &P, until: impl Into<Until>) -> Result<u64, SendError> {
         self.wait_bytes(bytemuck::bytes_of(message), until.into())
     }
