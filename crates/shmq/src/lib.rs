@@ -93,6 +93,7 @@ compile_error!(
 mod bell;
 mod claim;
 mod consumer;
+mod ear;
 mod end;
 mod error;
 mod file;
@@ -204,6 +205,7 @@ static_assertions::assert_not_impl_any!(Consumer: Sync, Clone);
 #[doc(hidden)]
 pub mod inside {
     pub use crate::bell::{Announced, Park, Signals};
+    pub use crate::ear::{Ear, Heard};
     pub use crate::end::End;
     pub use crate::file::QueueFile;
     pub use crate::geometry::Geometry;

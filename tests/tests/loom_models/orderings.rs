@@ -56,6 +56,7 @@ const TABLE: &[(&str, Verdict)] = &[
     ("CHECK_TICKET", NothingToWeaken),
     ("WAKE_FENCE", Needed(&[signals::empty, signals::full, signals::both, signals::finish])),
     ("RING_BELL", Needed(&[signals::successor::<false>])),
+    ("SOUND_FENCE", Needed(&[signals::deep_successor])),
     ("READ_BELL", NothingToWeaken),
 ];
 

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "the one place where raw atomics may be named")]
 
 use super::{Memory, Order, Site, copy};
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
@@ -11,7 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
 pub struct Map {
     base: NonNull<u8>,
     len: usize,
-    backing: Arc<memmap2::MmapRaw>,
+    backing: Arc<Backing>,
+}
+
+#[derive(Debug)]
+struct Backing {
+    raw: memmap2::MmapRaw,
+    file: Option<Arc<OwnedFd>>,
 }
 
 // SAFETY: the bytes are reached through atomics and race-tolerant block copies only, from any thread.
@@ -21,8 +28,18 @@ unsafe impl Sync for Map {}
 
 impl Map {
     /// Takes over a mapping.
-    pub fn new(backing: memmap2::MmapRaw) -> Self {
-        let (base, len) = (backing.as_mut_ptr(), backing.len());
+    pub fn new(raw: memmap2::MmapRaw) -> Self {
+        Self::backed(Backing { raw, file: None })
+    }
+
+    /// Takes over a mapping of this file, whose descriptor is kept: through it, and so without a right to write, whoever
+    /// listens to the file is woken.
+    pub fn of_file(raw: memmap2::MmapRaw, file: Arc<OwnedFd>) -> Self {
+        Self::backed(Backing { raw, file: Some(file) })
+    }
+
+    fn backed(backing: Backing) -> Self {
+        let (base, len) = (backing.raw.as_mut_ptr(), backing.raw.len());
         let base = NonNull::new(base).expect("mmap never returns null");
         Self { base, len, backing: Arc::new(backing) }
     }
@@ -35,7 +52,12 @@ impl Map {
 
     /// What keeps it mapped.
     pub fn backing(&self) -> &memmap2::MmapRaw {
-        &self.backing
+        &self.backing.raw
+    }
+
+    /// The file, if there is one and it is known here.
+    pub fn file(&self) -> Option<&Arc<OwnedFd>> {
+        self.backing.file.as_ref()
     }
 
     #[inline(always)]
