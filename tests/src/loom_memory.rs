@@ -204,11 +204,7 @@ impl LoomMemory {
             faults,
             first: current().id(),
             futex: (Mutex::new(0), Condvar::new()),
-            sounds: Sounds {
-                listener: AtomicU64::new(0),
-                unheard: Mutex::new(false),
-                heard: Condvar::new(),
-            },
+            sounds: Sounds { listener: AtomicU64::new(0), unheard: Mutex::new(false), heard: Condvar::new() },
             interrupt: (Mutex::new(Asked::default()), Condvar::new()),
         };
         Self { shared: Rc::new(shared), death: Rc::default(), interruptible: false }

@@ -64,7 +64,13 @@ pub trait Park: Memory {
 }
 
 /// One futex call on a word of a mapping: how many it woke, if it was to wake. Not the wrapper of `rustix`, which wants a reference into the mapping.
-unsafe fn futex(map: &Map, at: usize, operation: libc::c_int, value: u32, timeout: *const libc::timespec) -> i64 {
+unsafe fn futex(
+    map: &Map,
+    at: usize,
+    operation: libc::c_int,
+    value: u32,
+    timeout: *const libc::timespec,
+) -> i64 {
     debug_assert!(at + 8 <= map.len());
     // The low half of a little-endian word is at its address.
     // SAFETY: the caller's: the address is inside the mapping; the kernel tolerates anything there. Shared, not

@@ -15,12 +15,19 @@ pub struct Rigged {
     /// Sleep this long instead; and how often it took that long.
     patience: Option<Duration>,
     overslept: Rc<Cell<u64>>,
+    mute: bool,
 }
 
 impl Rigged {
     /// Nothing out of the ordinary yet.
     pub fn new(map: Map) -> Self {
-        Self { map, life: Rc::new(Cell::new(u64::MAX)), patience: None, overslept: Rc::default() }
+        Self {
+            map,
+            life: Rc::new(Cell::new(u64::MAX)),
+            patience: None,
+            overslept: Rc::default(),
+            mute: false,
+        }
     }
 
     /// Dies before the word after the next `words` is stored.
@@ -31,6 +38,11 @@ impl Rigged {
     /// Sleeps until woken, or this long.
     pub fn patient(self, patience: Duration) -> Self {
         Self { patience: Some(patience), ..self }
+    }
+
+    /// Makes no sound.
+    pub fn mute(self) -> Self {
+        Self { mute: true, ..self }
     }
 
     /// Sleeps that nobody ended.
@@ -111,7 +123,9 @@ impl Park for Rigged {
         unsafe { self.map.unpark(at) }
     }
     fn sound(&self, at: usize) {
-        self.map.sound(at);
+        if !self.mute {
+            self.map.sound(at);
+        }
     }
     fn listen(&self, ear: &mut Option<Ear>) -> bool {
         self.map.listen(ear)

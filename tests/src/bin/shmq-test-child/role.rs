@@ -81,6 +81,14 @@ pub fn hold(name: &str, role: &str) -> Outcome {
                 let message = rx.recv(Until::After(Duration::from_secs(10))).map_err(said)?;
                 println!("{}", String::from_utf8_lossy(&message));
             }
+            // Long enough for a deep sleep.
+            "doze" => {
+                let Some(End::Consumer(rx)) = &mut end else { return Err("not the consumer".into()) };
+                match rx.recv(Until::After(Duration::from_millis(400))) {
+                    Err(shmq::RecvError::TimedOut) => println!("dozed"),
+                    other => println!("{other:?}"),
+                }
+            }
             "exec" => {
                 let mut this = std::process::Command::new("/proc/self/exe");
                 return Err(said(this.arg("idle").exec()));
