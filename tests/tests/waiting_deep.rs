@@ -133,7 +133,9 @@ fn an_anonymous_queue_wakes_a_deep_sleeper_at_once() {
 fn a_file_without_its_name_wakes_a_deep_sleeper_at_once() {
     let (scratch, queue) = small("deep-unlinked");
     let (mut tx, mut rx) = (queue.producer().unwrap(), asleep_receiver(&queue));
-    std::fs::remove_file(scratch.path()).unwrap();
+    let remove = || std::fs::remove_file(scratch.path()).unwrap();
+    let (outcome, _) = ended(|| rx.recv(Duration::from_secs(1)), remove);
+    assert_eq!(outcome, Err(RecvError::TimedOut), "its producer is there");
     at_once("removed before", || {
         let (outcome, took) = ended(|| rx.recv(LIMIT), || assert!(tx.try_send(b"message").is_ok()));
         assert_eq!(outcome.unwrap(), b"message");
@@ -169,10 +171,12 @@ fn two_threads_sleep_deeply_as_well() {
     assert_eq!(outcome, Err(RecvError::ProducerLeft));
 }
 
-/// What becomes of a child's end, and what its peer is told.
+/// How a child's end goes: its name, what makes it go so, and what the peer is told.
+type Going<E> = (&'static str, fn(&mut Child), E);
+
 #[test]
 fn p3_a_deep_sleeper_is_told_at_once_how_its_peer_went() {
-    let receivers: [(&str, fn(&mut Child), RecvError); 3] = [
+    let receivers: [Going<RecvError>; 3] = [
         ("killed", |child| child.signal(libc::SIGKILL), RecvError::ProducerLost),
         ("leaves", |child| child.say("drop"), RecvError::ProducerLeft),
         ("finishes", |child| child.say("finish"), RecvError::Finished),
@@ -187,7 +191,7 @@ fn p3_a_deep_sleeper_is_told_at_once_how_its_peer_went() {
             took
         });
     }
-    let senders: [(&str, fn(&mut Child), SendError); 2] = [
+    let senders: [Going<SendError>; 2] = [
         ("killed", |child| child.signal(libc::SIGKILL), SendError::ConsumerLost),
         ("leaves", |child| child.say("drop"), SendError::ConsumerLeft),
     ];

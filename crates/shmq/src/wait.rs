@@ -55,8 +55,9 @@ impl Until {
 /// How an end waits: how long it spins, how long it yields, whether it sleeps.
 ///
 /// The default spins 50 us, yields 50 us, then sleeps. Spinning makes no system call but for one look each 10 ms at the
-/// peer's life; yielding is a system call each time; a sleeper is woken at once, and wakes up every 10 ms by itself
-/// (every millisecond where the kernel has no `membarrier`) to look at the peer's life.
+/// peer's life; yielding is a system call each time; a sleeper is woken at once, and wakes up every 10 ms by itself to look
+/// at the peer's life, every 100 ms once it has slept for a tenth of a second and the kernel tells it of that (inotify);
+/// every millisecond where the kernel has no `membarrier`.
 ///
 /// Plain values, all of them: nothing here allocates, makes a system call or can fail.
 ///
