@@ -63,7 +63,8 @@ pub trait Park: Memory {
     fn is_registered(&self) -> bool;
 }
 
-/// One futex call on a word of a mapping: how many it woke, if it was to wake. Not the wrapper of `rustix`, which wants a reference into the mapping.
+/// One futex call on a word of a mapping: how many it woke, if it was to wake. Not the wrapper of `rustix`, which wants a
+/// reference into the mapping.
 unsafe fn futex(
     map: &Map,
     at: usize,
