@@ -10,6 +10,7 @@ mod contenders;
 mod gate;
 mod html;
 mod machine;
+pub mod mq;
 mod payload;
 pub mod placement;
 mod report;

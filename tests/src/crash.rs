@@ -105,6 +105,18 @@ pub fn explore<K: Ring>(plan: &Plan<K>) -> Verdict<Tally> {
     Ok(explorer.tally)
 }
 
+/// Explores, and prints what there was. A violation is a panic, for tests.
+pub fn run<K: Ring>(name: &str, plan: &Plan<K>) -> Tally {
+    let tally = explore(plan).unwrap_or_else(|problem| panic!("{name}: {problem}"));
+    println!("{name}: {tally:?}");
+    tally
+}
+
+/// The same, where the search must come to an end by itself.
+pub fn run_to_the_end<K: Ring>(name: &str, plan: &Plan<K>) {
+    assert!(run(name, plan).complete, "{name}: the search was cut off");
+}
+
 /// What an operation, or two in a row, came to.
 struct Done {
     effect: Effect,

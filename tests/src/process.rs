@@ -1,8 +1,11 @@
 //! Real processes for tests: unique names that clean up after themselves, children with a line protocol and hard time
 //! limits, a few shared words that survive a SIGKILL, and a mapping that kills its own process at a chosen store.
 
+pub mod going;
 pub mod limits;
+pub mod opener;
 mod rigged;
+pub mod storm;
 
 pub use rigged::Rigged;
 
@@ -24,7 +27,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 /// Nothing here waits longer than this.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// A deterministic source of numbers (splitmix64).
 #[derive(Clone, Debug)]
@@ -183,6 +186,13 @@ impl Child {
         assert_eq!(self.try_line().as_deref(), Some(line));
     }
 
+    /// Sends it a line; this must be its answer.
+    #[track_caller]
+    pub fn ask(&mut self, line: &str, answer: &str) {
+        self.say(line);
+        self.expect(answer);
+    }
+
     /// Its next line if it has said one already; [`TryRecvError::Disconnected`] if it has ended and said no more.
     ///
     /// # Errors
@@ -284,7 +294,7 @@ pub fn patiently<R>(mut take: impl FnMut() -> Result<R, shmq::AttachError>) -> R
     loop {
         match take() {
             Err(shmq::AttachError::Busy { pid, .. })
-                if pid == std::process::id().into() && begin.elapsed() < Duration::from_secs(5) =>
+                if pid == std::process::id().into() && begin.elapsed() < LIMIT =>
             {
                 std::thread::sleep(Duration::from_micros(100));
             }

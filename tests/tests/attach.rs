@@ -4,41 +4,14 @@
 
 use shmq::testing::layout::{self, Header};
 use shmq::{AttachError, OpenError, Options, Queue, Role};
+use shmq_tests::process::opener::{Opener, put, seal};
 use shmq_tests::process::{Child, Dice, Scratch, Witness, patiently, word};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::PathBuf;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
 
-/// A directory with files to open, and the child that opens them.
-struct Bench {
-    directory: Scratch,
-    child: Child,
-}
-
-impl Bench {
-    fn new(label: &str) -> Self {
-        Self { directory: Scratch::directory(label), child: Child::spawn(HELPER, &["attach"]) }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// What becomes of opening it.
-    fn open(&mut self, path: impl Into<PathBuf>) -> String {
-        let path = path.into();
-        self.child.say(path.to_str().unwrap());
-        self.child.try_line().unwrap_or_else(|| panic!("opening {} killed the process", path.display()))
-    }
-
-    fn open_bytes(&mut self, name: &str, bytes: &[u8]) -> String {
-        let path = self.path(name);
-        std::fs::write(&path, bytes).unwrap();
-        let outcome = self.open(&path);
-        std::fs::remove_file(path).unwrap();
-        outcome
-    }
+fn opener(label: &str) -> Opener {
+    Opener::new(HELPER, "attach", label)
 }
 
 /// The bytes of a new queue.
@@ -52,19 +25,9 @@ fn small() -> Options {
     Options::new().capacity(4096).tag("attach")
 }
 
-fn put(bytes: &mut [u8], at: usize, value: u64, width: usize) {
-    bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
-}
-
-/// Makes the checksum right again.
-fn seal(bytes: &mut [u8]) {
-    let sum = layout::fnv1a(&bytes[..layout::CHECKSUM_AT]);
-    put(bytes, layout::CHECKSUM_AT, sum, 8);
-}
-
 #[test]
 fn p8_files_that_are_no_queue_of_this_format_are_refused() {
-    let mut bench = Bench::new("refused");
+    let mut opener = opener("refused");
     let whole = bytes_of(&small());
     let changed = |at: usize, value: u64, width: usize, sealed: bool| {
         let mut bytes = whole.clone();
@@ -114,96 +77,60 @@ fn p8_files_that_are_no_queue_of_this_format_are_refused() {
         ("damaged tag", changed(0x80, 7, 1, false), "NotAQueue"),
     ];
     for (label, bytes, expected) in &table {
-        assert_eq!(bench.open_bytes("file", bytes), *expected, "{label}");
+        assert_eq!(opener.open_bytes(label, bytes), *expected, "{label}");
     }
 }
 
 #[test]
 fn p8_what_is_no_regular_file_is_refused_without_waiting() {
-    let mut bench = Bench::new("irregular");
-    let directory = bench.path("directory");
+    let mut opener = opener("irregular");
+    let directory = opener.path("directory");
     std::fs::create_dir(&directory).unwrap();
-    assert_eq!(bench.open(&directory), "NotAQueue");
+    assert_eq!(opener.open(&directory), "NotAQueue");
 
-    let fifo = bench.path("fifo");
+    let fifo = opener.path("fifo");
     let text = std::ffi::CString::new(fifo.to_str().unwrap()).unwrap();
     // SAFETY: a valid string.
     assert_eq!(unsafe { libc::mkfifo(text.as_ptr(), 0o600) }, 0);
-    assert_eq!(bench.open(&fifo), "NotAQueue");
+    assert_eq!(opener.open(&fifo), "NotAQueue");
 
-    let target = bench.path("target");
+    let target = opener.path("target");
     Queue::create(&target, &small()).unwrap();
-    let link = bench.path("link");
+    let link = opener.path("link");
     std::os::unix::fs::symlink(&target, &link).unwrap();
-    assert_eq!(bench.open(&link), "NotAQueue");
-    assert_eq!(bench.open(&target), "harmless");
-    let dangling = bench.path("dangling");
-    std::os::unix::fs::symlink(bench.path("nothing"), &dangling).unwrap();
-    assert_eq!(bench.open(&dangling), "NotAQueue");
+    assert_eq!(opener.open(&link), "NotAQueue");
+    assert_eq!(opener.open(&target), "harmless");
+    let dangling = opener.path("dangling");
+    std::os::unix::fs::symlink(opener.path("nothing"), &dangling).unwrap();
+    assert_eq!(opener.open(&dangling), "NotAQueue");
     // Nor is one replaced or followed by making a queue.
     for taken in [&link, &dangling, &fifo, &directory] {
         assert!(matches!(Queue::create(taken, &small()), Err(shmq::CreateError::AlreadyExists { .. })));
     }
-    assert!(!bench.path("nothing").exists());
+    assert!(!opener.path("nothing").exists());
 
-    let socket = bench.path("socket");
+    let socket = opener.path("socket");
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    assert_eq!(bench.open(&socket), "NotAQueue");
+    assert_eq!(opener.open(&socket), "NotAQueue");
     for device in ["/dev/null", "/dev/zero"] {
-        assert_eq!(bench.open(device), "NotAQueue");
+        assert_eq!(opener.open(device), "NotAQueue");
     }
-    let missing = bench.path("missing");
-    assert_eq!(bench.open(&missing), "NotFound");
+    let missing = opener.path("missing");
+    assert_eq!(opener.open(&missing), "NotFound");
     let under_a_file = target.join("below");
-    assert_eq!(bench.open(&under_a_file), "NotFound");
+    assert_eq!(opener.open(&under_a_file), "NotFound");
 }
 
 #[test]
 fn p8_each_geometry_field_off_by_a_little_or_a_lot_is_refused_or_harmless() {
-    let mut bench = Bench::new("geometry");
-    let fields: Vec<(usize, usize)> = [(8, 4), (12, 4)]
-        .into_iter()
-        .chain((0x10..0x58).step_by(8).map(|at| (at, 8)))
-        .chain([(0xa0, 4), (0xa4, 4)])
-        .chain((0xa8..layout::CHECKSUM_AT).step_by(8).map(|at| (at, 8)))
-        .collect();
-    let (mut harmless, mut refused) = (0, 0);
-    for options in [small(), small().capacity(16384).max_message(1000).max_messages(7)] {
-        let whole = bytes_of(&options);
-        let length = whole.len() as u64;
-        for &(at, width) in &fields {
-            let mut value = [0; 8];
-            value[..width].copy_from_slice(&whole[at..at + width]);
-            let v = u64::from_le_bytes(value);
-            let near = [1, 7, 8, 16, 4096].into_iter().flat_map(|d| [v.wrapping_add(d), v.wrapping_sub(d)]);
-            let far =
-                [0, 1, 2, 3, 4096, 8192, 12288, length, length - 4096, 1 << 31, 1 << 32, 1 << 40, 1 << 62];
-            let edge = [1 << 63, u64::MAX, u64::MAX - 4095, u64::MAX - 7, u64::MAX - 12287];
-            for value in near.chain(far).chain(edge).chain([v * 2, v / 2]) {
-                let mut bytes = whole.clone();
-                put(&mut bytes, at, value, width);
-                if bytes == whole {
-                    continue;
-                }
-                let label = format!("field at {at:#x} set to {value:#x}");
-                let outcome = bench.open_bytes("damaged", &bytes);
-                assert!(["NotAQueue", "Newer"].contains(&&outcome[..]), "{label}, not sealed: {outcome}");
-                seal(&mut bytes);
-                match &bench.open_bytes("forged", &bytes)[..] {
-                    "harmless" => harmless += 1,
-                    "NotAQueue" | "Newer" | "Truncated" | "WrongKind" => refused += 1,
-                    outcome => panic!("{label}: {outcome}"),
-                }
-            }
-        }
-    }
-    eprintln!("forged geometries: {refused} refused, {harmless} harmless");
-    assert!(harmless > 20 && refused > 20);
+    let wholes = [small(), small().capacity(16384).max_message(1000).max_messages(7)];
+    let forged = opener("geometry").forge_all(&wholes.map(|options| bytes_of(&options)));
+    assert!(forged.harmless.values().sum::<u32>() > 20 && forged.refused > 20);
 }
 
 #[test]
 fn p5_nonsense_in_the_pages_and_the_ring_is_an_error_and_never_a_crash() {
-    let mut bench = Bench::new("nonsense");
+    let mut opener = opener("nonsense");
     let whole = bytes_of(&small());
     let mut dice = Dice(0x0bad);
     let mut outcomes = std::collections::BTreeMap::<String, u32>::new();
@@ -228,7 +155,7 @@ fn p5_nonsense_in_the_pages_and_the_ring_is_an_error_and_never_a_crash() {
             };
             put(&mut bytes, at as usize, value, 8);
         }
-        let outcome = bench.open_bytes("file", &bytes);
+        let outcome = opener.open_bytes("nonsense", &bytes);
         *outcomes.entry(outcome.split(':').next().unwrap_or_default().to_owned()).or_default() += 1;
     }
     eprintln!("{outcomes:?}");

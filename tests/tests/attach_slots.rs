@@ -2,32 +2,15 @@
 //! a SIGBUS or a SIGSEGV is a failed test.
 
 use shmq::slots::Queue;
-use shmq::testing::layout;
 use shmq::{OpenError, Options};
-use shmq_tests::process::{Child, Dice, Scratch, SlotMessage};
+use shmq_tests::process::opener::{Forged, Opener, put};
+use shmq_tests::process::{Dice, Scratch, SlotMessage};
 use std::collections::BTreeMap;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
 
-/// A file to open, and the child that opens it.
-struct Bench {
-    scratch: Scratch,
-    child: Child,
-}
-
-impl Bench {
-    fn new(label: &str) -> Self {
-        Self { scratch: Scratch::new(label), child: Child::spawn(HELPER, &["slots-attach"]) }
-    }
-
-    /// What becomes of opening a file with these bytes.
-    fn open(&mut self, label: &str, bytes: &[u8]) -> String {
-        std::fs::write(self.scratch.path(), bytes).unwrap();
-        self.child.say(self.scratch.name());
-        let outcome = self.child.try_line().unwrap_or_else(|| panic!("{label}: opening killed the process"));
-        std::fs::remove_file(self.scratch.path()).unwrap();
-        outcome
-    }
+fn opener(label: &str) -> Opener {
+    Opener::new(HELPER, "slots-attach", label)
 }
 
 fn bytes_of(size: u64, depth: u64) -> Vec<u8> {
@@ -43,56 +26,11 @@ fn typed(depth: u64) -> Vec<u8> {
     std::fs::read(scratch.path()).unwrap()
 }
 
-fn put(bytes: &mut [u8], at: usize, value: u64, width: usize) {
-    bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
-}
-
-/// Makes the checksum right again.
-fn seal(bytes: &mut [u8]) {
-    let sum = layout::fnv1a(&bytes[..layout::CHECKSUM_AT]);
-    put(bytes, layout::CHECKSUM_AT, sum, 8);
-}
-
 #[test]
 fn p8_each_geometry_field_of_slots_off_by_a_little_or_a_lot_is_refused_or_harmless() {
-    let mut bench = Bench::new("slots-geometry");
-    let fields: Vec<(usize, usize)> = [(8, 4), (12, 4)]
-        .into_iter()
-        .chain((0x10..0x58).step_by(8).map(|at| (at, 8)))
-        .chain([(0xa0, 4), (0xa4, 4)])
-        .chain((0xa8..layout::CHECKSUM_AT).step_by(8).map(|at| (at, 8)))
-        .collect();
-    let (mut harmless, mut refused) = (BTreeMap::<usize, u32>::new(), 0);
-    for whole in [bytes_of(8, 7), bytes_of(13, 50), bytes_of(200, 3), typed(10)] {
-        assert_eq!(bench.open("whole", &whole), "harmless");
-        let length = whole.len() as u64;
-        for &(at, width) in &fields {
-            let mut value = [0; 8];
-            value[..width].copy_from_slice(&whole[at..at + width]);
-            let v = u64::from_le_bytes(value);
-            let near =
-                [1, 2, 7, 8, 64, 4096].into_iter().flat_map(|d| [v.wrapping_add(d), v.wrapping_sub(d)]);
-            let far = [0, 1, 2, 4, 16, 4096, 12288, length, 1 << 16, 1 << 31, 1 << 32, 1 << 40, 1 << 62];
-            let edge = [1 << 63, u64::MAX, u64::MAX - 7, u64::MAX - 4095];
-            for value in near.chain(far).chain(edge).chain([v * 2, v / 2]) {
-                let mut bytes = whole.clone();
-                put(&mut bytes, at, value, width);
-                if bytes == whole {
-                    continue;
-                }
-                let label = format!("field at {at:#x} from {v:#x} to {value:#x}");
-                let outcome = bench.open(&label, &bytes);
-                assert!(["NotAQueue", "Newer"].contains(&&outcome[..]), "{label}, not sealed: {outcome}");
-                seal(&mut bytes);
-                match &bench.open(&label, &bytes)[..] {
-                    "harmless" => *harmless.entry(at).or_default() += 1,
-                    "NotAQueue" | "Newer" | "Truncated" | "WrongKind" => refused += 1,
-                    outcome => panic!("{label}: {outcome}"),
-                }
-            }
-        }
-    }
-    eprintln!("forged geometries: {refused} refused; harmless by field: {harmless:x?}");
+    let mut opener = opener("slots-geometry");
+    let Forged { refused, harmless } =
+        opener.forge_all(&[bytes_of(8, 7), bytes_of(13, 50), bytes_of(200, 3), typed(10)]);
     // A compatible feature and another size that rounds up to the same words change nothing that matters; a depth that the
     // same groups hold is another depth, and kept.
     assert!(refused > 1000);
@@ -117,7 +55,7 @@ fn p8_a_file_of_slots_is_refused_as_another_size_alignment_tag_or_shape() {
 
 #[test]
 fn p5_nonsense_in_the_pages_and_the_ring_of_slots_is_an_error_and_never_a_crash() {
-    let mut bench = Bench::new("slots-nonsense");
+    let mut opener = opener("slots-nonsense");
     let mut dice = Dice(0x0bad);
     let mut outcomes = BTreeMap::<String, u32>::new();
     for round in 0..1000u64 {
@@ -142,7 +80,7 @@ fn p5_nonsense_in_the_pages_and_the_ring_of_slots_is_an_error_and_never_a_crash(
             };
             put(&mut bytes, at as usize, value, 8);
         }
-        let outcome = bench.open("nonsense", &bytes);
+        let outcome = opener.open_bytes("nonsense", &bytes);
         *outcomes.entry(outcome).or_default() += 1;
     }
     eprintln!("{outcomes:?}");

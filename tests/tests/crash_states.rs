@@ -7,18 +7,8 @@
 use shmq::testing::Fault;
 use shmq::testing::layout::Role;
 use shmq_tests::crash::plans::records;
-use shmq_tests::crash::{Plan, Tally, explore};
+use shmq_tests::crash::{Plan, explore, run, run_to_the_end};
 use shmq_tests::model::{Bug, RxOp, Shape, TxOp};
-
-fn run(name: &str, plan: &Plan) -> Tally {
-    let tally = explore(plan).unwrap_or_else(|problem| panic!("{name}: {problem}"));
-    println!("{name}: {tally:?}");
-    tally
-}
-
-fn run_to_the_end(name: &str, plan: &Plan) {
-    assert!(run(name, plan).complete, "{name}: the search was cut off");
-}
 
 #[test]
 fn p4_every_crash_state_of_tiny_rings_recovers() {

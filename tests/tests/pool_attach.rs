@@ -1,34 +1,17 @@
 //! P5, P8 for pools: a forged or damaged file is refused, or harmless. Files are opened in a child, where a SIGBUS or
 //! a SIGSEGV is a failed test. And what one handle does that the other end does not have.
 
-use shmq::testing::layout;
 use shmq::testing::{Halt, Map, SlotTx};
 use shmq_pool::testing::{Handle, Layout, PoolTx};
 use shmq_pool::{Corruption, LoanError, OpenError, Options, Pool, TryLoanError, TryRecvError, Until};
-use shmq_tests::process::{Child, Dice, Scratch, map_queue, patiently};
+use shmq_tests::process::opener::{Forged, Opener, put};
+use shmq_tests::process::{Dice, Scratch, map_queue, patiently};
 use std::collections::BTreeMap;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
 
-/// A file to open, and the child that opens it.
-struct Bench {
-    scratch: Scratch,
-    child: Child,
-}
-
-impl Bench {
-    fn new(label: &str) -> Self {
-        Self { scratch: Scratch::new(label), child: Child::spawn(HELPER, &["pool-attach"]) }
-    }
-
-    /// What becomes of opening a file with these bytes.
-    fn open(&mut self, label: &str, bytes: &[u8]) -> String {
-        std::fs::write(self.scratch.path(), bytes).unwrap();
-        self.child.say(self.scratch.name());
-        let outcome = self.child.try_line().unwrap_or_else(|| panic!("{label}: opening killed the process"));
-        std::fs::remove_file(self.scratch.path()).unwrap();
-        outcome
-    }
+fn opener(label: &str) -> Opener {
+    Opener::new(HELPER, "pool-attach", label)
 }
 
 fn bytes_of(blocks: u64, block_size: usize) -> Vec<u8> {
@@ -37,53 +20,11 @@ fn bytes_of(blocks: u64, block_size: usize) -> Vec<u8> {
     std::fs::read(scratch.path()).unwrap()
 }
 
-fn put(bytes: &mut [u8], at: usize, value: u64, width: usize) {
-    bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
-}
-
-/// Makes the checksum right again.
-fn seal(bytes: &mut [u8]) {
-    let sum = layout::fnv1a(&bytes[..layout::CHECKSUM_AT]);
-    put(bytes, layout::CHECKSUM_AT, sum, 8);
-}
-
 #[test]
 fn p8_each_geometry_field_of_a_pool_off_by_a_little_or_a_lot_is_refused_or_harmless() {
-    let mut bench = Bench::new("pool-geometry");
-    let fields: Vec<(usize, usize)> = [(8, 4), (12, 4)]
-        .into_iter()
-        .chain((0x10..0x58).step_by(8).map(|at| (at, 8)))
-        .chain([(0xa0, 4), (0xa4, 4)])
-        .chain((0xa8..layout::CHECKSUM_AT).step_by(8).map(|at| (at, 8)))
-        .collect();
-    let (mut harmless, mut refused) = (BTreeMap::<usize, u32>::new(), 0);
-    for whole in [bytes_of(1, 1), bytes_of(7, 5000), bytes_of(600, 16)] {
-        assert_eq!(bench.open("whole", &whole), "harmless");
-        let length = whole.len() as u64;
-        for &(at, width) in &fields {
-            let mut value = [0; 8];
-            value[..width].copy_from_slice(&whole[at..at + width]);
-            let v = u64::from_le_bytes(value);
-            let near = [1, 8, 4096].into_iter().flat_map(|d| [v.wrapping_add(d), v.wrapping_sub(d)]);
-            let far = [0, 1, 4, 4096, 12288, length, 1 << 16, 1 << 32, 1 << 40, 1 << 62];
-            let edge = [1 << 63, u64::MAX, u64::MAX - 4095];
-            for value in near.chain(far).chain(edge).chain([v * 2, v / 2]) {
-                let mut bytes = whole.clone();
-                put(&mut bytes, at, value, width);
-                if bytes == whole {
-                    continue;
-                }
-                let label = format!("field at {at:#x} from {v:#x} to {value:#x}");
-                seal(&mut bytes);
-                match &bench.open(&label, &bytes)[..] {
-                    "harmless" => *harmless.entry(at).or_default() += 1,
-                    "NotAQueue" | "Newer" | "Truncated" | "WrongKind" => refused += 1,
-                    outcome => panic!("{label}: {outcome}"),
-                }
-            }
-        }
-    }
-    eprintln!("forged geometries: {refused} refused; harmless by field: {harmless:x?}");
+    let mut opener = opener("pool-geometry");
+    let Forged { refused, harmless } =
+        opener.forge_all(&[bytes_of(1, 1), bytes_of(7, 5000), bytes_of(600, 16)]);
     // A compatible feature, and a block size that rounds up to the same pages, or to fewer of a file that is longer.
     assert!(refused > 500);
     assert!([0x10, 0x28].iter().all(|field| harmless.contains_key(field)), "{harmless:x?}");
@@ -104,16 +45,16 @@ fn p8_a_pool_is_refused_as_anything_else_and_anything_else_as_a_pool() {
     assert!(matches!(Pool::open(scratch.path()), Err(OpenError::WrongKind { .. })));
     assert!(matches!(shmq_pool::Inspector::open(scratch.path()), Err(OpenError::WrongKind { .. })));
     // And what is no file of ours at all, or a part of one.
-    let mut bench = Bench::new("pool-nothing");
+    let mut opener = opener("pool-nothing");
     let whole = bytes_of(2, 100);
-    assert_eq!(bench.open("empty", &[]), "NotAQueue");
-    assert_eq!(bench.open("text", &[b'x'; 9000]), "NotAQueue");
-    assert_eq!(bench.open("short", &whole[..whole.len() - 1]), "Truncated");
+    assert_eq!(opener.open_bytes("empty", &[]), "NotAQueue");
+    assert_eq!(opener.open_bytes("text", &[b'x'; 9000]), "NotAQueue");
+    assert_eq!(opener.open_bytes("short", &whole[..whole.len() - 1]), "Truncated");
 }
 
 #[test]
 fn p5_nonsense_in_the_pages_rings_and_tables_of_a_pool_is_an_error_and_never_a_crash() {
-    let mut bench = Bench::new("pool-nonsense");
+    let mut opener = opener("pool-nonsense");
     let mut dice = Dice(0x0bad);
     let mut outcomes = BTreeMap::<String, u32>::new();
     let wholes = [bytes_of(3, 100), bytes_of(40, 8)];
@@ -144,7 +85,7 @@ fn p5_nonsense_in_the_pages_rings_and_tables_of_a_pool_is_an_error_and_never_a_c
             };
             put(&mut bytes, at as usize, value, 8);
         }
-        *outcomes.entry(bench.open("nonsense", &bytes)).or_default() += 1;
+        *outcomes.entry(opener.open_bytes("nonsense", &bytes)).or_default() += 1;
     }
     eprintln!("{outcomes:?}");
     for expected in ["Corrupt", "harmless"] {

@@ -3,9 +3,8 @@
 use shmq_pool::{
     Inspector, LoanError, OpenError, Options, Pool, RecvError, SendError, TryLoanError, TryRecvError, Until,
 };
-use shmq_tests::process::{Scratch, patiently};
+use shmq_tests::process::{LIMIT, Scratch, patiently};
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 fn pool(blocks: u64, size: usize) -> Pool {
     Pool::anonymous(blocks, size, &Options::new()).unwrap()
@@ -165,7 +164,7 @@ fn p5_an_anonymous_pool_travels_as_a_descriptor_and_a_plain_file_does_not_pass_f
     assert_eq!((same.blocks(), same.block_size(), same.path()), (2, 5000, None));
     let (tx, rx) = (made.writer().unwrap(), same.reader().unwrap());
     tx.try_loan().unwrap().send(5000).unwrap();
-    assert_eq!(rx.recv(Duration::from_secs(5)).unwrap().len(), 5000);
+    assert_eq!(rx.recv(LIMIT).unwrap().len(), 5000);
     let scratch = Scratch::new("pool-unsealed");
     let file = Pool::create(scratch.path(), 2, 8, &Options::new()).unwrap();
     let fd = file.as_fd().try_clone_to_owned().unwrap();

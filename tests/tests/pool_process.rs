@@ -2,14 +2,15 @@
 //! whoever is blocked is told how the other end went, or revived by its successor. Each with a control that must come
 //! out the other way.
 
-use shmq::{AttachError, Waiting};
+use shmq::{AttachError, EndSnapshot, Role, Waiting};
 use shmq_pool::{LoanError, Options, Pool, RecvError, TryLoanError, Until};
-use shmq_tests::process::{Child, Dice, Scratch, Witness, block_content, eventually, patiently, word};
-use std::time::{Duration, Instant};
+use shmq_tests::process::going::{Going, outcome};
+use shmq_tests::process::storm::{Aim, end_quietly, storm};
+use shmq_tests::process::{Child, LIMIT, Scratch, Witness, block_content, patiently, word};
 
 const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
-/// What is allowed a test for what takes milliseconds.
-const TOLD: Duration = Duration::from_secs(2);
+/// So that whoever waits sleeps.
+const WAITING: Waiting = Waiting::low_power();
 /// Most blocks that the children hold at a time.
 const OUT: u64 = 3;
 
@@ -22,7 +23,8 @@ struct Plan {
     waiting: &'static str,
 }
 
-struct Storm {
+#[derive(Debug)]
+struct Streamed {
     sent: u64,
     again: u64,
     takeovers: [u64; 2],
@@ -32,75 +34,62 @@ struct Storm {
     violation: Option<String>,
 }
 
+impl Streamed {
+    /// Whether the kills have hit a stream and not a beginning, enough was taken over, and some readers died with a block
+    /// in their hands; a single one is hardly ever held.
+    fn is_enough(&self, plan: &Plan) -> bool {
+        let few = u64::from(plan.kills) / 15;
+        let taken_over = self.takeovers.iter().all(|&n| n > few);
+        self.sent > u64::from(plan.kills) && taken_over && (self.again > 0 || plan.blocks == 1)
+    }
+}
+
 /// Streams, killing one end or both at moments drawn from the seed; at the end everything is received and given back.
-fn storm(plan: &Plan) -> Storm {
+fn stream(plan: &Plan) -> Streamed {
     let (scratch, notes) = (Scratch::new("pool-storm"), Scratch::new("witness"));
     let pool = Pool::create(scratch.path(), plan.blocks, plan.block_size, &Options::new()).unwrap();
     let witness = Witness::create(notes.path());
     let produce = || Child::spawn(HELPER, &["pool-produce", scratch.name(), notes.name(), plan.waiting]);
     let consume =
         || Child::spawn(HELPER, &["pool-consume", scratch.name(), notes.name(), plan.consume, plan.waiting]);
-    let mut dice = Dice(plan.seed);
-    let (mut tx, mut rx) = (Some(produce()), Some(consume()));
-    let mut said = Vec::new();
-    for _ in 0..plan.kills {
-        std::thread::sleep(Duration::from_micros(dice.below(6000)));
-        // Both, or one of them.
-        let who = dice.below(3);
-        for (end, hit) in [(&mut rx, who != 0), (&mut tx, who <= 1)] {
-            if let Some(end) = end.take_if(|_| hit) {
-                said.extend(end.kill());
-            }
+    let inspector = pool.inspect().unwrap();
+    let look = |left, violation| {
+        let seen = inspector.snapshot();
+        Streamed {
+            sent: seen.sent,
+            again: witness.get(word::AGAIN),
+            takeovers: [seen.writer.epoch, seen.reader.epoch],
+            left,
+            violation,
         }
-        tx.get_or_insert_with(produce);
-        rx.get_or_insert_with(consume);
-        if !said.is_empty() {
-            break;
-        }
-    }
-    if said.is_empty() {
-        // First the writer, then, once all is received, the reader.
-        for (stop, end) in [(1, tx.take()), (2, rx.take())] {
+    };
+    let enough = || look(0, None).is_enough(plan);
+    let ends = storm(plan.seed, plan.kills, Aim::Evenly, produce, consume, enough);
+    // First the writer, then, once all is received, the reader.
+    let calm = ends.and_then(|[tx, rx]| {
+        [(1, tx), (2, rx)].into_iter().try_for_each(|(stop, end)| {
             witness.set(word::STOP, stop);
-            let end = end.expect("started");
-            while let Some(line) = end.try_line() {
-                said.push(line);
-            }
-            let status = end.wait();
-            if !status.success() {
-                said.push(format!("violation: an end ended with {status}"));
-            }
-        }
-    }
-    drop((tx, rx));
-    let seen = pool.inspect().unwrap().snapshot();
+            end_quietly(end)
+        })
+    });
     let writer = patiently(|| pool.writer()).unwrap();
     let mut loans = Vec::new();
     while let Ok(loan) = writer.try_loan() {
         loans.push(loan);
     }
-    Storm {
-        sent: seen.sent,
-        again: witness.get(word::AGAIN),
-        takeovers: [seen.writer.epoch, seen.reader.epoch],
-        left: loans.len() as u64,
-        violation: said.into_iter().next(),
-    }
+    look(loans.len() as u64, calm.err())
 }
 
 fn hold(plan: &Plan) {
-    let Storm { sent, again, takeovers, left, violation } = storm(plan);
-    let Plan { seed, kills, blocks, .. } = *plan;
+    let streamed = stream(plan);
+    let Streamed { sent, again, takeovers, left, violation } = &streamed;
+    let Plan { seed, blocks, .. } = *plan;
     eprintln!("seed {seed:#x}: {sent} blocks, takeovers {takeovers:?}, seen again {again}");
-    assert_eq!(violation, None, "seed {seed:#x}");
-    assert_eq!(left, blocks, "blocks leaked, seed {seed:#x}");
-    let few = u64::from(kills) / 15;
-    assert!(sent > u64::from(kills), "the kills must hit a stream, not a beginning");
-    assert!(takeovers.iter().all(|&n| n > few), "too little was taken over");
-    // A single block is hardly ever held.
-    assert!(again > 0 || blocks == 1, "no reader died with a block in its hands");
+    assert_eq!(*violation, None, "seed {seed:#x}");
+    assert_eq!(*left, blocks, "blocks leaked, seed {seed:#x}");
+    assert!(streamed.is_enough(plan), "the kills must hit a stream, not a beginning: {streamed:?}");
     // At most what was held each time.
-    assert!(again <= OUT * takeovers[1], "{again} blocks came again");
+    assert!(*again <= OUT * takeovers[1], "{again} blocks came again");
 }
 
 #[test]
@@ -119,8 +108,8 @@ fn p4_kills_of_either_end_leak_no_block_and_tear_none() {
 fn p4_control_a_successor_that_reclaims_nothing_leaks() {
     let plan =
         Plan { seed: 45, kills: 60, blocks: 8, block_size: 4096, consume: "leaky", waiting: "low-power" };
-    let storm = storm(&plan);
-    assert!(storm.left < plan.blocks, "the check sees no leak");
+    let streamed = stream(&plan);
+    assert!(streamed.left < plan.blocks, "the check sees no leak");
 }
 
 fn small(label: &str, blocks: u64) -> (Scratch, Pool) {
@@ -135,11 +124,6 @@ fn child(scratch: &Scratch, role: &str) -> Child {
     child
 }
 
-fn tell(child: &mut Child, word: &str, answer: &str) {
-    child.say(word);
-    child.expect(answer);
-}
-
 #[test]
 fn p4_what_a_killed_reader_held_is_seen_again_in_order_and_nothing_else() {
     let (scratch, pool) = small("pool-again", 6);
@@ -148,30 +132,30 @@ fn p4_what_a_killed_reader_held_is_seen_again_in_order_and_nothing_else() {
     let mut reader = child(&scratch, "reader");
     reader.expect("0");
     for i in 0..5 {
-        tell(&mut writer, "send", &i.to_string());
+        writer.ask("send", &i.to_string());
     }
-    tell(&mut reader, "take", "0");
-    tell(&mut reader, "return", "returned");
-    tell(&mut reader, "take", "1");
-    tell(&mut reader, "take", "2");
-    tell(&mut reader, "take", "3");
+    reader.ask("take", "0");
+    reader.ask("return", "returned");
+    reader.ask("take", "1");
+    reader.ask("take", "2");
+    reader.ask("take", "3");
     reader.kill();
     // A second one sees two of them again, and dies as well.
     let mut reader = child(&scratch, "reader");
     reader.expect("3");
-    tell(&mut reader, "take", "1 again");
-    tell(&mut reader, "return", "returned");
-    tell(&mut reader, "take", "2 again");
+    reader.ask("take", "1 again");
+    reader.ask("return", "returned");
+    reader.ask("take", "2 again");
     reader.kill();
     let seen = pool.inspect().unwrap().snapshot();
     assert_eq!((seen.held, seen.under_way, seen.reader.state), (2, 1, shmq_pool::PeerState::Lost));
     // The control: one that gives back what it holds leaves nothing to be seen again.
     let mut reader = child(&scratch, "reader");
     reader.expect("2");
-    tell(&mut reader, "take", "2 again");
-    tell(&mut reader, "take", "3 again");
-    tell(&mut reader, "take", "4");
-    tell(&mut reader, "return", "returned");
+    reader.ask("take", "2 again");
+    reader.ask("take", "3 again");
+    reader.ask("take", "4");
+    reader.ask("return", "returned");
     reader.kill();
     child(&scratch, "reader").expect("0");
 }
@@ -181,9 +165,9 @@ fn p4_what_a_killed_writer_had_on_loan_is_free_again() {
     let (scratch, pool) = small("pool-loans", 3);
     let mut writer = child(&scratch, "writer");
     writer.expect("0");
-    tell(&mut writer, "send", "0");
-    tell(&mut writer, "loan", "lent");
-    tell(&mut writer, "loan", "lent");
+    writer.ask("send", "0");
+    writer.ask("loan", "lent");
+    writer.ask("loan", "lent");
     // While it lives nobody else can have them.
     assert!(matches!(pool.writer(), Err(AttachError::Busy { .. })));
     writer.kill();
@@ -198,50 +182,10 @@ fn p4_what_a_killed_writer_had_on_loan_is_free_again() {
     assert!(tx.try_loan().is_ok());
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Going {
-    Killed,
-    Leaves,
-    Finishes,
-    Removed,
-}
-
-fn go(going: Going, mut child: Child, scratch: &Scratch) {
-    match going {
-        Going::Killed => drop(child.kill()),
-        Going::Leaves => tell(&mut child, "drop", "dropped"),
-        Going::Finishes => {
-            child.say("finish");
-            assert!(child.line().starts_with("finished"));
-        }
-        Going::Removed => {
-            std::fs::remove_file(scratch.path()).unwrap();
-            drop(child.kill());
-        }
-    }
-}
-
-/// What a blocked call says when the other end goes, and how long after. Ends do not move between threads while they
-/// lend.
-fn outcome<R: Send>(
-    pool: &Pool,
-    role: shmq::Role,
-    call: impl FnOnce() -> R + Send,
-    going: impl FnOnce(),
-) -> R {
-    std::thread::scope(|s| {
-        let blocked = s.spawn(|| (call(), Instant::now()));
-        let inspector = pool.inspect().unwrap();
-        eventually("the waiter sleeps", || inspector.snapshot().end(role).stalled_since_ns.is_some());
-        std::thread::sleep(Duration::from_millis(5));
-        assert!(!blocked.is_finished(), "nothing has happened yet");
-        going();
-        let begin = Instant::now();
-        let (outcome, end) = blocked.join().unwrap();
-        let elapsed = end.saturating_duration_since(begin);
-        assert!(elapsed < TOLD, "told after {elapsed:?}");
-        outcome
-    })
+/// Looks at one end of it.
+fn look(pool: &Pool, role: Role) -> impl Fn() -> EndSnapshot {
+    let inspector = pool.inspect().unwrap();
+    move || *inspector.snapshot().end(role)
 }
 
 #[test]
@@ -250,18 +194,18 @@ fn p3_a_blocked_reader_is_told_how_its_writer_went() {
         (Going::Killed, RecvError::WriterLost),
         (Going::Leaves, RecvError::WriterLeft),
         (Going::Finishes, RecvError::Finished),
-        (Going::Removed, RecvError::Removed),
+        (Going::RemovedThenKilled, RecvError::Removed),
     ] {
         let (scratch, pool) = small("pool-rx", 4);
         let mut writer = child(&scratch, "writer");
         writer.expect("0");
         // What is there is received first.
-        tell(&mut writer, "send", "0");
+        writer.ask("send", "0");
         let mut rx = patiently(|| pool.reader()).unwrap();
-        rx.set_waiting(Waiting::low_power());
+        rx.set_waiting(WAITING);
         assert_eq!(rx.recv(Until::Forever).unwrap().sequence(), 0);
         let recv = move || rx.recv(Until::Forever).map(|block| block.sequence());
-        let error = outcome(&pool, shmq::Role::Consumer, recv, || go(going, writer, &scratch));
+        let error = outcome(WAITING, look(&pool, Role::Consumer), recv, || going.go(writer, &scratch));
         assert_eq!(error, Err(told), "{going:?}");
     }
 }
@@ -271,18 +215,18 @@ fn p3_a_blocked_writer_is_told_how_its_reader_went() {
     for (going, told) in [
         (Going::Killed, LoanError::ReaderLost),
         (Going::Leaves, LoanError::ReaderLeft),
-        (Going::Removed, LoanError::Removed),
+        (Going::RemovedThenKilled, LoanError::Removed),
     ] {
         let (scratch, pool) = small("pool-tx", 2);
         let reader = child(&scratch, "reader");
         reader.expect("0");
         let mut tx = patiently(|| pool.writer()).unwrap();
-        tx.set_waiting(Waiting::low_power());
+        tx.set_waiting(WAITING);
         for i in 0..2 {
             assert_eq!(tx.try_loan().unwrap().send(0), Ok(i));
         }
         let loan = move || tx.loan(Until::Forever).map(|loan| loan.index());
-        let error = outcome(&pool, shmq::Role::Producer, loan, || go(going, reader, &scratch));
+        let error = outcome(WAITING, look(&pool, Role::Producer), loan, || going.go(reader, &scratch));
         assert_eq!(error, Err(told), "{going:?}");
     }
 }
@@ -292,38 +236,38 @@ fn p4_a_successor_revives_waits_on_blocks_at_once() {
     for going in [Going::Killed, Going::Leaves] {
         let (scratch, pool) = small("pool-revived", 1);
         let mut rx = patiently(|| pool.reader()).unwrap();
-        rx.set_waiting(Waiting::low_power().across_restarts(true));
+        rx.set_waiting(WAITING.across_restarts(true));
         let writer = child(&scratch, "writer");
         writer.expect("0");
-        let recv = move || rx.recv(Duration::from_secs(10)).map(|block| block.sequence());
-        let got = outcome(&pool, shmq::Role::Consumer, recv, || {
-            go(going, writer, &scratch);
+        let recv = move || rx.recv(LIMIT).map(|block| block.sequence());
+        let got = outcome(WAITING, look(&pool, Role::Consumer), recv, || {
+            going.go(writer, &scratch);
             let mut successor = child(&scratch, "writer");
             successor.expect("0");
-            tell(&mut successor, "send", "0");
+            successor.ask("send", "0");
         });
         assert_eq!(got, Ok(0), "{going:?}");
 
         let (scratch, pool) = small("pool-revived-tx", 1);
         let mut tx = patiently(|| pool.writer()).unwrap();
-        tx.set_waiting(Waiting::low_power().across_restarts(true));
+        tx.set_waiting(WAITING.across_restarts(true));
         let (mut loan, bytes) = (tx.try_loan().unwrap(), block_content(0, 4096));
         loan.write_at(0, &bytes).unwrap();
         loan.send(bytes.len()).unwrap();
         let mut reader = child(&scratch, "reader");
         reader.expect("0");
         // Held by the one that goes, and given back by its successor.
-        tell(&mut reader, "take", "0");
-        let loan = move || tx.loan(Duration::from_secs(10)).map(|loan| loan.index());
-        let got = outcome(&pool, shmq::Role::Producer, loan, || {
+        reader.ask("take", "0");
+        let loan = move || tx.loan(LIMIT).map(|loan| loan.index());
+        let got = outcome(WAITING, look(&pool, Role::Producer), loan, || {
             if going == Going::Killed {
-                go(going, reader, &scratch);
+                going.go(reader, &scratch);
                 let mut successor = child(&scratch, "reader");
                 successor.expect("1");
-                tell(&mut successor, "take", "0 again");
-                tell(&mut successor, "return", "returned");
+                successor.ask("take", "0 again");
+                successor.ask("return", "returned");
             } else {
-                go(going, reader, &scratch);
+                going.go(reader, &scratch);
             }
         });
         assert_eq!(got, Ok(0), "{going:?}");
@@ -335,9 +279,9 @@ fn p4_a_finished_pool_refuses_a_writer_and_can_still_be_drained() {
     let (scratch, pool) = small("pool-finished", 4);
     let mut writer = child(&scratch, "writer");
     writer.expect("0");
-    tell(&mut writer, "send", "0");
-    tell(&mut writer, "send", "1");
-    tell(&mut writer, "finish", "finished 2");
+    writer.ask("send", "0");
+    writer.ask("send", "1");
+    writer.ask("finish", "finished 2");
     writer.kill();
     assert!(matches!(patiently(|| pool.writer()), Err(AttachError::Finished)));
     for number in 0..2 {

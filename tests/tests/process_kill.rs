@@ -2,8 +2,8 @@
 //! and seen again no more than is promised. Each with a control that must come out the other way.
 
 use shmq::{AttachError, Options, Queue};
-use shmq_tests::process::{Child, Dice, Scratch, Witness, content, patiently, word};
-use std::time::Duration;
+use shmq_tests::process::storm::{Aim, calm_down, storm};
+use shmq_tests::process::{Child, Scratch, Witness, content, patiently, word};
 
 const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
 
@@ -16,7 +16,8 @@ struct Plan {
     waiting: &'static str,
 }
 
-struct Storm {
+#[derive(Debug)]
+struct Streamed {
     sent: u64,
     again: u64,
     takeovers: [u64; 2],
@@ -24,8 +25,16 @@ struct Storm {
     violation: Option<String>,
 }
 
+impl Streamed {
+    /// Whether the kills have hit a stream and not a beginning, and enough was taken over.
+    fn is_enough(&self, plan: &Plan) -> bool {
+        let few = u64::from(plan.kills) / 15;
+        self.sent > u64::from(plan.kills) && self.takeovers.iter().all(|&n| n > few)
+    }
+}
+
 /// Streams, killing one end or both at moments drawn from the seed; at the end, both come to the end of data.
-fn storm(plan: &Plan) -> Storm {
+fn stream(plan: &Plan) -> Streamed {
     let (queue, notes) = (Scratch::new("storm"), Scratch::new("witness"));
     let options = Options::new().capacity(plan.capacity);
     let inspector = Queue::create(queue.path(), &options).unwrap().inspect().unwrap();
@@ -36,55 +45,32 @@ fn storm(plan: &Plan) -> Storm {
         |script, mode| Child::spawn(HELPER, &[script, queue.name(), notes.name(), mode, plan.waiting]);
     let produce = || start("produce", plan.produce);
     let consume = || start("consume", plan.consume);
-    let mut dice = Dice(plan.seed);
-    let (mut tx, mut rx) = (Some(produce()), Some(consume()));
-    let mut said = Vec::new();
-    for _ in 0..plan.kills {
-        std::thread::sleep(Duration::from_micros(dice.below(6000)));
-        // The producer, both, or (twice as often, as its losses are the rarer ones) the consumer.
-        let who = dice.below(4);
-        for (end, hit) in [(&mut rx, who != 0), (&mut tx, who <= 1)] {
-            if let Some(end) = end.take_if(|_| hit) {
-                said.extend(end.kill());
-            }
+    let look = |violation| {
+        let seen = inspector.snapshot();
+        Streamed {
+            sent: seen.sent,
+            again: witness.get(word::AGAIN),
+            takeovers: [seen.producer.epoch, seen.consumer.epoch],
+            violation,
         }
-        tx.get_or_insert_with(produce);
-        rx.get_or_insert_with(consume);
-        if !said.is_empty() {
-            break;
-        }
-    }
-    if said.is_empty() {
+    };
+    let enough = || look(None).is_enough(plan);
+    let calm = storm(plan.seed, plan.kills, Aim::Consumer, produce, consume, enough).and_then(|ends| {
         witness.set(word::STOP, 1);
-        for end in [tx, rx].into_iter().flatten() {
-            while let Some(line) = end.try_line() {
-                said.push(line);
-            }
-            let status = end.wait();
-            if !status.success() {
-                said.push(format!("violation: an end ended with {status}"));
-            }
-        }
-    }
-    let seen = inspector.snapshot();
-    Storm {
-        sent: seen.sent,
-        again: witness.get(word::AGAIN),
-        takeovers: [seen.producer.epoch, seen.consumer.epoch],
-        violation: said.into_iter().next(),
-    }
+        calm_down(ends)
+    });
+    look(calm.err())
 }
 
 fn hold(plan: Plan) {
     let name = format!("{} -> {} ({})", plan.produce, plan.consume, plan.waiting);
-    let storm = storm(&plan);
+    let streamed = stream(&plan);
     eprintln!(
         "{name}, seed {:#x}: {} kills, {} messages, takeovers {:?}, seen again {}",
-        plan.seed, plan.kills, storm.sent, storm.takeovers, storm.again
+        plan.seed, plan.kills, streamed.sent, streamed.takeovers, streamed.again
     );
-    assert_eq!(storm.violation, None, "{name}, seed {:#x}", plan.seed);
-    assert!(storm.sent > u64::from(plan.kills), "the kills must hit a stream, not a beginning");
-    assert!(storm.takeovers.iter().all(|&n| n > u64::from(plan.kills) / 15), "{:?}", storm.takeovers);
+    assert_eq!(streamed.violation, None, "{name}, seed {:#x}", plan.seed);
+    assert!(streamed.is_enough(&plan), "the kills must hit a stream, not a beginning: {streamed:?}");
 }
 
 #[test]
@@ -129,7 +115,7 @@ fn p2_control_a_producer_that_ignores_where_to_resume_is_caught() {
         consume: "into",
         waiting: "default",
     };
-    let violation = storm(&plan).violation.expect("the checker sees nothing");
+    let violation = stream(&plan).violation.expect("the checker sees nothing");
     assert!(violation.contains("torn"), "{violation}");
 }
 

@@ -3,7 +3,7 @@
 use shmq::{
     DrainLimit, Options, PeerState, RecvError, SendError, TryRecvError, TrySendError, Until, Waiting, pair,
 };
-use shmq_tests::process::{Dice, content};
+use shmq_tests::process::{Dice, LIMIT, content};
 use std::thread;
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ fn p3_a_blocked_thread_is_woken_by_a_drop_a_finish_and_a_panic() {
         ] {
             let (tx, mut rx) = pair(&options()).unwrap();
             rx.set_waiting(waiting);
-            let receiver = thread::spawn(move || rx.recv(Duration::from_secs(10)));
+            let receiver = thread::spawn(move || rx.recv(LIMIT));
             thread::sleep(Duration::from_millis(20));
             match how {
                 "drop" => drop(tx),
@@ -142,7 +142,7 @@ fn p3_a_blocked_thread_is_woken_by_a_drop_a_finish_and_a_panic() {
         let (mut tx, rx) = pair(&options()).unwrap();
         tx.set_waiting(waiting);
         while tx.try_send(&[1; MAX]).is_ok() {}
-        let sender = thread::spawn(move || tx.send(&[1; MAX], Duration::from_secs(10)));
+        let sender = thread::spawn(move || tx.send(&[1; MAX], LIMIT));
         thread::sleep(Duration::from_millis(20));
         drop(rx);
         assert_eq!(sender.join().unwrap(), Err(SendError::ConsumerLeft), "{waiting:?}");

@@ -3,15 +3,13 @@
 //! a control that must come out the other way.
 
 use shmq::slots::Queue;
-use shmq::{AttachError, Options, RecvError, Role, SendError, TryRecvError, Until, Waiting};
-use shmq_tests::process::{
-    Child, Dice, Scratch, SlotMessage, Witness, eventually, patiently, slot_content, word,
-};
-use std::time::{Duration, Instant};
+use shmq::{AttachError, EndSnapshot, Options, RecvError, Role, SendError, TryRecvError, Until, Waiting};
+use shmq_tests::process::going::{Going, outcome, presets};
+use shmq_tests::process::storm::{Aim, calm_down, storm};
+use shmq_tests::process::{Child, LIMIT, Scratch, SlotMessage, Witness, patiently, slot_content, word};
+use std::time::Duration;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
-/// What is allowed a test for what takes milliseconds.
-const TOLD: Duration = Duration::from_secs(1);
 /// Messages of 16 bytes that share a line with their word.
 const GROUP: u64 = 3;
 
@@ -24,7 +22,8 @@ struct Plan {
     waiting: &'static str,
 }
 
-struct Storm {
+#[derive(Debug)]
+struct Streamed {
     sent: u64,
     again: u64,
     mid_line: u64,
@@ -33,8 +32,17 @@ struct Storm {
     violation: Option<String>,
 }
 
+impl Streamed {
+    /// Whether the kills have hit a stream and not a beginning, and enough was taken over.
+    fn is_enough(&self, plan: &Plan) -> bool {
+        let few = u64::from(plan.kills) / 15;
+        let taken_over = self.takeovers.iter().all(|&n| n > few) && self.mid_line > few;
+        self.sent > u64::from(plan.kills) && taken_over
+    }
+}
+
 /// Streams, killing one end or both at moments drawn from the seed; at the end, both come to the end of data.
-fn storm(plan: &Plan) -> Storm {
+fn stream(plan: &Plan) -> Streamed {
     let (scratch, notes) = (Scratch::new("slots-storm"), Scratch::new("witness"));
     let queue = Queue::<SlotMessage>::create(scratch.path(), plan.depth, &Options::new()).unwrap();
     let witness = Witness::create(notes.path());
@@ -43,61 +51,38 @@ fn storm(plan: &Plan) -> Storm {
         |script, mode| Child::spawn(HELPER, &[script, scratch.name(), notes.name(), mode, plan.waiting]);
     let produce = || start("slots-produce", plan.produce);
     let consume = || start("slots-consume", plan.consume);
-    let mut dice = Dice(plan.seed);
-    let (mut tx, mut rx) = (Some(produce()), Some(consume()));
-    let mut said = Vec::new();
-    for _ in 0..plan.kills {
-        std::thread::sleep(Duration::from_micros(dice.below(6000)));
-        // Both, or one of them.
-        let who = dice.below(3);
-        for (end, hit) in [(&mut rx, who != 0), (&mut tx, who <= 1)] {
-            if let Some(end) = end.take_if(|_| hit) {
-                said.extend(end.kill());
-            }
+    let inspector = queue.inspect().unwrap();
+    let look = |violation| {
+        let seen = inspector.snapshot();
+        Streamed {
+            sent: seen.sent,
+            again: witness.get(word::AGAIN),
+            mid_line: witness.get(word::MID_LINE),
+            takeovers: [seen.producer.epoch, seen.consumer.epoch],
+            violation,
         }
-        tx.get_or_insert_with(produce);
-        rx.get_or_insert_with(consume);
-        if !said.is_empty() {
-            break;
-        }
-    }
-    if said.is_empty() {
+    };
+    let enough = || look(None).is_enough(plan);
+    let calm = storm(plan.seed, plan.kills, Aim::Evenly, produce, consume, enough).and_then(|ends| {
         witness.set(word::STOP, 1);
-        for end in [tx, rx].into_iter().flatten() {
-            while let Some(line) = end.try_line() {
-                said.push(line);
-            }
-            let status = end.wait();
-            if !status.success() {
-                said.push(format!("violation: an end ended with {status}"));
-            }
-        }
-    }
-    let seen = queue.inspect().unwrap().snapshot();
-    Storm {
-        sent: seen.sent,
-        again: witness.get(word::AGAIN),
-        mid_line: witness.get(word::MID_LINE),
-        takeovers: [seen.producer.epoch, seen.consumer.epoch],
-        violation: said.into_iter().next(),
-    }
+        calm_down(ends)
+    });
+    look(calm.err())
 }
 
 fn hold(plan: Plan) {
     let name = format!("{} -> {} ({}), depth {}", plan.produce, plan.consume, plan.waiting, plan.depth);
-    let storm = storm(&plan);
-    let Storm { sent, again, mid_line, takeovers, violation } = storm;
+    let streamed = stream(&plan);
+    let Streamed { sent, again, mid_line, takeovers, violation } = &streamed;
     eprintln!(
         "{name}, seed {:#x}: {sent} messages, takeovers {takeovers:?}, {mid_line} of them mid-line, seen again {again}",
         plan.seed
     );
-    assert_eq!(violation, None, "{name}, seed {:#x}", plan.seed);
-    let few = u64::from(plan.kills) / 15;
-    assert!(sent > u64::from(plan.kills), "the kills must hit a stream, not a beginning");
-    assert!(takeovers.iter().all(|&n| n > few) && mid_line > few, "too little was taken over");
+    assert_eq!(*violation, None, "{name}, seed {:#x}", plan.seed);
+    assert!(streamed.is_enough(&plan), "the kills must hit a stream, not a beginning: {streamed:?}");
     // At most one message each time; copies that were taken never.
     let most = if plan.consume == "guard" { takeovers[1] } else { 0 };
-    assert!(again <= most, "{again} messages came again");
+    assert!(*again <= most, "{again} messages came again");
 }
 
 #[test]
@@ -136,7 +121,7 @@ fn p1_control_a_batch_that_is_none_is_caught() {
         consume: "value",
         waiting: "low-power",
     };
-    let violation = storm(&plan).violation.expect("the checker sees nothing");
+    let violation = stream(&plan).violation.expect("the checker sees nothing");
     assert!(violation.contains("half-batch resumes"), "{violation}");
 }
 
@@ -144,7 +129,7 @@ fn p1_control_a_batch_that_is_none_is_caught() {
 fn p2_control_a_producer_of_slots_that_ignores_where_to_resume_is_caught() {
     let plan =
         Plan { seed: 30, kills: 400, depth: 64, produce: "amnesiac", consume: "value", waiting: "default" };
-    let violation = storm(&plan).violation.expect("the checker sees nothing");
+    let violation = stream(&plan).violation.expect("the checker sees nothing");
     assert!(violation.contains("torn or another"), "{violation}");
 }
 
@@ -160,69 +145,10 @@ fn child(scratch: &Scratch, role: &str) -> Child {
     child
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Going {
-    Killed,
-    Leaves,
-    Finishes,
-    Removed,
-}
-
-fn go(going: Going, mut child: Child, scratch: &Scratch) {
-    match going {
-        Going::Killed => drop(child.kill()),
-        Going::Leaves => {
-            child.say("drop");
-            child.expect("dropped");
-        }
-        Going::Finishes => {
-            child.say("finish");
-            assert!(child.line().starts_with("finished"));
-        }
-        Going::Removed => {
-            std::fs::remove_file(scratch.path()).unwrap();
-            drop(child.kill());
-        }
-    }
-}
-
-/// Waits until an end is asleep, or has polled for a while if it never sleeps.
-fn until_blocked(queue: &Queue<SlotMessage>, role: Role, waiting: Waiting) {
-    if waiting == Waiting::dedicated_core() {
-        return std::thread::sleep(Duration::from_millis(50));
-    }
+/// Looks at one end of it.
+fn look(queue: &Queue<SlotMessage>, role: Role) -> impl Fn() -> EndSnapshot {
     let inspector = queue.inspect().unwrap();
-    eventually("the waiter sleeps", || {
-        let end = *inspector.snapshot().end(role);
-        end.sleeps >= 1 && end.stalled_since_ns.is_some()
-    });
-    // From its announcement to its sleep.
-    std::thread::sleep(Duration::from_millis(5));
-}
-
-fn presets() -> [Waiting; 4] {
-    [Waiting::new(), Waiting::dedicated_core(), Waiting::shared_core(), Waiting::low_power()]
-}
-
-/// What a blocked call says when the other end goes, and how long after.
-fn outcome<R: Send>(
-    queue: &Queue<SlotMessage>,
-    role: Role,
-    waiting: Waiting,
-    call: impl FnOnce() -> R + Send,
-    going: impl FnOnce(),
-) -> R {
-    std::thread::scope(|s| {
-        let blocked = s.spawn(|| (call(), Instant::now()));
-        until_blocked(queue, role, waiting);
-        assert!(!blocked.is_finished(), "nothing has happened yet");
-        going();
-        let begin = Instant::now();
-        let (outcome, end) = blocked.join().unwrap();
-        let elapsed = end.saturating_duration_since(begin);
-        assert!(elapsed < TOLD, "told after {elapsed:?}");
-        outcome
-    })
+    move || *inspector.snapshot().end(role)
 }
 
 #[test]
@@ -231,7 +157,7 @@ fn p3_a_blocked_receiver_of_slots_is_told_how_its_producer_went() {
         (Going::Killed, RecvError::ProducerLost),
         (Going::Leaves, RecvError::ProducerLeft),
         (Going::Finishes, RecvError::Finished),
-        (Going::Removed, RecvError::Removed),
+        (Going::RemovedThenKilled, RecvError::Removed),
     ];
     for waiting in presets() {
         for (going, told) in table {
@@ -240,11 +166,10 @@ fn p3_a_blocked_receiver_of_slots_is_told_how_its_producer_went() {
             let mut rx = patiently(|| queue.consumer()).unwrap();
             rx.set_waiting(waiting);
             // What is there is drained first.
-            producer.say("send");
-            producer.expect("0");
+            producer.ask("send", "0");
             assert_eq!(rx.recv(Until::Forever), Ok(slot_content(0)));
             let recv = || rx.recv(Until::Forever);
-            let error = outcome(&queue, Role::Consumer, waiting, recv, || go(going, producer, &scratch));
+            let error = outcome(waiting, look(&queue, Role::Consumer), recv, || going.go(producer, &scratch));
             assert_eq!(error, Err(told), "{going:?} {waiting:?}");
         }
     }
@@ -255,7 +180,7 @@ fn p3_a_blocked_sender_of_slots_is_told_how_its_consumer_went() {
     let table = [
         (Going::Killed, SendError::ConsumerLost),
         (Going::Leaves, SendError::ConsumerLeft),
-        (Going::Removed, SendError::Removed),
+        (Going::RemovedThenKilled, SendError::Removed),
     ];
     for waiting in presets() {
         for (going, told) in table {
@@ -267,7 +192,7 @@ fn p3_a_blocked_sender_of_slots_is_told_how_its_consumer_went() {
             let batch: Vec<_> = (2..5).map(slot_content).collect();
             (0..2).for_each(|i| assert_eq!(tx.try_send(&slot_content(i)), Ok(i)));
             let send = || tx.send_batch(&batch, Until::Forever);
-            let error = outcome(&queue, Role::Producer, waiting, send, || go(going, consumer, &scratch));
+            let error = outcome(waiting, look(&queue, Role::Producer), send, || going.go(consumer, &scratch));
             assert_eq!(error, Err(told), "{going:?} {waiting:?}");
             // What was refused is not sent, and there is room until the queue is full.
             assert_eq!(tx.next_sequence(), 2);
@@ -286,12 +211,11 @@ fn p4_a_successor_revives_waits_on_slots_across_restarts_at_once() {
         let mut rx = patiently(|| queue.consumer()).unwrap();
         rx.set_waiting(waiting.across_restarts(true));
         let first = child(&scratch, "producer");
-        let recv = || rx.recv(Duration::from_secs(10));
-        let got = outcome(&queue, Role::Consumer, waiting, recv, || {
-            go(going, first, &scratch);
+        let recv = || rx.recv(LIMIT);
+        let got = outcome(waiting, look(&queue, Role::Consumer), recv, || {
+            going.go(first, &scratch);
             let mut successor = child(&scratch, "producer");
-            successor.say("send");
-            successor.expect("0");
+            successor.ask("send", "0");
         });
         assert_eq!(got, Ok(slot_content(0)), "{going:?}");
         drop(rx);
@@ -301,12 +225,11 @@ fn p4_a_successor_revives_waits_on_slots_across_restarts_at_once() {
         tx.set_waiting(waiting.across_restarts(true));
         let first = child(&scratch, "consumer");
         (0..2).for_each(|i| assert_eq!(tx.try_send(&slot_content(i)), Ok(i)));
-        let send = || tx.send(&slot_content(2), Duration::from_secs(10));
-        let sent = outcome(&queue, Role::Producer, waiting, send, || {
-            go(going, first, &scratch);
+        let send = || tx.send(&slot_content(2), LIMIT);
+        let sent = outcome(waiting, look(&queue, Role::Producer), send, || {
+            going.go(first, &scratch);
             let mut successor = child(&scratch, "consumer");
-            successor.say("take");
-            successor.expect("0");
+            successor.ask("take", "0");
         });
         assert_eq!(sent, Ok(2), "{going:?}");
     }
@@ -317,10 +240,10 @@ fn control_without_a_successor_a_wait_across_restarts_goes_on() {
     let (scratch, queue) = small("slots-alone", 2);
     let mut rx = patiently(|| queue.consumer()).unwrap();
     rx.set_waiting(Waiting::low_power().across_restarts(true));
-    go(Going::Killed, child(&scratch, "producer"), &scratch);
+    Going::Killed.go(child(&scratch, "producer"), &scratch);
     assert_eq!(rx.recv(Duration::from_millis(200)), Err(RecvError::TimedOut));
     rx.set_waiting(Waiting::low_power());
-    assert_eq!(rx.recv(Duration::from_millis(200)), Err(RecvError::ProducerLost));
+    assert_eq!(rx.recv(LIMIT), Err(RecvError::ProducerLost));
 }
 
 #[test]
@@ -328,11 +251,9 @@ fn p4_a_finished_queue_of_slots_refuses_a_producer_and_can_still_be_drained() {
     let (scratch, queue) = small("slots-finished", 4);
     let mut producer = child(&scratch, "producer");
     for number in ["0", "1"] {
-        producer.say("send");
-        producer.expect(number);
+        producer.ask("send", number);
     }
-    producer.say("finish");
-    producer.expect("finished 2");
+    producer.ask("finish", "finished 2");
     producer.kill();
     assert!(matches!(patiently(|| queue.producer()), Err(AttachError::Finished)));
     for first in 0..2 {

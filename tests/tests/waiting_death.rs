@@ -1,14 +1,13 @@
 //! Whoever is blocked when the other end dies, leaves, finishes or is removed gets what is left and is then told which it
 //! was. The limits are there to end a test that hangs; what is measured is printed.
 
-use shmq::{Options, PeerState, Producer, Queue, RecvError, Role, SendError, Until, Waiting};
-use shmq_tests::process::{Child, Scratch, eventually, patiently};
+use shmq::{EndSnapshot, Options, PeerState, Producer, Queue, RecvError, Role, SendError, Until, Waiting};
+use shmq_tests::process::going::{Going, TOLD, outcome, presets, until_blocked};
+use shmq_tests::process::{Child, LIMIT, Scratch, patiently};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
-/// What the issue allows a test for what takes 20 ms.
-const TOLD: Duration = Duration::from_secs(1);
 
 fn small(label: &str) -> (Scratch, Queue) {
     let scratch = Scratch::new(label);
@@ -22,54 +21,15 @@ fn hold(scratch: &Scratch, role: &str) -> Child {
     child
 }
 
-/// How the other end goes away.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Going {
-    Killed,
-    Leaves,
-    Finishes,
-    RemovedThenLeaves,
-    RemovedThenKilled,
-}
-
-fn go(going: Going, mut child: Child, scratch: &Scratch) {
-    match going {
-        Going::Killed => drop(child.kill()),
-        Going::Leaves => {
-            child.say("drop");
-            child.expect("dropped");
-        }
-        Going::Finishes => {
-            child.say("finish");
-            assert!(child.line().starts_with("finished"));
-        }
-        Going::RemovedThenLeaves => {
-            std::fs::remove_file(scratch.path()).unwrap();
-            go(Going::Leaves, child, scratch);
-        }
-        Going::RemovedThenKilled => {
-            std::fs::remove_file(scratch.path()).unwrap();
-            drop(child.kill());
-        }
-    }
-}
-
-/// Waits until an end of the queue is asleep, or has polled for a while if it never sleeps.
-fn until_blocked(queue: &Queue, role: Role, waiting: Waiting) {
-    if waiting == Waiting::dedicated_core() {
-        return std::thread::sleep(Duration::from_millis(50));
-    }
+/// Looks at one end of it.
+fn look(queue: &Queue, role: Role) -> impl Fn() -> EndSnapshot {
     let inspector = queue.inspect().unwrap();
-    eventually("the waiter sleeps", || {
-        let end = *inspector.snapshot().end(role);
-        end.sleeps >= 1 && end.stalled_since_ns.is_some()
-    });
-    // From its announcement to its sleep.
-    std::thread::sleep(Duration::from_millis(5));
+    move || *inspector.snapshot().end(role)
 }
 
-fn presets() -> [Waiting; 4] {
-    [Waiting::new(), Waiting::dedicated_core(), Waiting::shared_core(), Waiting::low_power()]
+/// Waits until an end sleeps that does so at once, as with `low_power`.
+fn until_asleep(queue: &Queue, role: Role) {
+    until_blocked(Waiting::low_power(), look(queue, role));
 }
 
 #[test]
@@ -87,19 +47,9 @@ fn p3_a_blocked_receiver_is_told_how_its_producer_went() {
             let mut rx = patiently(|| queue.consumer()).unwrap();
             rx.set_waiting(waiting);
             let child = hold(&scratch, "producer");
-            let (error, elapsed) = std::thread::scope(|s| {
-                let receiver = s.spawn(|| {
-                    let error = rx.recv(Until::Forever).unwrap_err();
-                    (error, Instant::now())
-                });
-                until_blocked(&queue, Role::Consumer, waiting);
-                go(going, child, &scratch);
-                let begin = Instant::now();
-                let (error, end) = receiver.join().unwrap();
-                (error, end.saturating_duration_since(begin))
-            });
+            let recv = || rx.recv(Until::Forever).unwrap_err();
+            let error = outcome(waiting, look(&queue, Role::Consumer), recv, || going.go(child, &scratch));
             assert_eq!(error, told, "{going:?} {waiting:?}");
-            assert!(elapsed < TOLD, "{going:?}: told after {elapsed:?}");
         }
     }
 }
@@ -119,19 +69,9 @@ fn p3_a_blocked_sender_is_told_how_its_consumer_went() {
             tx.set_waiting(waiting);
             let child = hold(&scratch, "consumer");
             while tx.try_send(&[7; 500]).is_ok() {}
-            let (error, elapsed) = std::thread::scope(|s| {
-                let sender = s.spawn(|| {
-                    let error = tx.send(&[7; 500], Until::Forever).unwrap_err();
-                    (error, Instant::now())
-                });
-                until_blocked(&queue, Role::Producer, waiting);
-                go(going, child, &scratch);
-                let begin = Instant::now();
-                let (error, end) = sender.join().unwrap();
-                (error, end.saturating_duration_since(begin))
-            });
+            let send = || tx.send(&[7; 500], Until::Forever).unwrap_err();
+            let error = outcome(waiting, look(&queue, Role::Producer), send, || going.go(child, &scratch));
             assert_eq!(error, told, "{going:?} {waiting:?}");
-            assert!(elapsed < TOLD, "{going:?}: told after {elapsed:?}");
             // A send refused for such a reason is not sent; what was there is whole.
             let sent = tx.next_sequence();
             drop(tx);
@@ -154,10 +94,9 @@ fn p3_what_is_left_is_drained_before_the_loss_is_told() {
         let (scratch, queue) = small("rest");
         let mut child = hold(&scratch, "producer");
         for _ in 0..3 {
-            child.say("works");
-            child.expect("works");
+            child.ask("works", "works");
         }
-        go(going, child, &scratch);
+        going.go(child, &scratch);
         let mut rx = patiently(|| queue.consumer()).unwrap();
         for _ in 0..3 {
             assert_eq!(rx.recv(Until::Forever).unwrap(), b"work");
@@ -205,15 +144,15 @@ fn a_waiter_whose_file_is_removed_is_told_so() {
         let (scratch, queue) = small("gone");
         let mut rx = patiently(|| queue.consumer()).unwrap();
         match state {
-            PeerState::Left => go(Going::Leaves, hold(&scratch, "producer"), &scratch),
-            PeerState::Lost => go(Going::Killed, hold(&scratch, "producer"), &scratch),
+            PeerState::Left => Going::Leaves.go(hold(&scratch, "producer"), &scratch),
+            PeerState::Lost => Going::Killed.go(hold(&scratch, "producer"), &scratch),
             _ => {}
         }
         assert_eq!(rx.peer(), state);
         rx.set_waiting(Waiting::low_power().across_restarts(true));
         std::thread::scope(|s| {
-            let receiver = s.spawn(|| rx.recv(Duration::from_secs(10)));
-            until_blocked(&queue, Role::Consumer, Waiting::low_power());
+            let receiver = s.spawn(|| rx.recv(LIMIT));
+            until_asleep(&queue, Role::Consumer);
             std::fs::remove_file(scratch.path()).unwrap();
             assert_eq!(receiver.join().unwrap(), Err(RecvError::Removed));
         });
@@ -227,14 +166,13 @@ fn p4_a_successor_revives_a_wait_across_restarts() {
         let mut rx = patiently(|| queue.consumer()).unwrap();
         rx.set_waiting(Waiting::low_power().across_restarts(true));
         std::thread::scope(|s| {
-            let receiver = s.spawn(|| rx.recv(Duration::from_secs(10)));
-            until_blocked(&queue, Role::Consumer, Waiting::low_power());
-            go(going, hold(&scratch, "producer"), &scratch);
+            let receiver = s.spawn(|| rx.recv(LIMIT));
+            until_asleep(&queue, Role::Consumer);
+            going.go(hold(&scratch, "producer"), &scratch);
             std::thread::sleep(Duration::from_millis(50));
             assert!(!receiver.is_finished(), "{going:?} ended a wait across restarts");
             let mut successor = hold(&scratch, "producer");
-            successor.say("works");
-            successor.expect("works");
+            successor.ask("works", "works");
             let begin = Instant::now();
             assert_eq!(receiver.join().unwrap().unwrap(), b"work");
             assert!(begin.elapsed() < TOLD);
@@ -250,8 +188,8 @@ fn p4_a_blocked_sender_across_restarts_is_revived_by_a_consumer() {
     tx.set_waiting(Waiting::low_power().across_restarts(true));
     while tx.try_send(&[1; 500]).is_ok() {}
     std::thread::scope(|s| {
-        let sender = s.spawn(|| tx.send(&[2; 500], Duration::from_secs(10)));
-        until_blocked(&queue, Role::Producer, Waiting::low_power());
+        let sender = s.spawn(|| tx.send(&[2; 500], LIMIT));
+        until_asleep(&queue, Role::Producer);
         drop(hold(&scratch, "consumer").kill());
         let mut successor = hold(&scratch, "consumer");
         // Space is given back in runs while more is waiting.
@@ -277,7 +215,7 @@ fn a_producer_killed_between_commit_and_wake_leaves_no_receiver_asleep() {
                 let all: Vec<_> = rx.messages(Until::Forever).collect();
                 (all, Instant::now())
             });
-            until_blocked(&queue, Role::Consumer, Waiting::low_power());
+            until_asleep(&queue, Role::Consumer);
             child.say("");
             assert!(!child.wait().success());
             let begin = Instant::now();
@@ -303,8 +241,8 @@ fn p3_a_fork_of_the_dead_holder_does_not_keep_the_waiter_waiting() {
     child.say("fork");
     let fork: libc::pid_t = child.line().parse().unwrap();
     std::thread::scope(|s| {
-        let receiver = s.spawn(|| rx.recv(Duration::from_secs(10)));
-        until_blocked(&queue, Role::Consumer, Waiting::low_power());
+        let receiver = s.spawn(|| rx.recv(LIMIT));
+        until_asleep(&queue, Role::Consumer);
         child.signal(libc::SIGKILL);
         let begin = Instant::now();
         assert_eq!(receiver.join().unwrap(), Err(RecvError::ProducerLost));
@@ -341,13 +279,11 @@ fn p3_the_states_hold_across_pid_namespaces() {
     assert!((1..10).contains(&seen.producer.pid), "{}", seen.producer.pid);
     assert_eq!(rx.peer(), PeerState::Attached);
     assert!(matches!(queue.producer(), Err(shmq::AttachError::Busy { .. })));
-    child.say("peer");
-    child.expect("attached");
-    child.say("works");
-    child.expect("works");
-    assert_eq!(rx.recv(Duration::from_secs(10)).unwrap(), b"work");
+    child.ask("peer", "attached");
+    child.ask("works", "works");
+    assert_eq!(rx.recv(LIMIT).unwrap(), b"work");
     child.kill();
-    assert_eq!(rx.recv(Duration::from_secs(10)), Err(RecvError::ProducerLost));
+    assert_eq!(rx.recv(LIMIT), Err(RecvError::ProducerLost));
     let mut tx: Producer = patiently(|| queue.producer()).unwrap();
     assert_eq!(tx.next_sequence(), 1);
     // The other way round: we leave, the one in there is told.
@@ -357,9 +293,7 @@ fn p3_the_states_hold_across_pid_namespaces() {
     let mut child = in_another_namespace(&["hold", scratch.name(), "consumer"]).unwrap();
     child.expect("held");
     tx.try_send(b"over there").unwrap();
-    child.say("take");
-    child.expect("over there");
+    child.ask("take", "over there");
     drop(tx);
-    child.say("peer");
-    child.expect("left");
+    child.ask("peer", "left");
 }

@@ -2,6 +2,7 @@
 //! bare futex. All of them by blocking calls, as they are used.
 
 use super::{Trial, because};
+use crate::mq;
 use crate::payload::{Payload, Scratch, Sum};
 use crate::run::{Kind, Task};
 use crate::waiting::child::Name;
@@ -9,9 +10,8 @@ use crate::waiting::wire::{Futex, Wire as _};
 use rustix::io::{Errno, read, write};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 use rustix::pipe::fcntl_setpipe_size;
-use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Bytes of message queues that a process without privileges may have, less what the kernel keeps for each message.
 const QUEUED: usize = 300_000;
@@ -64,7 +64,8 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
         Trial::new("POSIX mq", "recv", move |count| {
             task.run::<P, _, _, _, _>(count, || {
                 let depth = task.depth(P::MEAN).min(QUEUED / (P::MAX + 64)).max(2);
-                let tx = message_queue(depth, P::MAX).or_else(|_| message_queue(10, P::MAX));
+                let create = |depth| mq::create(Name::fresh().as_str(), depth, P::MAX);
+                let tx = create(depth).or_else(|_| create(10));
                 let tx = tx.map_err(|error| {
                     format!("no queue for messages of {} bytes: {error}; see mq_overview(7)", P::MAX)
                 })?;
@@ -73,13 +74,13 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
                 Ok((
                     move || {
                         move |n, _| {
-                            mq_send(&tx, scratch.message::<P>(n));
+                            mq::send(&tx, scratch.message::<P>(n)).expect("room");
                             1
                         }
                     },
                     move || {
                         move |_, sum: &mut Sum| {
-                            let len = mq_receive(&rx, &mut buffer);
+                            let len = mq::receive(&rx, &mut buffer).expect("a message");
                             sum.bytes(&buffer[..len])
                         }
                     },
@@ -192,49 +193,4 @@ fn read_all(from: impl AsFd, mut bytes: &mut [u8]) {
             Err(error) => panic!("read: {error}"),
         }
     }
-}
-
-/// A POSIX message queue whose name is gone already: it goes with its descriptors.
-///
-/// # Errors
-/// What the system said.
-pub fn message_queue(depth: usize, bytes: usize) -> io::Result<OwnedFd> {
-    let name = CString::new(format!("/{}", Name::fresh().as_str())).expect("no zero in it");
-    // SAFETY: a plain structure of numbers.
-    let mut attributes: libc::mq_attr = unsafe { std::mem::zeroed() };
-    attributes.mq_maxmsg = depth as _;
-    attributes.mq_msgsize = bytes as _;
-    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
-    // SAFETY: a terminated name, and attributes that outlive the call.
-    let descriptor = unsafe { libc::mq_open(name.as_ptr(), flags, 0o600, &raw const attributes) };
-    if descriptor < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a terminated name.
-    unsafe { libc::mq_unlink(name.as_ptr()) };
-    // SAFETY: just opened, and owned by nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
-}
-
-/// Waits for room, and sends.
-///
-/// # Panics
-/// If the system refuses.
-pub fn mq_send(to: &OwnedFd, message: &[u8]) {
-    // SAFETY: the pointer and the length belong together.
-    let sent = unsafe { libc::mq_send(to.as_raw_fd(), message.as_ptr().cast(), message.len(), 0) };
-    assert_eq!(sent, 0, "mq_send: {}", io::Error::last_os_error());
-}
-
-/// Waits for a message; its length.
-///
-/// # Panics
-/// If the system refuses.
-pub fn mq_receive(from: &OwnedFd, buffer: &mut [u8]) -> usize {
-    // SAFETY: the pointer and the length belong together; no priority is wanted.
-    let got = unsafe {
-        libc::mq_receive(from.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), std::ptr::null_mut())
-    };
-    assert!(got >= 0, "mq_receive: {}", io::Error::last_os_error());
-    got as usize
 }

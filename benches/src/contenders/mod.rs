@@ -4,7 +4,7 @@
 //! what the queue's own documents recommend for speed. In a batched workload a variant whose name does not speak of batches
 //! still sends and receives one by one.
 
-pub mod kernel;
+mod kernel;
 mod limits;
 #[cfg(feature = "peers")]
 mod peers_processes;

@@ -9,9 +9,10 @@ use bytemuck::Pod;
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::update_connections::UpdateConnections as _;
 use iceoryx2::prelude::{
-    BackpressureStrategy, Config, FileName, LogLevel, Node, NodeBuilder, Path, SemanticString as _,
-    ZeroCopySend, ipc, set_log_level,
+    BackpressureStrategy, Config, FileName, IceoryxSend, LogLevel, Node, NodeBuilder, Path,
+    SemanticString as _, ZeroCopySend, ipc, set_log_level,
 };
+use iceoryx2::service::builder::publish_subscribe::Builder;
 use ringfire::{FlowControl, RingConsumer, RingProducer, RingProducerBuilder};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::collections::VecDeque;
@@ -115,6 +116,24 @@ impl Meeting {
         config.global.prefix = FileName::new(self.scraps.name.as_bytes()).expect("a plain name");
         NodeBuilder::new().config(&config).create::<ipc::Service>().expect("a node")
     }
+
+    /// A node, and a service for one end of each kind, without overflow, to be opened or made.
+    fn service<M>(&self, depth: usize) -> (Node<ipc::Service>, Builder<M, (), ipc::Service>)
+    where
+        M: IceoryxSend + Debug + ?Sized,
+    {
+        let node = self.node();
+        let name = self.scraps.name.as_str().try_into().expect("a plain name");
+        let service = node
+            .service_builder(&name)
+            .publish_subscribe::<M>()
+            .enable_safe_overflow(false)
+            .history_size(0)
+            .max_publishers(1)
+            .max_subscribers(1)
+            .subscriber_max_buffer_size(depth);
+        (node, service)
+    }
 }
 
 /// Publisher and subscriber with backpressure instead of overflow; sending waits for room.
@@ -129,19 +148,8 @@ where
     S: FnMut(&Publisher<ipc::Service, M, ()>, u64) -> bool,
 {
     let service = move |meeting: &Meeting| {
-        let node = meeting.node();
-        let name = meeting.scraps.name.as_str().try_into().expect("a plain name");
-        let service = node
-            .service_builder(&name)
-            .publish_subscribe::<M>()
-            .enable_safe_overflow(false)
-            .history_size(0)
-            .max_publishers(1)
-            .max_subscribers(1)
-            .subscriber_max_buffer_size(task.depth(P::MEAN))
-            .open_or_create()
-            .expect("a service");
-        (node, service)
+        let (node, service) = meeting.service::<M>(task.depth(P::MEAN));
+        (node, service.open_or_create().expect("a service"))
     };
     task.run::<P, _, _, _, _>(count, || {
         let meeting = Meeting::new(std::env::temp_dir());
@@ -183,19 +191,8 @@ where
 /// The same for messages of any length, written and read in place.
 fn iceoryx_slices<P: Payload>(task: Task, count: u64) -> Result<Outcome, String> {
     let service = move |meeting: &Meeting| {
-        let node = meeting.node();
-        let name = meeting.scraps.name.as_str().try_into().expect("a plain name");
-        let service = node
-            .service_builder(&name)
-            .publish_subscribe::<[u8]>()
-            .enable_safe_overflow(false)
-            .history_size(0)
-            .max_publishers(1)
-            .max_subscribers(1)
-            .subscriber_max_buffer_size(task.depth(P::MEAN))
-            .open_or_create()
-            .expect("a service");
-        (node, service)
+        let (node, service) = meeting.service::<[u8]>(task.depth(P::MEAN));
+        (node, service.open_or_create().expect("a service"))
     };
     task.run::<P, _, _, _, _>(count, || {
         let meeting = Meeting::new(std::env::temp_dir());

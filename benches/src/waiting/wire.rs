@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_types, reason = "the bare futex is what the queues are measured against")]
 
 use super::child::{Child, Errand, Name, Preset};
-use crate::contenders::kernel::{message_queue, mq_receive, mq_send};
+use crate::mq;
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -120,7 +120,8 @@ impl Call {
     /// # Errors
     /// What the system said.
     pub fn message_queues() -> io::Result<Self> {
-        let (ask, answer) = (message_queue(DEPTH as usize, 8)?, message_queue(DEPTH as usize, 8)?);
+        let queue = || mq::create(Name::fresh().as_str(), DEPTH as usize, 8);
+        let (ask, answer) = (queue()?, queue()?);
         let (asked, answered) = (ask.try_clone()?, answer.try_clone()?);
         let wire = MessageQueues { from: answered, to: ask };
         Ok(Self::new(wire, Medium::MessageQueues, asked.into(), answer.into()))
@@ -229,12 +230,12 @@ struct MessageQueues {
 
 impl Wire for MessageQueues {
     fn send(&mut self, word: u64) {
-        mq_send(&self.to, &word.to_ne_bytes());
+        mq::send(&self.to, &word.to_ne_bytes()).expect("room");
     }
 
     fn recv(&mut self) -> u64 {
         let mut word = [0; 8];
-        assert_eq!(mq_receive(&self.from, &mut word), 8, "a word is received whole");
+        assert_eq!(mq::receive(&self.from, &mut word).expect("a word"), 8, "a word is received whole");
         u64::from_ne_bytes(word)
     }
 }

@@ -1,14 +1,16 @@
 //! The contrast: that queues lose nothing, that raw memory is seen torn, and that nothing is left behind.
 
 use serde_json::Value;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 #[test]
 fn queues_lose_nothing_and_raw_memory_is_torn() {
     let page = std::env::temp_dir().join(format!("shmq-lab-page-{}.html", std::process::id()));
     let mut command = Command::new(env!("CARGO_BIN_EXE_shmq-lab"));
-    let output =
-        command.args(["contrast", "--seconds", "2", "--json", "--html"]).arg(&page).output().unwrap();
+    command.args(["contrast", "--seconds", "2", "--json", "--html"]).arg(&page);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let ours = format!("shmq-lab-{}-", child.id());
+    let output = child.wait_with_output().unwrap();
     let html = std::fs::read_to_string(&page).unwrap_or_default();
     let _ = std::fs::remove_file(&page);
     assert!(output.status.success(), "{output:?}");
@@ -29,6 +31,6 @@ fn queues_lose_nothing_and_raw_memory_is_torn() {
     }
     assert!(html.ends_with("</html>\n") && html.contains("<svg"));
     let left = std::fs::read_dir("/dev/shm").unwrap().map(|file| file.unwrap().file_name());
-    let ours = |name: &std::ffi::OsString| name.to_string_lossy().ends_with("-contrast");
+    let ours = |name: &std::ffi::OsString| name.to_string_lossy().starts_with(&ours);
     assert_eq!(left.filter(ours).count(), 0);
 }

@@ -1,20 +1,7 @@
 //! One enum per operation, with exactly the outcomes that operation has. Every text says what to do next.
 
-use shmq::{AttachError, CreateError, OpenError};
+use shmq::{AttachError, CreateError, OpenError, errors, one_error};
 use std::fmt;
-
-macro_rules! texts {
-    ($($name:ident { $($pattern:pat => $text:expr;)* })*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    $($pattern => f.write_str(AsRef::<str>::as_ref(&$text)),)*
-                }
-            }
-        }
-        impl std::error::Error for $name {}
-    )*};
-}
 
 /// What the other end wrote that cannot be. Sticky in the handle that saw it; nothing else is affected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,137 +19,106 @@ pub enum Corruption {
     Table,
 }
 
-/// Why there is no block to write, without waiting. See the example of [`crate::Writer`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TryLoanError {
-    /// All blocks are lent, under way, or with the reader.
-    NoneFree,
-    /// The reader wrote what cannot be.
-    Corrupt {
-        /// What was found.
-        what: Corruption,
-    },
-}
-
-/// Why there is no block to write. See the example of [`crate::Writer::loan`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LoanError {
-    /// None came back until the time was up.
-    TimedOut,
-    /// This writer itself has all of them on loan, so waiting would never end.
-    AllLent,
-    /// None is free, and the reader closed its end.
-    ReaderLeft,
-    /// None is free, and the reader died.
-    ReaderLost,
-    /// None is free, and the file was removed: no reader can come.
-    Removed,
-    /// The reader wrote what cannot be.
-    Corrupt {
-        /// What was found.
-        what: Corruption,
-    },
-}
-
-/// Why a block was not sent. It went back to the pool. See the example of [`crate::Loan::send`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SendError {
-    /// More bytes than a block has.
-    TooLong {
-        /// Bytes asked for.
-        len: usize,
-        /// Bytes of a block.
-        max: usize,
-    },
-    /// The reader wrote what cannot be.
-    Corrupt {
-        /// What was found.
-        what: Corruption,
-    },
-}
-
-/// Why nothing was received, without waiting. See the example of [`crate::Reader`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TryRecvError {
-    /// Nothing is there.
-    Empty,
-    /// Everything was received and the writer declared the end.
-    Finished,
-    /// The writer wrote what cannot be.
-    Corrupt {
-        /// What was found.
-        what: Corruption,
-    },
-}
-
-/// Why nothing was received. See the example of [`crate::Reader::recv`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RecvError {
-    /// Nothing came until the time was up.
-    TimedOut,
-    /// This reader itself holds every block of the pool, so waiting would never end.
-    AllHeld,
-    /// Everything was received and the writer declared the end.
-    Finished,
-    /// Everything was received and the writer closed its end without finishing.
-    WriterLeft,
-    /// Everything was received and the writer died.
-    WriterLost,
-    /// Empty, and the file was removed: no writer can come.
-    Removed,
-    /// The writer wrote what cannot be.
-    Corrupt {
-        /// What was found.
-        what: Corruption,
-    },
+impl fmt::Display for Corruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ring(what) => return what.fmt(f),
+            Self::NoSuchBlock => "a handle names a block that there is not",
+            Self::TooLong => "a handle says more bytes than a block has",
+            Self::NotTheirs => "a handle names a block that its sender does not have",
+            Self::Table => "a note of who has a block speaks of the future",
+        })
+    }
 }
 
 fn corrupt(what: &Corruption) -> String {
     format!("the pool is corrupt: {what}; recreate it")
 }
 
-texts! {
-    Corruption {
-        Self::Ring(what) => what.to_string();
-        Self::NoSuchBlock => "a handle names a block that there is not";
-        Self::TooLong => "a handle says more bytes than a block has";
-        Self::NotTheirs => "a handle names a block that its sender does not have";
-        Self::Table => "a note of who has a block speaks of the future";
-    }
+errors! {
+    /// Why there is no block to write, without waiting. See the example of [`crate::Writer`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     TryLoanError {
-        Self::NoneFree => "no block is free; receive and drop some at the other end, or wait with `loan`";
-        Self::Corrupt { what } => corrupt(what);
+        /// All blocks are lent, under way, or with the reader.
+        NoneFree => "no block is free; receive and drop some at the other end, or wait with `loan`";
+        /// The reader wrote what cannot be.
+        Corrupt {
+            /// What was found.
+            what: Corruption,
+        } => corrupt(what);
     }
+
+    /// Why there is no block to write. See the example of [`crate::Writer::loan`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     LoanError {
-        Self::TimedOut => "no block became free until the time was up; try again";
-        Self::AllLent => "this writer has every block on loan; send or drop one first";
-        Self::ReaderLeft => "no block is free and the reader has left; another may come";
-        Self::ReaderLost => "no block is free and the reader has died; another may take over, and what it held is seen again";
-        Self::Removed => "no block is free and the file was removed, so no reader can come; open the new pool";
-        Self::Corrupt { what } => corrupt(what);
+        /// None came back until the time was up.
+        TimedOut => "no block became free until the time was up; try again";
+        /// This writer itself has all of them on loan, so waiting would never end.
+        AllLent => "this writer has every block on loan; send or drop one first";
+        /// None is free, and the reader closed its end.
+        ReaderLeft => "no block is free and the reader has left; another may come";
+        /// None is free, and the reader died.
+        ReaderLost => "no block is free and the reader has died; another may take over, and what it held is seen again";
+        /// None is free, and the file was removed: no reader can come.
+        Removed => "no block is free and the file was removed, so no reader can come; open the new pool";
+        /// The reader wrote what cannot be.
+        Corrupt {
+            /// What was found.
+            what: Corruption,
+        } => corrupt(what);
     }
+
+    /// Why a block was not sent. It went back to the pool. See the example of [`crate::Loan::send`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     SendError {
-        Self::TooLong { len, max } => format!("{len} bytes are more than the {max} of a block; send fewer, in several blocks");
-        Self::Corrupt { what } => corrupt(what);
+        /// More bytes than a block has.
+        TooLong {
+            /// Bytes asked for.
+            len: usize,
+            /// Bytes of a block.
+            max: usize,
+        } => format!("{len} bytes are more than the {max} of a block; send fewer, in several blocks");
+        /// The reader wrote what cannot be.
+        Corrupt {
+            /// What was found.
+            what: Corruption,
+        } => corrupt(what);
     }
+
+    /// Why nothing was received, without waiting. See the example of [`crate::Reader`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     TryRecvError {
-        Self::Empty => "no block is there; try again, or wait with `recv`";
-        Self::Finished => "end of data: the writer finished and everything was received";
-        Self::Corrupt { what } => corrupt(what);
+        /// Nothing is there.
+        Empty => "no block is there; try again, or wait with `recv`";
+        /// Everything was received and the writer declared the end.
+        Finished => "end of data: the writer finished and everything was received";
+        /// The writer wrote what cannot be.
+        Corrupt {
+            /// What was found.
+            what: Corruption,
+        } => corrupt(what);
     }
+
+    /// Why nothing was received. See the example of [`crate::Reader::recv`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     RecvError {
-        Self::TimedOut => "no block came until the time was up; try again";
-        Self::AllHeld => "this reader holds every block of the pool; drop one first";
-        Self::Finished => "end of data: the writer finished and everything was received";
-        Self::WriterLeft => "nothing is there and the writer has left without finishing; another may come";
-        Self::WriterLost => "nothing is there and the writer has died; another may take over";
-        Self::Removed => "nothing is there and the file was removed, so no writer can come; open the new pool";
-        Self::Corrupt { what } => corrupt(what);
+        /// Nothing came until the time was up.
+        TimedOut => "no block came until the time was up; try again";
+        /// This reader itself holds every block of the pool, so waiting would never end.
+        AllHeld => "this reader holds every block of the pool; drop one first";
+        /// Everything was received and the writer declared the end.
+        Finished => "end of data: the writer finished and everything was received";
+        /// Everything was received and the writer closed its end without finishing.
+        WriterLeft => "nothing is there and the writer has left without finishing; another may come";
+        /// Everything was received and the writer died.
+        WriterLost => "nothing is there and the writer has died; another may take over";
+        /// Empty, and the file was removed: no writer can come.
+        Removed => "nothing is there and the file was removed, so no writer can come; open the new pool";
+        /// The writer wrote what cannot be.
+        Corrupt {
+            /// What was found.
+            what: Corruption,
+        } => corrupt(what);
     }
 }
 
@@ -200,25 +156,6 @@ pub enum Error {
     OutOfBounds(shmq::OutOfBounds),
 }
 
-macro_rules! one_error {
-    ($($variant:ident($inner:ty)),*) => {
-        $(impl From<$inner> for Error {
-            fn from(inner: $inner) -> Self {
-                Self::$variant(inner)
-            }
-        })*
-        impl fmt::Display for Error {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self { $(Self::$variant(inner) => inner.fmt(f),)* }
-            }
-        }
-        impl std::error::Error for Error {
-            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-                match self { $(Self::$variant(inner) => std::error::Error::source(inner),)* }
-            }
-        }
-    };
-}
 one_error!(
     Create(CreateError),
     Open(OpenError),
@@ -245,3 +182,10 @@ impl From<shmq::Error> for Error {
         }
     }
 }
+
+impl std::error::Error for Corruption {}
+impl std::error::Error for TryLoanError {}
+impl std::error::Error for LoanError {}
+impl std::error::Error for SendError {}
+impl std::error::Error for TryRecvError {}
+impl std::error::Error for RecvError {}

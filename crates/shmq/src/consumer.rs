@@ -1,6 +1,6 @@
 //! The receiving end, as users see it.
 
-use crate::error::{Corruption, RecvError, TryRecvError};
+use crate::error::{RecvError, TryRecvError};
 use crate::geometry::Limits;
 use crate::layout::Counter;
 use crate::memory::Map;
@@ -8,7 +8,7 @@ use crate::message::{Message, Messages, View};
 use crate::queue::End;
 use crate::ring::{Poll, Record, RecordRx};
 use crate::role::PeerState;
-use crate::wait::{Stop, Until, Waiting};
+use crate::wait::{Until, Waiting};
 use crate::{Checked, Trusted};
 use bytemuck::AnyBitPattern;
 use std::cell::Cell;
@@ -210,7 +210,7 @@ impl<T> Consumer<T> {
     pub fn recv(&mut self, until: impl Into<Until>) -> Result<Vec<u8>, RecvError> {
         let record = self.wait(until.into())?;
         let mut message = vec![0; record.len as usize];
-        self.take_into(&record, &mut message).map_err(blocking)?;
+        self.take_into(&record, &mut message).map_err(RecvError::waited)?;
         Ok(message)
     }
 
@@ -252,9 +252,9 @@ impl<T> Consumer<T> {
     pub fn recv_into(&mut self, buffer: &mut [u8], until: impl Into<Until>) -> Result<Received, RecvError> {
         let record = self.wait(until.into())?;
         let Some(into) = buffer.get_mut(..record.len as usize) else {
-            return Err(blocking(self.wrong_length(record.len, buffer.len())));
+            return Err(RecvError::waited(self.wrong_length(record.len, buffer.len())));
         };
-        self.take_into(&record, into).map_err(blocking)?;
+        self.take_into(&record, into).map_err(RecvError::waited)?;
         Ok(Received { len: record.len as usize, sequence: record.sequence })
     }
 
@@ -290,7 +290,7 @@ impl<T> Consumer<T> {
     /// As [`Consumer::recv`].
     pub fn recv_vec(&mut self, buffer: &mut Vec<u8>, until: impl Into<Until>) -> Result<Received, RecvError> {
         let record = self.wait(until.into())?;
-        self.take_vec(&record, buffer).map_err(blocking)
+        self.take_vec(&record, buffer).map_err(RecvError::waited)
     }
 
     /// Receives a plain value; alignment up to 8 or any other, it is copied out. See the example of
@@ -317,7 +317,7 @@ impl<T> Consumer<T> {
     #[inline]
     pub fn recv_value<V: AnyBitPattern>(&mut self, until: impl Into<Until>) -> Result<V, RecvError> {
         let record = self.wait(until.into())?;
-        self.take_value(&record).map_err(blocking)
+        self.take_value(&record).map_err(RecvError::waited)
     }
 
     /// The next message in place; dropping the guard takes it, [`Message::keep`] or forgetting it leaves it. See the
@@ -579,7 +579,7 @@ impl<T> Consumer<T> {
     fn ready(&mut self) -> Result<(), TryRecvError> {
         let found = found(self.end.ring.poll());
         if !matches!(found, Some(Ok(()))) && self.end.is_torn() {
-            return Err(TRUNCATED);
+            return Err(TryRecvError::TRUNCATED);
         }
         // Between two threads there may be nothing any more. What a producer sent before it was dropped is there by now.
         if found.is_none() && self.end.is_deserted() {
@@ -602,24 +602,20 @@ impl<T> Consumer<T> {
     fn wait_until_ready(&mut self, until: Until) -> Result<(), RecvError> {
         match self.end.block(until, |ring| found(ring.poll())) {
             Ok(Err(TryRecvError::Corrupt { what })) => Err(RecvError::Corrupt { what: self.end.cause(what) }),
-            Ok(found) => found.map_err(blocking),
-            Err(Stop::Truncated) => Err(RecvError::Corrupt { what: self.end.cause(Corruption::Truncated) }),
-            Err(Stop::TimedOut) => Err(RecvError::TimedOut),
-            Err(Stop::Left) => Err(RecvError::ProducerLeft),
-            Err(Stop::Lost) => Err(RecvError::ProducerLost),
-            Err(Stop::Removed) => Err(RecvError::Removed),
+            Ok(found) => found.map_err(RecvError::waited),
+            Err(stop) => Err(RecvError::stopped(self.end.remembered(stop))),
         }
     }
 
     #[inline(always)]
     fn take_into(&mut self, record: &Record, into: &mut [u8]) -> Result<(), TryRecvError> {
         self.end.ring.copy_out(record, into);
-        if self.take(record) { Ok(()) } else { Err(TRUNCATED) }
+        if self.take(record) { Ok(()) } else { Err(TryRecvError::TRUNCATED) }
     }
 
-    #[inline(always)]
     /// `false` if the file was truncated meanwhile: then nobody knows what was copied. (The next word is then zero, so
     /// space is given back, and that is where it shows.)
+    #[inline(always)]
     pub(crate) fn take(&mut self, record: &Record) -> bool {
         !self.end.ring.take(record) || self.end.published()
     }
@@ -659,18 +655,5 @@ fn found(poll: Poll) -> Option<Result<(), TryRecvError>> {
         Poll::Empty => None,
         Poll::Finished => Some(Err(TryRecvError::Finished)),
         Poll::Corrupt(what) => Some(Err(TryRecvError::Corrupt { what })),
-    }
-}
-
-/// The file is not what it was.
-const TRUNCATED: TryRecvError = TryRecvError::Corrupt { what: Corruption::Truncated };
-
-fn blocking(error: TryRecvError) -> RecvError {
-    match error {
-        TryRecvError::Empty => RecvError::TimedOut,
-        TryRecvError::ProducerLeft => RecvError::ProducerLeft,
-        TryRecvError::WrongLength { len, buffer } => RecvError::WrongLength { len, buffer },
-        TryRecvError::Finished => RecvError::Finished,
-        TryRecvError::Corrupt { what } => RecvError::Corrupt { what },
     }
 }

@@ -53,6 +53,18 @@ impl<R> End<R> {
         if self.is_torn() { Corruption::Truncated } else { what }
     }
 
+    /// Why waiting ended; if that is the file's truncation, this end says so for good.
+    #[cold]
+    pub(crate) fn remembered(&mut self, stop: Stop) -> Stop
+    where
+        R: Condemn,
+    {
+        if stop == Stop::Truncated {
+            self.is_torn();
+        }
+        stop
+    }
+
     /// As [`crate::bell::Signals::published`]; `false` only if the file was truncated.
     #[inline(always)]
     pub(crate) fn published(&mut self) -> bool

@@ -2,26 +2,9 @@
 
 use crate::layout::{Kind, Role, VERSION};
 pub use crate::ring::Corruption;
-use std::fmt;
+use crate::wait::Stop;
 use std::io;
 use std::path::PathBuf;
-
-macro_rules! errors {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident $({ $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? })? => $text:expr;)* })*) => {$(
-        $(#[$doc])*
-        #[non_exhaustive]
-        pub enum $name {
-            $($(#[$vdoc])* $variant $({ $($(#[$fdoc])* $field: $type),* })?,)*
-        }
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    $(Self::$variant $({ $($field),* })? => f.write_str(AsRef::<str>::as_ref(&$text)),)*
-                }
-            }
-        }
-    )*};
-}
 
 errors! {
     /// Why a queue file could not be made. Nothing was left behind. See the example of [`Error`].
@@ -308,6 +291,64 @@ errors! {
     }
 }
 
+impl TrySendError {
+    /// The file is not what it was.
+    pub(crate) const TRUNCATED: Self = Self::Corrupt { what: Corruption::Truncated };
+}
+
+impl TryRecvError {
+    /// The file is not what it was.
+    pub(crate) const TRUNCATED: Self = Self::Corrupt { what: Corruption::Truncated };
+}
+
+impl SendError {
+    /// The same of a send that waits; there is no waiting for a queue that stays full.
+    pub(crate) fn waited(error: TrySendError) -> Self {
+        match error {
+            TrySendError::Full => Self::TimedOut,
+            TrySendError::TooLarge { len, max } => Self::TooLarge { len, max },
+            TrySendError::WrongLength { len, expected } => Self::WrongLength { len, expected },
+            TrySendError::ConsumerLeft => Self::ConsumerLeft,
+            TrySendError::Corrupt { what } => Self::Corrupt { what },
+        }
+    }
+
+    /// What ended the waiting for room.
+    pub(crate) fn stopped(stop: Stop) -> Self {
+        match stop {
+            Stop::TimedOut => Self::TimedOut,
+            Stop::Left => Self::ConsumerLeft,
+            Stop::Lost => Self::ConsumerLost,
+            Stop::Removed => Self::Removed,
+            Stop::Truncated => Self::Corrupt { what: Corruption::Truncated },
+        }
+    }
+}
+
+impl RecvError {
+    /// The same of a receive that waits; there is no waiting for a queue that stays empty.
+    pub(crate) fn waited(error: TryRecvError) -> Self {
+        match error {
+            TryRecvError::Empty => Self::TimedOut,
+            TryRecvError::WrongLength { len, buffer } => Self::WrongLength { len, buffer },
+            TryRecvError::Finished => Self::Finished,
+            TryRecvError::ProducerLeft => Self::ProducerLeft,
+            TryRecvError::Corrupt { what } => Self::Corrupt { what },
+        }
+    }
+
+    /// What ended the waiting for a message.
+    pub(crate) fn stopped(stop: Stop) -> Self {
+        match stop {
+            Stop::TimedOut => Self::TimedOut,
+            Stop::Left => Self::ProducerLeft,
+            Stop::Lost => Self::ProducerLost,
+            Stop::Removed => Self::Removed,
+            Stop::Truncated => Self::Corrupt { what: Corruption::Truncated },
+        }
+    }
+}
+
 /// Any error of this crate, for functions that do several things. All errors are values with one sentence on what to do
 /// next; nothing of the outside makes this crate panic.
 ///
@@ -341,25 +382,6 @@ pub enum Error {
     Recv(RecvError),
 }
 
-macro_rules! one_error {
-    ($($variant:ident($inner:ident)),*) => {
-        $(impl From<$inner> for Error {
-            fn from(inner: $inner) -> Self {
-                Self::$variant(inner)
-            }
-        })*
-        impl fmt::Display for Error {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self { $(Self::$variant(inner) => inner.fmt(f),)* }
-            }
-        }
-        impl std::error::Error for Error {
-            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-                match self { $(Self::$variant(inner) => inner.source(),)* }
-            }
-        }
-    };
-}
 one_error!(
     Create(CreateError),
     Open(OpenError),

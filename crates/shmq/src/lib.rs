@@ -90,6 +90,9 @@ compile_error!(
     "shmq works on Linux on x86-64 and aarch64 only: its file format and its memory ordering are proved there"
 );
 
+#[macro_use]
+mod macros;
+
 mod bell;
 mod claim;
 mod consumer;

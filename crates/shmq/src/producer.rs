@@ -7,7 +7,7 @@ use crate::memory::Map;
 use crate::queue::End;
 use crate::ring::{Draft, Place, RecordTx, Refused};
 use crate::role::PeerState;
-use crate::wait::{Stop, Until, Waiting};
+use crate::wait::{Until, Waiting};
 use crate::{Batch, Checked, Claim, Trusted};
 use bytemuck::NoUninit;
 use std::cell::Cell;
@@ -341,7 +341,7 @@ impl<T> Producer<T> {
     /// [`TrySendError::Corrupt`]; the queue then ends as if this end had been dropped.
     pub fn finish(mut self) -> Result<u64, TrySendError> {
         match self.end.ring.finish() {
-            Ok(()) if !self.end.published() => Err(TrySendError::Corrupt { what: Corruption::Truncated }),
+            Ok(()) if !self.end.published() => Err(TrySendError::TRUNCATED),
             Ok(()) => {
                 self.end.seat.who().finished(self.end.ring.sequence());
                 Ok(self.end.ring.sequence())
@@ -482,7 +482,7 @@ impl<T> Producer<T> {
     #[cold]
     fn slow<R>(&mut self, sent: Result<R, Refused>, first: u64, len: u64) -> Result<R, TrySendError> {
         if self.end.is_torn() {
-            return Err(TrySendError::Corrupt { what: Corruption::Truncated });
+            return Err(TrySendError::TRUNCATED);
         }
         let gone = match sent {
             Ok(_) => self.is_in_vain(first),
@@ -553,18 +553,8 @@ impl<T> Producer<T> {
         });
         match outcome {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(refused)) => Err(match self.refused(refused, len) {
-                TrySendError::TooLarge { len, max } => SendError::TooLarge { len, max },
-                TrySendError::Corrupt { what } => SendError::Corrupt { what },
-                TrySendError::WrongLength { len, expected } => SendError::WrongLength { len, expected },
-                TrySendError::Full => SendError::TimedOut,
-                TrySendError::ConsumerLeft => SendError::ConsumerLeft,
-            }),
-            Err(Stop::TimedOut) => Err(SendError::TimedOut),
-            Err(Stop::Left) => Err(SendError::ConsumerLeft),
-            Err(Stop::Lost) => Err(SendError::ConsumerLost),
-            Err(Stop::Removed) => Err(SendError::Removed),
-            Err(Stop::Truncated) => Err(SendError::Corrupt { what: self.end.cause(Corruption::Truncated) }),
+            Ok(Err(refused)) => Err(SendError::waited(self.refused(refused, len))),
+            Err(stop) => Err(SendError::stopped(self.end.remembered(stop))),
         }
     }
 

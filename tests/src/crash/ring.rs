@@ -223,7 +223,9 @@ impl Ring for Rig {
         seen.extend(image[CONTROLS.len()..].iter().map(|&word| low(word)));
         if let Some(tx) = &live.tx {
             let [tail, sequence, free, freed, dirty, stop, soiled] = tx.private();
-            seen.extend([at(tail), nth(sequence), at(free), nth(freed), at(dirty), at(stop), at(soiled)]);
+            // Behind the tail, wherever that is, `stop` only says that something is to be done first.
+            let short = (stop.wrapping_sub(tail) as i64).max(0) as u64;
+            seen.extend([at(tail), nth(sequence), at(free), nth(freed), at(dirty), short, at(soiled)]);
         }
         if let Some(rx) = &live.rx {
             let [read, received, free, padding, next] = rx.private();

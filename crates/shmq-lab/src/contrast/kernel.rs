@@ -1,9 +1,9 @@
 //! What the kernel has between two processes: a pipe, a Unix socket that keeps messages apart, a POSIX message queue.
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
-use std::ffi::CString;
+use shmq_benches::mq;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// What is written here can be read there.
 pub struct Ends {
@@ -25,42 +25,8 @@ pub fn sockets(size: usize) -> io::Result<Ends> {
     Ok(Ends { reader, writer })
 }
 
-/// A message queue, as deep as a process without privileges may have it. Its name is gone already: it goes with its
-/// descriptors, which Linux lets a child inherit.
+/// A message queue, as deep as a process without privileges may have it.
 pub fn message_queue(size: usize) -> io::Result<Ends> {
-    let name = CString::new(format!("/shmq-lab-{}-{size}", std::process::id()))?;
-    // SAFETY: a plain structure of numbers.
-    let mut attributes: libc::mq_attr = unsafe { std::mem::zeroed() };
-    attributes.mq_maxmsg = 10;
-    attributes.mq_msgsize = size as _;
-    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
-    // SAFETY: a terminated name, and attributes that outlive the call.
-    let descriptor = unsafe { libc::mq_open(name.as_ptr(), flags, 0o600, &raw const attributes) };
-    if descriptor < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a terminated name.
-    unsafe { libc::mq_unlink(name.as_ptr()) };
-    // SAFETY: just opened, and owned by nobody else.
-    let reader = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    let reader = mq::create(&format!("shmq-lab-{}-{size}", std::process::id()), 10, size)?;
     Ok(Ends { writer: reader.try_clone()?, reader })
-}
-
-/// Sends a message to a message queue.
-pub fn mq_send(queue: &OwnedFd, message: &[u8]) -> io::Result<()> {
-    // SAFETY: the pointer and the length belong together.
-    match unsafe { libc::mq_send(queue.as_raw_fd(), message.as_ptr().cast(), message.len(), 0) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Receives one; its length.
-pub fn mq_receive(queue: &OwnedFd, into: &mut [u8]) -> io::Result<usize> {
-    let (at, length) = (into.as_mut_ptr().cast(), into.len());
-    // SAFETY: as above; no priority is wanted.
-    match unsafe { libc::mq_receive(queue.as_raw_fd(), at, length, std::ptr::null_mut()) } {
-        got if got < 0 => Err(io::Error::last_os_error()),
-        got => Ok(got as usize),
-    }
 }

@@ -3,8 +3,8 @@
 use super::kernel;
 use super::traffic::{Count, LARGEST, fill};
 use crate::args::{ContrastPartArgs, Medium};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use shmq::{Options, Until, slots};
+use shmq_benches::{mq, pin, pinned};
 use shmq_cli::actor::{self, Actor};
 use shmq_cli::failure::Failure;
 use shmq_raw::{ReadError, Region, cell_bytes};
@@ -89,7 +89,7 @@ impl Cell {
             Medium::MessageQueue => {
                 let ends = kernel::message_queue(self.size).map_err(failed)?;
                 self.read(ends.writer.into(), |into| {
-                    whole(into.len(), kernel::mq_receive(&ends.reader, into).map_err(failed)?)
+                    whole(into.len(), mq::receive(&ends.reader, into).map_err(failed)?)
                 })
             }
             Medium::Pipe => {
@@ -134,59 +134,38 @@ impl Cell {
         // In the place of its output: a reader of that end would not notice the writer's death otherwise.
         command.stdout(end);
         let mut writer = Actor::start("writer", &mut command)?;
-        let _pinned = Pinned::to(0);
-        drop(command);
-        let mut message = vec![0; self.size];
-        let mut count = Count::default();
-        let waited = Instant::now();
-        // Shared memory can be read before anything was written to it.
-        while count.whole < 2 {
-            read(&mut message)?;
-            count.see(&message);
-            if writer.is_done()? || waited.elapsed() > PATIENCE {
-                return Err(Failure::new(format!("nothing came through {}", self.medium.title())));
-            }
-        }
-        let mut count = count.go_on();
-        let begin = Instant::now();
-        while begin.elapsed() < self.time {
-            for _ in 0..READS {
+        // On one processor, writer and reader would take turns, and raw memory would look better than it is.
+        pinned(0, || {
+            drop(command);
+            let mut message = vec![0; self.size];
+            let mut count = Count::default();
+            let waited = Instant::now();
+            // Shared memory can be read before anything was written to it.
+            while count.whole < 2 {
                 read(&mut message)?;
                 count.see(&message);
+                if writer.is_done()? || waited.elapsed() > PATIENCE {
+                    return Err(Failure::new(format!("nothing came through {}", self.medium.title())));
+                }
             }
-        }
-        Ok(Measured { count, elapsed: begin.elapsed() })
-    }
-}
-
-/// Keeps this thread to the first or second processor that it may use, if there are two: on one, writer and reader would take
-/// turns, and raw memory would look better than it is. Dropped, it may run where it might before.
-struct Pinned(Option<CpuSet>);
-
-impl Pinned {
-    fn to(which: usize) -> Self {
-        let Ok(allowed) = sched_getaffinity(None) else { return Self(None) };
-        let mut usable = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
-        let [Some(first), Some(second)] = [usable.next(), usable.next()] else { return Self(None) };
-        let mut one = CpuSet::new();
-        one.set([first, second][which]);
-        // Without, the figures are merely worse.
-        Self(sched_setaffinity(None, &one).is_ok().then_some(allowed))
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        if let Some(allowed) = &self.0 {
-            let _ = sched_setaffinity(None, allowed);
-        }
+            let mut count = count.go_on();
+            let begin = Instant::now();
+            while begin.elapsed() < self.time {
+                for _ in 0..READS {
+                    read(&mut message)?;
+                    count.see(&message);
+                }
+            }
+            Ok(Measured { count, elapsed: begin.elapsed() })
+        })
     }
 }
 
 /// The writer's part: sends message after message until it is killed.
 pub fn write(args: &ContrastPartArgs) -> Result<(), Failure> {
     actor::die_with_parent(args.parent)?;
-    let _pinned = Pinned::to(1);
+    // Without, the figures are merely worse.
+    pin(1);
     let output = || io::stdout().as_fd().try_clone_to_owned().map_err(|e| Failure::io("get at its end", &e));
     match args.medium {
         Medium::Raw => {
@@ -210,7 +189,7 @@ pub fn write(args: &ContrastPartArgs) -> Result<(), Failure> {
         Medium::MessageQueue => {
             let output = output()?;
             pump(args.size, |message| {
-                kernel::mq_send(&output, message).map_err(|e| Failure::io("send to the queue", &e))
+                mq::send(&output, message).map_err(|e| Failure::io("send to the queue", &e))
             })
         }
         Medium::Pipe => {

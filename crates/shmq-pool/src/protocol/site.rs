@@ -3,20 +3,7 @@
 //! `docs/POOL.md` has the same table; a test compares them.
 
 use shmq::inside::{Access, Order, Site, SiteDoc};
-
-macro_rules! sites {
-    ($($name:ident: $access:ident $order:ident, $partner:literal, $why:literal;)*) => {
-        /// The sites, as the code names them.
-        pub mod at {
-            use super::{Order, Site};
-            $(#[doc = $why] pub const $name: Site = Site { label: stringify!($name), order: Order::$order };)*
-        }
-        /// All sites.
-        pub const SITES: &[SiteDoc] = &[
-            $(SiteDoc { site: at::$name, access: Access::$access, partner: $partner, why: $why },)*
-        ];
-    };
-}
+use shmq::sites;
 
 sites! {
     LENT: Store Relaxed, "TABLE", "only a successor writer reads it; the commit word of full, Release, comes after it";

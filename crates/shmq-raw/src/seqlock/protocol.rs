@@ -11,6 +11,7 @@
 
 use shmq::inside::layout::{LINE, LINE64};
 use shmq::inside::{Access, Memory, Order, Site, SiteDoc};
+use shmq::sites;
 
 /// Slots of a cell in a region. Two would do for a dead writer; four let a reader be three values slow.
 pub const SLOTS: u64 = 4;
@@ -31,22 +32,9 @@ pub const PID: usize = 0x18;
 /// Largest value: what leaves room for the slots in the shape word and keeps sums from overflowing.
 pub const MAX_SIZE: usize = 1 << 40;
 
-macro_rules! sites {
-    ($($name:ident: $access:ident $order:ident, $partner:literal, $why:literal;)*) => {
-        /// The accesses by name.
-        pub mod at {
-            use super::{Order, Site};
-            $(#[doc = $why] pub const $name: Site = Site { label: stringify!($name), order: Order::$order };)*
-        }
-        /// All of them; `docs/RAW.md` is compared with this.
-        #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for tests"))]
-        pub const SITES: &[SiteDoc] = &[
-            $(SiteDoc { site: at::$name, access: Access::$access, partner: $partner, why: $why },)*
-        ];
-    };
-}
-
+// `docs/RAW.md` is compared with this.
 sites! {
+    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for tests"))]
     BEGIN: Store Relaxed, "CHECK", "BEGIN_FENCE orders it";
     BEGIN_FENCE: Fence Release, "CHECK_FENCE", "torn value: new bytes are seen, but not that their value has begun";
     PUBLISH: Store Release, "LOOK", "torn value: its number is seen before its bytes";

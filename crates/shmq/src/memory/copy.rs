@@ -148,12 +148,9 @@ pub(super) unsafe fn zero(at: *mut u8, len: usize) {
     }
 }
 
-/// Asks for the line at an address, to be written.
-///
-/// # Safety
-/// None beyond that the address lies inside a mapping; even elsewhere nothing could come of it.
+/// Asks for the line at an address, to be written. Wherever that is: nothing is read or written there.
 #[inline(always)]
-pub(super) unsafe fn expect_store(at: *mut u8) {
+pub(super) fn expect_store(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint; it neither faults nor changes memory.
     unsafe {

@@ -73,11 +73,8 @@ pub unsafe trait Memory {
     unsafe fn zero(&self, at: usize, len: usize);
 
     /// Says that the line at `at` will be written soon. Changes nothing but when things arrive.
-    ///
-    /// # Safety
-    /// `at < len()`.
     #[inline(always)]
-    unsafe fn expect_store(&self, at: usize) {
+    fn expect_store(&self, at: usize) {
         let _ = at;
     }
 }

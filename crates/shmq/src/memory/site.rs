@@ -51,20 +51,6 @@ pub struct SiteDoc {
     pub why: &'static str,
 }
 
-macro_rules! sites {
-    ($($name:ident: $access:ident $order:ident, $partner:literal, $why:literal;)*) => {
-        /// The sites, as the code names them.
-        pub mod at {
-            use super::{Order, Site};
-            $(#[doc = $why] pub const $name: Site = Site { label: stringify!($name), order: Order::$order };)*
-        }
-        /// All sites.
-        pub const SITES: &[SiteDoc] = &[
-            $(SiteDoc { site: at::$name, access: Access::$access, partner: $partner, why: $why },)*
-        ];
-    };
-}
-
 sites! {
     // Producer, sending.
     DIRTY: Store Relaxed, "RECOVER", "only a successor reads it; DIRTY_LOG keeps it before the payload in a crash";

@@ -159,8 +159,7 @@ impl<M: Memory> Window<M> {
     pub fn expect_stores(&self, position: u64, bytes: u64) {
         let mut done = 0;
         while done < bytes {
-            // SAFETY: invariant W.
-            unsafe { self.memory.expect_store(self.address(position.wrapping_add(done))) }
+            self.memory.expect_store(self.address(position.wrapping_add(done)));
             done += LINE64;
         }
     }
@@ -170,8 +169,7 @@ impl<M: Memory> Window<M> {
     pub fn expect_stores_at(&self, place: u64, bytes: u64) {
         let mut done = 0;
         while done < bytes {
-            // SAFETY: invariant W.
-            unsafe { self.memory.expect_store((place + done).min(self.last) as usize) }
+            self.memory.expect_store((place + done).min(self.last) as usize);
             done += LINE64;
         }
     }

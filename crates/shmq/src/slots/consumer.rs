@@ -1,13 +1,13 @@
 //! The receiving end of a queue of fixed-size messages.
 
 use super::Marker;
-use crate::error::{Corruption, RecvError, TryRecvError};
+use crate::error::{RecvError, TryRecvError};
 use crate::layout::Counter;
 use crate::memory::Map;
 use crate::queue::End;
 use crate::ring::{SlotPoll, SlotRx};
 use crate::role::PeerState;
-use crate::wait::{Stop, Until, Waiting};
+use crate::wait::{Until, Waiting};
 use crate::{Checked, Trusted};
 use bytemuck::Pod;
 use std::marker::PhantomData;
@@ -65,7 +65,7 @@ impl<P: Pod, T> Consumer<P, T> {
         if !self.end.ring.has_next() {
             self.ready()?;
         }
-        self.next().ok_or(TRUNCATED)
+        self.next().ok_or(TryRecvError::TRUNCATED)
     }
 
     /// Takes the next message, which has been found to be there; `None` if the file was truncated meanwhile.
@@ -87,7 +87,7 @@ impl<P: Pod, T> Consumer<P, T> {
         if !self.end.ring.has_next() {
             self.wait(until.into())?;
         }
-        self.next().ok_or(blocking(TRUNCATED))
+        self.next().ok_or(RecvError::waited(TryRecvError::TRUNCATED))
     }
 
     /// The next message, which stays; see the example of [`Consumer`].
@@ -122,7 +122,7 @@ impl<P: Pod, T> Consumer<P, T> {
         if got == 0 && !messages.is_empty() {
             self.ready()?;
         }
-        if self.settle() { Ok(got) } else { Err(TRUNCATED) }
+        if self.settle() { Ok(got) } else { Err(TryRecvError::TRUNCATED) }
     }
 
     #[inline(always)]
@@ -180,7 +180,7 @@ impl<T> Consumer<[u8], T> {
     /// [`RecvError`].
     pub fn recv_into(&mut self, buffer: &mut [u8], until: impl Into<Until>) -> Result<u64, RecvError> {
         self.wait(until.into())?;
-        self.take_into(buffer).map_err(blocking)
+        self.take_into(buffer).map_err(RecvError::waited)
     }
 
     fn take_into(&mut self, buffer: &mut [u8]) -> Result<u64, TryRecvError> {
@@ -191,7 +191,7 @@ impl<T> Consumer<[u8], T> {
         };
         let sequence = self.end.ring.sequence();
         self.end.ring.copy_out(into);
-        if self.take() { Ok(sequence) } else { Err(TRUNCATED) }
+        if self.take() { Ok(sequence) } else { Err(TryRecvError::TRUNCATED) }
     }
 }
 
@@ -204,7 +204,7 @@ impl<P: ?Sized, T> Consumer<P, T> {
     pub(super) fn ready(&mut self) -> Result<(), TryRecvError> {
         let found = found(self.end.ring.poll());
         if !matches!(found, Some(Ok(()))) && self.end.is_torn() {
-            return Err(TRUNCATED);
+            return Err(TryRecvError::TRUNCATED);
         }
         found.unwrap_or(Err(TryRecvError::Empty))
     }
@@ -213,12 +213,8 @@ impl<P: ?Sized, T> Consumer<P, T> {
     pub(super) fn wait(&mut self, until: Until) -> Result<(), RecvError> {
         match self.end.block(until, |ring| found(ring.poll())) {
             Ok(Err(TryRecvError::Corrupt { what })) => Err(RecvError::Corrupt { what: self.end.cause(what) }),
-            Ok(found) => found.map_err(blocking),
-            Err(Stop::Truncated) => Err(RecvError::Corrupt { what: self.end.cause(Corruption::Truncated) }),
-            Err(Stop::TimedOut) => Err(RecvError::TimedOut),
-            Err(Stop::Left) => Err(RecvError::ProducerLeft),
-            Err(Stop::Lost) => Err(RecvError::ProducerLost),
-            Err(Stop::Removed) => Err(RecvError::Removed),
+            Ok(found) => found.map_err(RecvError::waited),
+            Err(stop) => Err(RecvError::stopped(self.end.remembered(stop))),
         }
     }
 
@@ -228,8 +224,8 @@ impl<P: ?Sized, T> Consumer<P, T> {
         self.settle()
     }
 
-    #[inline(always)]
     /// `false` if the file was truncated meanwhile: then nobody knows what was copied.
+    #[inline(always)]
     fn settle(&mut self) -> bool {
         !self.end.ring.settle() || self.end.published()
     }
@@ -304,19 +300,6 @@ fn found(poll: SlotPoll) -> Option<Result<(), TryRecvError>> {
         SlotPoll::Empty => None,
         SlotPoll::Finished => Some(Err(TryRecvError::Finished)),
         SlotPoll::Corrupt(what) => Some(Err(TryRecvError::Corrupt { what })),
-    }
-}
-
-/// The file is not what it was.
-const TRUNCATED: TryRecvError = TryRecvError::Corrupt { what: Corruption::Truncated };
-
-fn blocking(error: TryRecvError) -> RecvError {
-    match error {
-        TryRecvError::Empty => RecvError::TimedOut,
-        TryRecvError::ProducerLeft => RecvError::ProducerLeft,
-        TryRecvError::WrongLength { len, buffer } => RecvError::WrongLength { len, buffer },
-        TryRecvError::Finished => RecvError::Finished,
-        TryRecvError::Corrupt { what } => RecvError::Corrupt { what },
     }
 }
 

@@ -7,7 +7,7 @@ use crate::memory::Map;
 use crate::queue::End;
 use crate::ring::{Refused, SlotDraft, SlotTx};
 use crate::role::PeerState;
-use crate::wait::{Stop, Until, Waiting};
+use crate::wait::{Until, Waiting};
 use crate::{Checked, Trusted};
 use bytemuck::Pod;
 use std::marker::PhantomData;
@@ -107,7 +107,7 @@ impl<P: Pod, T> Producer<P, T> {
             }
         }
         ring.publish(draft);
-        if self.end.published() { Ok(sent) } else { Err(TRUNCATED) }
+        if self.end.published() { Ok(sent) } else { Err(TrySendError::TRUNCATED) }
     }
 
     /// Sends all of the messages, visible together or not at all; returns their sequence numbers. Killed in the
@@ -129,7 +129,7 @@ impl<P: Pod, T> Producer<P, T> {
     pub fn try_send_batch(&mut self, messages: &[P]) -> Result<Range<u64>, TrySendError> {
         match send_batch(&mut self.end.ring, messages) {
             Ok(range) if self.end.published() => Ok(range),
-            Ok(_) => Err(TRUNCATED),
+            Ok(_) => Err(TrySendError::TRUNCATED),
             Err(refused) => Err(self.refused(refused, messages.len() as u64)),
         }
     }
@@ -219,7 +219,7 @@ impl<P: ?Sized, T> Producer<P, T> {
     fn try_bytes(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
         match self.end.ring.try_send(message) {
             Ok(sequence) if self.end.published() => Ok(sequence),
-            Ok(_) => Err(TRUNCATED),
+            Ok(_) => Err(TrySendError::TRUNCATED),
             Err(refused) => Err(self.refused(refused, 1)),
         }
     }
@@ -248,15 +248,8 @@ impl<P: ?Sized, T> Producer<P, T> {
         match outcome {
             Ok(Ok(done)) if self.end.published() => Ok(done),
             Ok(Ok(_)) => Err(SendError::Corrupt { what: Corruption::Truncated }),
-            Ok(Err(refused)) => Err(match self.refused(refused, messages) {
-                TrySendError::Corrupt { what } => SendError::Corrupt { what },
-                TrySendError::TooLarge { len, max } => SendError::TooLarge { len, max },
-                TrySendError::WrongLength { len, expected } => SendError::WrongLength { len, expected },
-                TrySendError::Full => SendError::TimedOut,
-                TrySendError::ConsumerLeft => SendError::ConsumerLeft,
-            }),
-            Err(Stop::Truncated) => Err(SendError::Corrupt { what: self.end.cause(Corruption::Truncated) }),
-            Err(stop) => Err(stopped(stop)),
+            Ok(Err(refused)) => Err(SendError::waited(self.refused(refused, messages))),
+            Err(stop) => Err(SendError::stopped(self.end.remembered(stop))),
         }
     }
 
@@ -288,7 +281,7 @@ impl<P: ?Sized, T> Producer<P, T> {
         let finished = self.end.ring.finish();
         finished.map_err(|refused| self.refused(refused, 0))?;
         if !self.end.published() {
-            return Err(TRUNCATED);
+            return Err(TrySendError::TRUNCATED);
         }
         self.end.seat.who().finished(self.end.ring.sequence());
         Ok(self.end.ring.sequence())
@@ -365,19 +358,6 @@ impl<P: ?Sized, T> Producer<P, T> {
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.waiting = waiting;
-    }
-}
-
-/// The file is not what it was.
-const TRUNCATED: TrySendError = TrySendError::Corrupt { what: Corruption::Truncated };
-
-pub(super) fn stopped(stop: Stop) -> SendError {
-    match stop {
-        Stop::TimedOut => SendError::TimedOut,
-        Stop::Left => SendError::ConsumerLeft,
-        Stop::Lost => SendError::ConsumerLost,
-        Stop::Removed => SendError::Removed,
-        Stop::Truncated => SendError::Corrupt { what: Corruption::Truncated },
     }
 }
 

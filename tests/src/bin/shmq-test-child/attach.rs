@@ -3,7 +3,7 @@
 use crate::{Outcome, said, variant};
 use shmq::{AttachError, CreateError, OpenError, Options, Queue};
 use shmq_tests::process::limits::{become_nobody, mount, own_mounts};
-use shmq_tests::process::{Witness, content, word};
+use shmq_tests::process::{LIMIT, Witness, content, word};
 use std::io::BufRead;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -233,7 +233,7 @@ pub fn descriptor(socket: &str) -> Outcome {
     }
     let mut rx = queue.consumer().map_err(said)?;
     println!("attached {}", rx.peer());
-    for message in rx.messages(std::time::Duration::from_secs(10)) {
+    for message in rx.messages(LIMIT) {
         println!("{}", String::from_utf8_lossy(&message.map_err(said)?));
     }
     // SAFETY: a plain system call.

@@ -1,14 +1,13 @@
 //! The two ends of a pool: a stream that is killed at random moments, and an end that holds still.
 
 use crate::{Outcome, said, variant, waiting};
-use shmq_pool::{Block, Error, Loan, Pool, Reader, RecvError, TryLoanError, TryRecvError, Until, Writer};
-use shmq_tests::process::{Dice, Witness, block_content, word};
+use shmq_pool::{Block, Error, Loan, Pool, Reader, RecvError, TryLoanError, TryRecvError, Writer};
+use shmq_tests::process::{Dice, LIMIT, Witness, block_content, word};
 use std::io::BufRead;
 use std::time::Duration;
 
 /// Most loans or blocks that an end has out at a time.
 const OUT: usize = 3;
-const LIMIT: Until = Until::After(Duration::from_secs(10));
 
 fn fill(loan: &mut Loan<'_>, i: u64) -> usize {
     let bytes = block_content(i, loan.capacity());

@@ -3,6 +3,7 @@
 use crate::attach::round;
 use crate::{said, variant};
 use shmq::{AttachError, CreateError, Inspector, Options, Queue, Role, Waiting};
+use shmq_tests::process::LIMIT;
 use shmq_tests::process::limits::{Missing, become_nobody, limit, mount, own_mounts, without};
 use shmq_tests::process::switches;
 use std::fs::{File, OpenOptions};
@@ -281,10 +282,10 @@ fn descriptors(directory: &str) -> Verdict {
     hoard.pop();
     let half = taken(spare.producer());
     tx.try_send(b"still here").map_err(said)?;
-    let message = rx.recv(Duration::from_secs(10)).map_err(said)?;
+    let message = rx.recv(LIMIT).map_err(said)?;
     let peer = rx.peer();
     drop(tx);
-    let left = rx.recv(Duration::from_secs(10)).err().map(|e| variant(&e)).unwrap_or_default();
+    let left = rx.recv(LIMIT).err().map(|e| variant(&e)).unwrap_or_default();
     let files = files(directory);
     drop(hoard);
     let (files, again) = (files.or_else(|_| self::files(directory))?, taken(spare.producer()));
@@ -314,8 +315,7 @@ fn membarrier(directory: &str) -> Verdict {
     let queue = Queue::create(format!("{directory}/second"), &options(MIB)).map_err(said)?;
     let (mut tx, mut rx) = (queue.producer().map_err(said)?, queue.consumer().map_err(said)?);
     rx.set_waiting(Waiting::low_power());
-    let receiver =
-        std::thread::spawn(move || (0..100).filter(|_| rx.recv(Duration::from_secs(10)).is_ok()).count());
+    let receiver = std::thread::spawn(move || (0..100).filter(|_| rx.recv(LIMIT).is_ok()).count());
     for _ in 0..100 {
         std::thread::sleep(Duration::from_millis(2));
         tx.try_send(b"wake up").map_err(said)?;

@@ -1,12 +1,11 @@
 //! Ends that are held, dropped, forked, replaced and raced for, on command.
 
 use crate::{Outcome, said, variant};
-use shmq::{Consumer, CreateError, Producer, Queue, Role, Until};
-use shmq_tests::process::{Witness, lock_role};
+use shmq::{Consumer, CreateError, Producer, Queue, Role};
+use shmq_tests::process::{LIMIT, Witness, lock_role};
 use std::fs::OpenOptions;
 use std::io::BufRead;
 use std::os::unix::process::CommandExt;
-use std::time::Duration;
 
 fn role_of(name: &str) -> Role {
     if name == "producer" { Role::Producer } else { Role::Consumer }
@@ -78,7 +77,7 @@ pub fn hold(name: &str, role: &str) -> Outcome {
             }
             "take" => {
                 let Some(End::Consumer(rx)) = &mut end else { return Err("not the consumer".into()) };
-                let message = rx.recv(Until::After(Duration::from_secs(10))).map_err(said)?;
+                let message = rx.recv(LIMIT).map_err(said)?;
                 println!("{}", String::from_utf8_lossy(&message));
             }
             // Long enough for a deep sleep.

@@ -3,9 +3,8 @@
 use crate::{Outcome, said, variant, waiting};
 use shmq::slots::{Consumer, Producer, Queue};
 use shmq::{AttachError, OpenError, Options, RecvError, Trusted, TryRecvError, TrySendError, Until};
-use shmq_tests::process::{Dice, SLOTS_BATCH, SlotMessage, Witness, slot_content, word};
+use shmq_tests::process::{Dice, LIMIT, SLOTS_BATCH, SlotMessage, Witness, slot_content, word};
 use std::io::BufRead;
-use std::time::Duration;
 
 /// Most messages of one `slice` call.
 const SLICE: u64 = 16;
@@ -186,7 +185,6 @@ pub fn hold(name: &str, role: &str) -> Outcome {
         "producer" => (Some(queue.producer().map_err(said)?), None),
         _ => (None, Some(queue.consumer().map_err(said)?)),
     };
-    let limit = Until::After(Duration::from_secs(10));
     println!("held");
     for line in std::io::stdin().lock().lines() {
         match (line.map_err(said)?.as_str(), &mut tx, &mut rx) {
@@ -195,11 +193,11 @@ pub fn hold(name: &str, role: &str) -> Outcome {
                 println!("dropped");
             }
             ("send", Some(tx), _) => {
-                println!("{}", tx.send(&slot_content(tx.next_sequence()), limit).map_err(said)?);
+                println!("{}", tx.send(&slot_content(tx.next_sequence()), LIMIT).map_err(said)?);
             }
             ("take", _, Some(rx)) => {
                 let number = rx.next_sequence();
-                check(number, &rx.recv(limit).map_err(said)?)?;
+                check(number, &rx.recv(LIMIT).map_err(said)?)?;
                 println!("{number}");
             }
             ("finish", ..) => {
