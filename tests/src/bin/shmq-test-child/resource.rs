@@ -3,9 +3,8 @@
 use crate::attach::round;
 use crate::{said, variant};
 use shmq::{AttachError, CreateError, Inspector, Options, Queue, Role, Waiting};
-use shmq_tests::process::LIMIT;
 use shmq_tests::process::limits::{Missing, become_nobody, limit, mount, own_mounts, without};
-use shmq_tests::process::switches;
+use shmq_tests::process::{LIMIT, switches};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -336,8 +335,8 @@ fn deaf(directory: &str, call: libc::c_long, errno: i32) -> Verdict {
     let asleep = rx.recv(Duration::from_secs(1)).err().map(|e| variant(&e)).unwrap_or_default();
     let how = if switches(own) - before > 50 { "slices" } else { "deeply" };
     let receiver = std::thread::spawn(move || {
-        let came = (0..10).filter(|_| rx.recv(Duration::from_secs(10)).is_ok()).count();
-        (came, rx.recv(Duration::from_secs(10)).err().map(|e| variant(&e)).unwrap_or_default())
+        let came = (0..10).filter(|_| rx.recv(LIMIT).is_ok()).count();
+        (came, rx.recv(LIMIT).err().map(|e| variant(&e)).unwrap_or_default())
     });
     for _ in 0..10 {
         std::thread::sleep(Duration::from_millis(150));

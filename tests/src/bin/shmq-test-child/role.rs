@@ -6,6 +6,7 @@ use shmq_tests::process::{LIMIT, Witness, lock_role};
 use std::fs::OpenOptions;
 use std::io::BufRead;
 use std::os::unix::process::CommandExt;
+use std::time::Duration;
 
 fn role_of(name: &str) -> Role {
     if name == "producer" { Role::Producer } else { Role::Consumer }
@@ -83,7 +84,7 @@ pub fn hold(name: &str, role: &str) -> Outcome {
             // Long enough for a deep sleep.
             "doze" => {
                 let Some(End::Consumer(rx)) = &mut end else { return Err("not the consumer".into()) };
-                match rx.recv(Until::After(Duration::from_millis(400))) {
+                match rx.recv(Duration::from_millis(400)) {
                     Err(shmq::RecvError::TimedOut) => println!("dozed"),
                     other => println!("{other:?}"),
                 }
