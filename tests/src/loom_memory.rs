@@ -20,7 +20,8 @@
 //! does each store by the other thread; nobody reads the markers, so they order nothing. Models have two threads.
 //!
 //! **Sleep.** The futex compares and falls asleep in one step, and nobody wakes without cause or by time, so a lost
-//! wake is a deadlock, which loom reports.
+//! wake is a deadlock, which loom reports. A sound is made in a step of its own after the futex call that woke nobody. It
+//! is lost if nobody listens yet; otherwise it stays until it is heard.
 //!
 //! **`membarrier`.** Either it is not there, then both ends fence ([`Barrier::None`]). Or it interrupts the other end:
 //! before each of its accesses a registered end looks whether a barrier was asked for, and if so fences and says so;
@@ -37,7 +38,7 @@ use loom::thread::{ThreadId, current};
 use shmq::testing::layout::{
     CONSUMER, Control, Counter, DIRTY, FREE, FREED, PAGE, PRODUCER, Parts, READ, RECEIVED, SEQUENCE, TAIL,
 };
-use shmq::testing::{Memory, Order, Park, Shape, Site, Window};
+use shmq::testing::{Heard, Memory, Order, Park, Shape, Site, Window};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -64,6 +65,8 @@ pub struct Faults {
     pub acq_rel: &'static [&'static str],
     /// How the two ends of a sleep line up.
     pub barrier: Barrier,
+    /// A planted bug: a waker that woke nobody makes no sound.
+    pub mute: bool,
     /// Where to note the sites that are reached.
     pub reached: Option<&'static Reached>,
 }
@@ -104,14 +107,23 @@ struct Asked {
     gone: bool,
 }
 
+/// What inotify knows of the file.
+struct Sounds {
+    /// Whether somebody listens: looked at without the lock, and in whatever order.
+    listener: AtomicU64,
+    unheard: Mutex<bool>,
+    heard: Condvar,
+}
+
 struct Shared {
     words: BTreeMap<usize, Word>,
     len: usize,
     ring_at: usize,
     faults: Faults,
     first: ThreadId,
-    /// One lock and one queue for both bells: `park` compares under it, as the kernel does.
-    futex: (Mutex<()>, Condvar),
+    /// One lock and one queue for both bells: `park` compares under it, as the kernel does. How many sleep.
+    futex: (Mutex<usize>, Condvar),
+    sounds: Sounds,
     interrupt: (Mutex<Asked>, Condvar),
 }
 
@@ -191,7 +203,8 @@ impl LoomMemory {
             ring_at,
             faults,
             first: current().id(),
-            futex: (Mutex::new(()), Condvar::new()),
+            futex: (Mutex::new(0), Condvar::new()),
+            sounds: Sounds { listener: AtomicU64::new(0), unheard: Mutex::new(false), heard: Condvar::new() },
             interrupt: (Mutex::new(Asked::default()), Condvar::new()),
         };
         Self { shared: Rc::new(shared), death: Rc::default(), interruptible: false }
@@ -362,20 +375,53 @@ unsafe impl Memory for LoomMemory {
 
 // SAFETY (for the trait's contract): as for `Memory`.
 impl Park for LoomMemory {
+    type Ear = ();
+
     unsafe fn park(&self, at: usize, seen: u32, _: Duration) {
-        let guard = self.shared.futex.0.lock().unwrap();
+        let mut guard = self.shared.futex.0.lock().unwrap();
         // Relaxed is enough for the kernel's promise: whoever woke before has the lock's ordering, and whoever has
         // not woken yet will.
         if self.look(at, Ordering::Relaxed) as u32 == seen {
+            *guard += 1;
             drop(self.shared.futex.1.wait(guard).unwrap());
         }
     }
 
-    unsafe fn unpark(&self, _: usize) {
+    unsafe fn unpark(&self, _: usize) -> bool {
         self.instruction();
         // One queue for both bells: in no model do both ends sleep at once, for that would be a deadlock already.
-        drop(self.shared.futex.0.lock().unwrap());
+        let woken = std::mem::take(&mut *self.shared.futex.0.lock().unwrap());
         self.shared.futex.1.notify_all();
+        woken > 0
+    }
+
+    fn sound(&self, _: usize) {
+        self.instruction();
+        let sounds = &self.shared.sounds;
+        if !self.shared.faults.mute && sounds.listener.load(Ordering::Relaxed) == 1 {
+            *sounds.unheard.lock().unwrap() = true;
+            sounds.heard.notify_all();
+        }
+    }
+
+    fn listen(&self, ear: &mut Option<()>) -> bool {
+        *ear = Some(());
+        self.shared.sounds.listener.store(1, Ordering::Relaxed);
+        true
+    }
+
+    fn stop_listening(&self, (): &mut ()) {
+        self.shared.sounds.listener.store(0, Ordering::Relaxed);
+    }
+
+    fn park_deeply(&self, (): &mut (), _: Duration) -> Heard {
+        let sounds = &self.shared.sounds;
+        let mut unheard = sounds.unheard.lock().unwrap();
+        while !*unheard {
+            unheard = sounds.heard.wait(unheard).unwrap();
+        }
+        *unheard = false;
+        Heard::Sound
     }
 
     fn fence_everywhere(&self) -> bool {

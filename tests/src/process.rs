@@ -22,6 +22,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
@@ -269,6 +270,13 @@ pub fn die_with_parent(parent: u32) -> std::io::Result<()> {
     Ok(())
 }
 
+/// How often a thread has gone to sleep.
+pub fn switches(thread: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    count.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
+}
+
 /// Polls until `done`, at most [`LIMIT`].
 #[track_caller]
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
@@ -296,7 +304,9 @@ pub fn patiently<R>(mut take: impl FnMut() -> Result<R, shmq::AttachError>) -> R
 }
 
 fn map_file(file: &File, length: usize) -> Map {
-    Map::new(MmapOptions::new().len(length).map_raw(file).expect("map a test file"))
+    let own = file.try_clone().expect("one more descriptor");
+    let raw = MmapOptions::new().len(length).map_raw(file).expect("map a test file");
+    Map::of_file(raw, Arc::new(own.into()))
 }
 
 /// Maps a whole queue file without taking a role: what a program with a bug, or a hostile one, has.

@@ -52,6 +52,9 @@ cases! {
     p8_too_many_descriptors: "descriptors",
         "Io, Io, Io, Io, Io, still here while attached, then ProducerLeft; 2 files, later taken";
     p8_a_kernel_without_membarrier: "membarrier", "100 of 100 came";
+    p8_no_inotify_instance: "inotify", "TimedOut after slices, 10 of 10 came, then ProducerLeft";
+    p8_no_inotify_watch: "watches", "TimedOut after slices, 10 of 10 came, then ProducerLeft";
+    p3_a_waker_that_may_make_no_sound: "no-sound", "TimedOut after deeply, 10 of 10 came, then ProducerLeft";
     p8_a_kernel_without_populate: "populate", "works, works, 1 file";
     p8_a_file_system_that_cannot_allocate_ahead: "fallocate", "works, works, 1 file";
     p8_a_file_system_without_unnamed_files: "tmpfile", "works, works, 1 file";

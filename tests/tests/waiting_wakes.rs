@@ -35,3 +35,19 @@ fn control_a_forgotten_wake_is_seen() {
     let [[tx_overslept, ..], [rx_overslept, ..]] = hand_over(10_000, "forget-wake");
     assert!(tx_overslept + rx_overslept > 0);
 }
+
+/// As above, asleep in the futex or listening by chance, with turns from one to the other all the time.
+#[test]
+fn random_hand_overs_between_deep_sleepers_lose_no_wake() {
+    let [[tx_overslept, tx_slept, sent], [rx_overslept, rx_slept, received]] = hand_over(30_000, "deep");
+    eprintln!("{sent} hand-overs: the producer slept {tx_slept} times, the consumer {rx_slept}");
+    assert_eq!((tx_overslept, rx_overslept), (0, 0), "a sleeper was not woken");
+    assert_eq!(sent, received);
+    assert!(tx_slept > sent / 100 && rx_slept > sent / 100, "hardly ever asleep: nothing was shown");
+}
+
+#[test]
+fn control_a_deep_sleeper_for_whom_no_sound_is_made_is_seen() {
+    let [[tx_overslept, ..], [rx_overslept, ..]] = hand_over(10_000, "mute");
+    assert!(tx_overslept + rx_overslept > 0);
+}

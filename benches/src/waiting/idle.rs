@@ -4,6 +4,7 @@ use super::child::{Child, Errand, Name, Preset, now_ns};
 use crate::bench::Bench;
 use crate::compare::Contender;
 use crate::run::Figures;
+use rustix::thread::gettid;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use shmq::{Options, Queue, TrySendError};
@@ -11,8 +12,10 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Before the measurement, so that it begins asleep, or as near to it as the preset comes.
-const SETTLE: Duration = Duration::from_millis(100);
+/// Before the measurement, so that it begins asleep, and as deeply as the preset comes to be: that takes a tenth of a second.
+const SETTLE: Duration = Duration::from_millis(300);
+/// By so much the call lasts longer than the measurement.
+const SPARE: Duration = Duration::from_millis(100);
 
 /// The child's errand: to wait on one end of a queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,9 +40,9 @@ fn clocks() -> (u64, u64) {
     (now_ns(), used.tv_sec as u64 * 1_000_000_000 + used.tv_nsec as u64)
 }
 
-/// How often this process has given up its processor.
-fn voluntary_switches() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("its own status");
+/// How often a thread of this process has given up its processor.
+fn voluntary_switches(thread: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/self/task/{thread}/status")).expect("its own status");
     let switches = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
     switches.and_then(|n| n.trim().parse().ok()).expect("a number of switches")
 }
@@ -53,7 +56,7 @@ fn bare_sleep(duration: Duration) {
 }
 
 /// Waits for this long on an end that has nothing to do.
-type Block = Box<dyn FnMut(Duration)>;
+type Block = Box<dyn FnOnce(Duration) + Send>;
 
 impl Wait {
     fn blocking(&self, queue: &Queue) -> Block {
@@ -78,17 +81,26 @@ impl Wait {
     /// The child's part: waits, and writes the cost to its standard output.
     pub fn run(&self, name: &str) {
         let queue = Queue::open(name).expect("the queue");
-        let mut block = self.blocking(&queue);
-        block(SETTLE);
-        // The clocks innermost: asking for the rest is not part of waiting.
-        let switches_before = voluntary_switches();
+        let block = self.blocking(&queue);
+        let whole = SETTLE + self.duration + SPARE;
+        let (say, hear) = std::sync::mpsc::channel();
+        let waiter = std::thread::spawn(move || {
+            say.send(gettid().as_raw_nonzero().get()).expect("somebody asks");
+            block(whole);
+        });
+        let thread = hear.recv().expect("its number");
+        sleep(SETTLE);
+        // The clocks innermost: asking for the rest is not part of waiting. This thread wakes up once.
+        let switches_before = voluntary_switches(thread);
         let (begin, used_before) = clocks();
-        block(self.duration);
+        sleep(self.duration);
         let (end, used) = clocks();
+        let switches = voluntary_switches(thread);
+        waiter.join().expect("nothing came");
         let cost = Cost {
             elapsed_ns: end - begin,
             processor_ns: used - used_before,
-            voluntary_switches: voluntary_switches() - switches_before,
+            voluntary_switches: switches - switches_before,
         };
         println!("{}", serde_json::to_string(&cost).expect("plain data"));
     }

@@ -10,7 +10,13 @@
 //! without its fence, and the sleeper, who has time, has the kernel run one on every registered process's behalf.
 //! Nothing is negotiated: an end fences if and only if it is itself not registered, and a sleeper always asks.
 //! Source: membarrier(2), MEMBARRIER_CMD_GLOBAL_EXPEDITED.
+//!
+//! **Deep sleep.** A sleeper in the futex must wake up now and then to ask whether its peer lives. One that has slept for a
+//! while listens to the file instead; see [`crate::ear`]. A waker whose futex call woke nobody cannot know whether the
+//! sleeper is on its way into the futex, where the changed bell stops it, or listens; so it makes a sound in the file,
+//! which stays until it is heard. Who begins to listen must do so *before* it announces its sleep.
 
+use crate::ear::{self, Ear, Heard};
 use crate::layout::{Counter, Role, RoleWords};
 use crate::memory::{Map, Memory, Site, Spot, Window, at};
 use rustix::thread::{MembarrierCommand, membarrier};
@@ -22,17 +28,33 @@ const SHORT_SLICE: Duration = Duration::from_millis(1);
 
 /// Memory that can put a thread to sleep on a word: the mapping, or a model of it.
 pub trait Park: Memory {
+    /// What a deep sleeper listens with.
+    type Ear: std::fmt::Debug;
+
     /// Sleeps while the low half of the word at `at` is `seen`, at most `timeout`.
     ///
     /// # Safety
     /// As for [`Memory::load`].
     unsafe fn park(&self, at: usize, seen: u32, timeout: Duration);
 
-    /// Wakes whoever sleeps on the word at `at`.
+    /// Wakes whoever sleeps on the word at `at`; whether that was anybody.
     ///
     /// # Safety
     /// As for [`Memory::load`].
-    unsafe fn unpark(&self, at: usize);
+    unsafe fn unpark(&self, at: usize) -> bool;
+
+    /// Makes a sound for whoever listens. `at`: a place in memory that was touched just now.
+    fn sound(&self, at: usize);
+
+    /// Hears from here on every sound, and whatever else happens to the file; nothing from before. Makes an ear if there is
+    /// none yet. `false` if that cannot be had.
+    fn listen(&self, ear: &mut Option<Self::Ear>) -> bool;
+
+    /// Listens no more, but keeps the ear.
+    fn stop_listening(&self, ear: &mut Self::Ear);
+
+    /// Sleeps until something is heard that was not heard before, at most `timeout`.
+    fn park_deeply(&self, ear: &mut Self::Ear, timeout: Duration) -> Heard;
 
     /// A full fence here and in every registered process; `false` if that cannot be had.
     fn fence_everywhere(&self) -> bool;
@@ -41,29 +63,59 @@ pub trait Park: Memory {
     fn is_registered(&self) -> bool;
 }
 
-/// One futex call on a word of a mapping. Not the wrapper of `rustix`, which wants a reference into the mapping.
-unsafe fn futex(map: &Map, at: usize, operation: libc::c_int, value: u32, timeout: *const libc::timespec) {
+/// One futex call on a word of a mapping: how many it woke, if it was to wake. Not the wrapper of `rustix`, which wants a
+/// reference into the mapping.
+unsafe fn futex(
+    map: &Map,
+    at: usize,
+    operation: libc::c_int,
+    value: u32,
+    timeout: *const libc::timespec,
+) -> i64 {
     debug_assert!(at + 8 <= map.len());
     // The low half of a little-endian word is at its address.
     // SAFETY: the caller's: the address is inside the mapping; the kernel tolerates anything there. Shared, not
     // PRIVATE: the two ends are two processes. Errors (EAGAIN, EINTR, ETIMEDOUT) all mean: look again.
-    unsafe { libc::syscall(libc::SYS_futex, map.base().add(at), operation, value, timeout, 0, 0) };
+    unsafe { libc::syscall(libc::SYS_futex, map.base().add(at), operation, value, timeout, 0, 0) }
 }
 
 // SAFETY (for the trait's contract): `park` may return early for any reason.
 impl Park for Map {
+    type Ear = Ear;
+
     unsafe fn park(&self, at: usize, seen: u32, timeout: Duration) {
         let timeout = libc::timespec {
             tv_sec: timeout.as_secs().min(i64::MAX as u64) as libc::time_t,
             tv_nsec: timeout.subsec_nanos().into(),
         };
         // SAFETY: the caller's.
-        unsafe { futex(self, at, libc::FUTEX_WAIT, seen, &timeout) }
+        unsafe { futex(self, at, libc::FUTEX_WAIT, seen, &timeout) };
     }
 
-    unsafe fn unpark(&self, at: usize) {
+    unsafe fn unpark(&self, at: usize) -> bool {
         // SAFETY: the caller's.
-        unsafe { futex(self, at, libc::FUTEX_WAKE, i32::MAX as u32, std::ptr::null()) }
+        unsafe { futex(self, at, libc::FUTEX_WAKE, i32::MAX as u32, std::ptr::null()) > 0 }
+    }
+
+    fn sound(&self, at: usize) {
+        if let Some(file) = self.file() {
+            ear::sound(file, at);
+        }
+    }
+
+    fn listen(&self, ear: &mut Option<Ear>) -> bool {
+        if ear.is_none() {
+            *ear = self.file().and_then(Ear::new);
+        }
+        ear.as_mut().is_some_and(Ear::listen)
+    }
+
+    fn stop_listening(&self, ear: &mut Ear) {
+        ear.stop_listening();
+    }
+
+    fn park_deeply(&self, ear: &mut Ear, timeout: Duration) -> Heard {
+        ear.sleep(timeout)
     }
 
     fn fence_everywhere(&self) -> bool {
@@ -78,9 +130,10 @@ impl Park for Map {
 
 /// Wakes whoever sleeps on a role's bell, through a mapping that may be read-only.
 pub(crate) fn wake_through(map: &Map, page: usize, words: &RoleWords) {
-    if page + words.bell.offset() + 8 <= map.len() {
-        // SAFETY: just checked.
-        unsafe { map.unpark(page + words.bell.offset()) };
+    let at = page + words.bell.offset();
+    // SAFETY: just checked.
+    if at + 8 <= map.len() && !unsafe { map.unpark(at) } {
+        map.sound(at);
     }
 }
 
@@ -93,9 +146,16 @@ pub struct Announced {
     covered: bool,
 }
 
+impl Announced {
+    /// Whether the peer's stores were fenced, so that only time can be lost by a long sleep.
+    pub fn is_covered(&self) -> bool {
+        self.covered
+    }
+}
+
 /// The bell and ticket words, seen from one end.
 #[derive(Debug)]
-pub struct Signals<M> {
+pub struct Signals<M: Park> {
     window: Window<M>,
     role: Role,
     /// The peer's ticket.
@@ -109,6 +169,9 @@ pub struct Signals<M> {
     registered: bool,
     /// When it was last served, the peer had left.
     left: bool,
+    /// What it listens with, once it has slept so long.
+    ear: Option<M::Ear>,
+    listens: bool,
 }
 
 impl<M: Park> Signals<M> {
@@ -117,7 +180,8 @@ impl<M: Park> Signals<M> {
         let registered = window.memory().is_registered();
         let ticket = window.spot(role.peer().words().ticket);
         let served = window.load_spot(ticket, at::CHECK_TICKET);
-        let mut signals = Self { window, role, ticket, quiet: 0, served, registered, left: false };
+        let (quiet, left, ear, listens) = (0, false, None, false);
+        let mut signals = Self { window, role, ticket, quiet, served, registered, left, ear, listens };
         signals.set_quiet();
         signals
     }
@@ -185,7 +249,11 @@ impl<M: Park> Signals<M> {
         self.change_bell();
         let at = self.window.parts().page(self.role) + self.role.words().bell.offset();
         // SAFETY: a word of a page of the window.
-        unsafe { self.window.memory().unpark(at) };
+        if !unsafe { self.window.memory().unpark(at) } {
+            // Who has rung because of a ticket has no need of it; a successor, who rings in any case, does.
+            self.window.fence(at::SOUND_FENCE);
+            self.window.memory().sound(at);
+        }
         self.count(Counter::Wakes);
     }
 
@@ -220,6 +288,42 @@ impl<M: Park> Signals<M> {
         let at = self.window.parts().page(self.role.peer()) + self.role.peer().words().bell.offset();
         // SAFETY: a word of a page of the window.
         unsafe { self.window.memory().park(at, announced.seen, timeout) };
+    }
+
+    /// Whether the end listens.
+    pub fn listens(&self) -> bool {
+        self.listens
+    }
+
+    /// Begins to listen, for a deep sleep; `false` if that cannot be had. What was announced before does not count: a
+    /// waker may have served it and made its sound already.
+    pub fn listen(&mut self) -> bool {
+        self.listens = self.window.memory().listen(&mut self.ear);
+        self.listens
+    }
+
+    /// Listens no more: what is open for that delays the end of a process by some milliseconds, and with it
+    /// the release of its role.
+    pub fn stop_listening(&mut self) {
+        if std::mem::take(&mut self.listens)
+            && let Some(ear) = &mut self.ear
+        {
+            self.window.memory().stop_listening(ear);
+        }
+    }
+
+    /// As [`Signals::rest`] after an announcement made while listening, but wakes up for whatever happens to the file.
+    pub fn rest_deeply(&mut self, timeout: Duration) -> Heard {
+        let memory = self.window.memory();
+        let heard = self.ear.as_mut().map_or(Heard::Lost, |ear| memory.park_deeply(ear, timeout));
+        self.listens &= heard != Heard::Lost;
+        heard
+    }
+
+    /// What it listened with, to be closed when there is time.
+    pub fn take_ear(&mut self) -> Option<M::Ear> {
+        self.listens = false;
+        self.ear.take()
     }
 
     fn count(&self, which: Counter) {

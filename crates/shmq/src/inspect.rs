@@ -33,6 +33,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A queue, looked at from outside. Needs read permission only and disturbs nobody.
 ///
@@ -225,7 +226,7 @@ impl Inspector {
         if window.is_none() && matches!(geometry.kind, Kind::Records | Kind::Slots) {
             return Err(OpenError::NotAQueue { why: "its parts overlap or lie outside" });
         }
-        Ok(Self { _watch, memory, window, probe: Probe::File(probe), geometry, damage: None })
+        Ok(Self { _watch, memory, window, probe: Probe::File(Arc::new(probe)), geometry, damage: None })
     }
 
     /// What was wrong with a file that [`Inspector::open_damaged`] opened all the same; see the example there.

@@ -45,7 +45,7 @@
 //! | `try_recv_into`, `try_recv_value`, `try_read`, `read_into`, `try_drain`, `try_run`, `take`, `peek_len`; with slots also `try_recv`, `try_peek`, `try_recv_slice` | no | none, one wake if the producer sleeps | by what it took, and 16 KiB |
 //! | `try_recv_vec` | to grow the vector | as above | as above |
 //! | `try_recv` of messages of any length, `to_vec` | yes | as above | as above |
-//! | the same with `until` | as without | none while it spins; each yield is one; asleep, at most 100 wake-ups a second | by `until` |
+//! | the same with `until` | as without | none while it spins; each yield is one; asleep, at most 100 wake-ups a second, after a tenth of a second some ten | by `until` |
 //! | `peer` | no | one, none between two threads | yes |
 //! | `pending`, `room`, `limits`, `next_sequence`, `epoch`, `peer_epoch`, `set_waiting` | no | none | yes |
 //! | [`Inspector::snapshot`] | no | one or a few for each end | yes |
@@ -55,7 +55,7 @@
 //! Bounds hold whatever the other process does, alive or dead. Erasing what a dead predecessor left happens while
 //! taking a role. A wait that spins asks the kernel every 10 ms whether the other end lives. Where the kernel has no
 //! `membarrier`, a sleeper wakes up a thousand times a second instead of a hundred. A hostile peer can make each
-//! send or receive cost its wake.
+//! send or receive cost its wake, which is one call, or two if the sleeper was not in the futex: see `docs/WAITING.md`.
 //!
 //! # When the other end dies
 //!
@@ -96,6 +96,7 @@ mod macros;
 mod bell;
 mod claim;
 mod consumer;
+mod ear;
 mod end;
 mod error;
 mod file;
@@ -207,6 +208,7 @@ static_assertions::assert_not_impl_any!(Consumer: Sync, Clone);
 #[doc(hidden)]
 pub mod inside {
     pub use crate::bell::{Announced, Park, Signals};
+    pub use crate::ear::{Ear, Heard};
     pub use crate::end::End;
     pub use crate::file::QueueFile;
     pub use crate::geometry::Geometry;

@@ -19,6 +19,7 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What is known of the other end: proved by the kernel, never by a timer. See the example of
 /// [`crate::Producer::peer`].
@@ -49,7 +50,7 @@ impl std::fmt::Display for PeerState {
 #[derive(Debug)]
 pub enum Probe {
     /// A description of its own: asked through the holder's, the kernel would always say *free*.
-    File(OwnedFd),
+    File(Arc<OwnedFd>),
     /// Two threads of one process: who has not left is there.
     Private,
 }
@@ -203,8 +204,10 @@ impl Seat {
             _ => AttachError::Io { doing: "open the queue file again", source: e },
         })?;
         let probe = segment::reopen(file, path, false).map_err(failed("open the queue file again"))?;
-        let map =
-            segment::map(own.as_fd(), geometry.length).map_err(failed("map the queue file"))?.named(path);
+        let probe = Arc::new(probe);
+        let map = segment::map_role(own.as_fd(), geometry.length, &probe)
+            .map_err(failed("map the queue file"))?
+            .named(path);
         let window =
             Window::new(map, geometry.parts).ok_or(AttachError::Corrupt { what: Corruption::Truncated })?;
         // Behind the window, so that it is dropped first.
@@ -380,6 +383,8 @@ pub(crate) fn monotonic_ns() -> u64 {
 impl Drop for Seat {
     /// Leaves: mark, bell, unmap (which frees the lock), wake; in this order, so that whoever is woken finds the role free.
     fn drop(&mut self) {
+        // To close it takes the kernel some milliseconds, so that comes last.
+        let _ear = self.signals.take_ear();
         if self.process != std::process::id() {
             // A forked child: nothing is mapped here, and the addresses may be in use for something else.
             if let Probe::File(_) = self.probe {
@@ -412,7 +417,7 @@ impl Drop for Seat {
         if let Probe::File(fd) = &self.probe
             && let Ok(map) = segment::map_read_only(fd.as_fd(), (page + PAGE) as u64)
         {
-            wake_through(&Map::new(map), page, self.role.words());
+            wake_through(&Map::of_file(map, fd.clone()), page, self.role.words());
         }
         if self.epoch != 0 {
             self.who().left(self.epoch);

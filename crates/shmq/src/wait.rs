@@ -1,5 +1,7 @@
 //! Waiting: spin, yield, sleep. One loop for every blocking call; how to sleep and be woken is [`crate::bell`]'s.
 
+use crate::bell::Announced;
+use crate::ear::Heard;
 use crate::observe::Gone;
 use crate::role::{PeerState, Seat};
 use std::time::{Duration, Instant};
@@ -53,8 +55,9 @@ impl Until {
 /// How an end waits: how long it spins, how long it yields, whether it sleeps.
 ///
 /// The default spins 50 us, yields 50 us, then sleeps. Spinning makes no system call but for one look each 10 ms at the
-/// peer's life; yielding is a system call each time; a sleeper is woken at once, and wakes up every 10 ms by itself
-/// (every millisecond where the kernel has no `membarrier`) to look at the peer's life.
+/// peer's life; yielding is a system call each time; a sleeper is woken at once, and wakes up every 10 ms by itself to look
+/// at the peer's life, every 100 ms once it has slept for a tenth of a second and the kernel tells it of that (inotify);
+/// every millisecond where the kernel has no `membarrier`.
 ///
 /// Plain values, all of them: nothing here allocates, makes a system call or can fail.
 ///
@@ -165,8 +168,19 @@ pub enum Stop {
     Truncated,
 }
 
-/// Longest sleep before the peer's life is checked.
+/// Longest sleep in the futex before the peer's life is checked.
 const SLICE: Duration = Duration::from_millis(10);
+/// After so many of them an end sleeps deeply.
+const SLICES: u32 = 10;
+/// The same where that could not be had.
+const SLICES_DEAF: u32 = 100;
+/// Longest deep sleep: for a waker that was stopped before it woke, and for file systems of which nothing is heard.
+const DEEP: Duration = Duration::from_millis(100);
+/// Sleeps after something happened to the file, in the futex: it may be the death of the peer, whose lock is still to be
+/// freed.
+const BRIEF: Duration = Duration::from_millis(1);
+/// How many of them.
+const BRIEFS: u32 = 4;
 /// Polls between two looks at the clock.
 const POLLS_PER_LOOK: u32 = 64;
 
@@ -183,6 +197,7 @@ pub fn block<T>(
     let mut checked = begin;
     let mut polls = 0u32;
     let mut announced = None;
+    let mut sleep = Sleep { slices: SLICES, briefs: 0, deep: false };
     let mut stall = Stall { seat, begin, noted: false };
     loop {
         let seat = &mut *stall.seat;
@@ -216,6 +231,9 @@ pub fn block<T>(
         if sleeping {
             stall.note();
             let seat = &mut *stall.seat;
+            if sleep.is_new(seat, announced) {
+                announced = None;
+            }
             // An announcement that nobody answered still stands: another slice then costs no fences.
             let standing = announced.filter(|&a| seat.signals.stands(a));
             let standing = standing.unwrap_or_else(|| seat.signals.announce());
@@ -227,13 +245,60 @@ pub fn block<T>(
             if let Some(stop) = gone(waiting, seat) {
                 return poll().ok_or(stop);
             }
-            let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(now));
-            seat.signals.rest(standing, SLICE.min(left));
+            let left = deadline.map_or(DEEP, |deadline| deadline.saturating_duration_since(now));
+            sleep.rest(seat, standing, left);
             // Back from sleep: one poll, then the clock.
             polls = POLLS_PER_LOOK - 1;
         } else if waited >= waiting.spin {
             std::thread::yield_now();
             polls = POLLS_PER_LOOK - 1;
+        }
+    }
+}
+
+/// How deeply a call sleeps.
+struct Sleep {
+    /// Slices until it sleeps deeply.
+    slices: u32,
+    /// Brief ones before them.
+    briefs: u32,
+    deep: bool,
+}
+
+impl Sleep {
+    /// Whether it begins to listen, to sleep deeply: then the announcement must be a new one.
+    fn is_new(&mut self, seat: &mut Seat, announced: Option<Announced>) -> bool {
+        // Where the peer's stores were not fenced, only a look finds what it did.
+        self.deep = self.slices == 0 && announced.is_some_and(|a| a.is_covered());
+        // Two threads: nobody dies, so there is nothing to listen for.
+        if !self.deep || seat.is_private() || seat.signals.listens() {
+            return false;
+        }
+        let listens = seat.signals.listen();
+        // One slice more: a peer that died while this end began to listen may not have been heard, and looked alive.
+        (self.deep, self.slices) = (false, if listens { 1 } else { SLICES_DEAF });
+        listens
+    }
+
+    /// Sleeps once.
+    fn rest(&mut self, seat: &mut Seat, standing: Announced, left: Duration) {
+        if self.deep && standing.is_covered() {
+            let deep = DEEP.min(left);
+            if seat.is_private() {
+                return seat.signals.rest(standing, deep);
+            }
+            match seat.signals.rest_deeply(deep) {
+                Heard::Nothing => {}
+                // Readers may come often: not more than one for each slice.
+                Heard::Sound => self.slices = 1,
+                Heard::Change | Heard::Lost => (self.slices, self.briefs) = (SLICES, BRIEFS),
+            }
+        } else if self.briefs > 0 {
+            self.briefs -= 1;
+            seat.signals.rest(standing, BRIEF.min(left));
+        } else {
+            self.slices = self.slices.saturating_sub(1);
+            seat.signals.rest(standing, SLICE.min(left));
         }
     }
 }
@@ -249,6 +314,7 @@ impl Stall<'_> {
     fn note(&mut self) {
         if !std::mem::replace(&mut self.noted, true) {
             self.seat.stall_begins();
+            self.seat.signals.stop_listening();
             self.seat.who().sleeps();
         }
     }

@@ -1,6 +1,6 @@
 //! A mapping with a death wish.
 
-use shmq::testing::{Geometry, Map, Memory, Park, Site, Window};
+use shmq::testing::{Ear, Geometry, Heard, Map, Memory, Park, Site, Window};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -15,12 +15,19 @@ pub struct Rigged {
     /// Sleep this long instead; and how often it took that long.
     patience: Option<Duration>,
     overslept: Rc<Cell<u64>>,
+    mute: bool,
 }
 
 impl Rigged {
     /// Nothing out of the ordinary yet.
     pub fn new(map: Map) -> Self {
-        Self { map, life: Rc::new(Cell::new(u64::MAX)), patience: None, overslept: Rc::default() }
+        Self {
+            map,
+            life: Rc::new(Cell::new(u64::MAX)),
+            patience: None,
+            overslept: Rc::default(),
+            mute: false,
+        }
     }
 
     /// Dies before the word after the next `words` is stored.
@@ -31,6 +38,11 @@ impl Rigged {
     /// Sleeps until woken, or this long.
     pub fn patient(self, patience: Duration) -> Self {
         Self { patience: Some(patience), ..self }
+    }
+
+    /// Makes no sound.
+    pub fn mute(self) -> Self {
+        Self { mute: true, ..self }
     }
 
     /// Sleeps that nobody ended.
@@ -95,6 +107,8 @@ unsafe impl Memory for Rigged {
 }
 
 impl Park for Rigged {
+    type Ear = Ear;
+
     unsafe fn park(&self, at: usize, seen: u32, timeout: Duration) {
         let begin = Instant::now();
         let timeout = self.patience.unwrap_or(timeout);
@@ -104,9 +118,27 @@ impl Park for Rigged {
             self.overslept.set(self.overslept.get() + 1);
         }
     }
-    unsafe fn unpark(&self, at: usize) {
+    unsafe fn unpark(&self, at: usize) -> bool {
         // SAFETY: the caller's.
         unsafe { self.map.unpark(at) }
+    }
+    fn sound(&self, at: usize) {
+        if !self.mute {
+            self.map.sound(at);
+        }
+    }
+    fn listen(&self, ear: &mut Option<Ear>) -> bool {
+        self.map.listen(ear)
+    }
+    fn stop_listening(&self, ear: &mut Ear) {
+        self.map.stop_listening(ear);
+    }
+    fn park_deeply(&self, ear: &mut Ear, timeout: Duration) -> Heard {
+        let heard = self.map.park_deeply(ear, self.patience.unwrap_or(timeout));
+        if heard == Heard::Nothing {
+            self.overslept.set(self.overslept.get() + 1);
+        }
+        heard
     }
     fn fence_everywhere(&self) -> bool {
         self.map.fence_everywhere()

@@ -56,6 +56,7 @@ const TABLE: &[(&str, Verdict)] = &[
     ("CHECK_TICKET", NothingToWeaken),
     ("WAKE_FENCE", Needed(&[signals::empty, signals::full, signals::both, signals::finish])),
     ("RING_BELL", Needed(&[signals::successor::<false>])),
+    ("SOUND_FENCE", Needed(&[signals::deep_successor])),
     ("READ_BELL", NothingToWeaken),
 ];
 
@@ -173,6 +174,8 @@ fn null_control_acquire_and_release_are_not_enough_between_sleeper_and_waker() {
             assert!(explore(3, move || model(faults)).is_err(), "{label}");
         }
     }
+    let faults = Faults { acq_rel: &["SOUND_FENCE"], ..Faults::default() };
+    assert!(explore(3, move || signals::deep_successor(faults)).is_err());
 }
 
 #[test]

@@ -8,7 +8,8 @@ use shmq::testing::{Park, Poll, RecordRx, RecordTx, Refused, Signals, Window, at
 use shmq_tests::loom_memory::{Barrier, Faults, LoomMemory, explore};
 use std::time::Duration;
 
-const INTERRUPT: Faults = Faults { weak: &[], acq_rel: &[], barrier: Barrier::Interrupt, reached: None };
+const INTERRUPT: Faults =
+    Faults { weak: &[], acq_rel: &[], barrier: Barrier::Interrupt, mute: false, reached: None };
 const FOR_EVER: Duration = Duration::MAX;
 
 /// As a blocking call does: poll; else sleep, unless a last poll finds something.
@@ -22,6 +23,33 @@ pub fn block<T>(signals: &mut Signals<LoomMemory>, mut poll: impl FnMut() -> Opt
             return found;
         }
         signals.rest(announced, FOR_EVER);
+    }
+}
+
+/// The same, asleep deeply: as the waiting loop does after a slice that ended by time. `LATE`, a planted bug: what was
+/// announced before it listened counts.
+fn block_deeply<const LATE: bool, T>(
+    signals: &mut Signals<LoomMemory>,
+    mut poll: impl FnMut() -> Option<T>,
+) -> T {
+    let mut announced = None;
+    loop {
+        if let Some(found) = poll() {
+            return found;
+        }
+        let listens = announced.is_some() || signals.listens();
+        if listens && !signals.listens() {
+            assert!(signals.listen());
+            announced = announced.filter(|_| LATE);
+        }
+        let standing = announced.filter(|&a| signals.stands(a)).unwrap_or_else(|| signals.announce());
+        announced = Some(standing);
+        if let Some(found) = poll() {
+            return found;
+        }
+        if listens {
+            signals.rest_deeply(FOR_EVER);
+        }
     }
 }
 
@@ -53,6 +81,62 @@ pub fn empty(faults: Faults) {
     });
     recv_asleep(&mut rx, &mut asleep);
     recv_asleep(&mut rx, &mut asleep);
+    producer.join().unwrap();
+}
+
+/// The consumer sleeps deeply on an empty ring; two messages.
+pub fn deep<const LATE: bool>(faults: Faults) {
+    let memory = LoomMemory::new(64, 0, FIRST, faults);
+    let (mut rx, mut asleep) = (receiver(memory.window()), Signals::new(memory.window(), Role::Consumer));
+    let window = memory.interruptible();
+    let (mut tx, mut awake) = (sender(window.clone()), Signals::new(window, Role::Producer));
+    let producer = spawn(move || {
+        for _ in 0..2 {
+            send(&mut tx);
+            awake.published();
+        }
+        tx.window().memory().retire();
+    });
+    for _ in 0..2 {
+        block_deeply::<LATE, _>(&mut asleep, || try_recv(&mut rx));
+    }
+    producer.join().unwrap();
+}
+
+/// The producer sleeps deeply on a full ring until the consumer gives back.
+pub fn deep_full(faults: Faults) {
+    let memory = LoomMemory::new(32, 0, FIRST, faults);
+    let (mut tx, mut asleep) = (sender(memory.window()), Signals::new(memory.window(), Role::Producer));
+    let window = memory.interruptible();
+    let (mut rx, mut awake) = (receiver(window.clone()), Signals::new(window, Role::Consumer));
+    send(&mut tx);
+    let consumer = spawn(move || {
+        assert_eq!(try_recv(&mut rx), Some(FIRST));
+        awake.published();
+        rx.window().memory().retire();
+        rx
+    });
+    let bytes = crate::ring::content(tx.sequence());
+    block_deeply::<false, _>(&mut asleep, || match tx.try_send(&bytes) {
+        Ok(_) => Some(()),
+        Err(Refused::Full) => None,
+        Err(refused) => panic!("send refused: {refused:?}"),
+    });
+    recv(&mut consumer.join().unwrap(), 1);
+}
+
+/// A deep sleeper whose producer commits and dies before it looks for one; its successor wakes it as taking a role does,
+/// without a fence of its own before the bell.
+pub fn deep_successor(faults: Faults) {
+    let memory = LoomMemory::new(32, 0, FIRST, faults);
+    let (mut rx, mut asleep) = (receiver(memory.window()), Signals::new(memory.window(), Role::Consumer));
+    let (dying, window) = (memory.interruptible(), memory.interruptible());
+    let producer = spawn(move || {
+        send(&mut sender(dying));
+        Signals::new(window.clone(), Role::Producer).ring();
+        window.memory().retire();
+    });
+    block_deeply::<false, _>(&mut asleep, || try_recv(&mut rx));
     producer.join().unwrap();
 }
 
@@ -219,6 +303,42 @@ fn a_full_ring_loses_no_wake_where_the_sleeper_interrupts() {
 #[test]
 fn two_sleepers_lose_no_wake() {
     explore(2, || both(Faults::default())).unwrap();
+}
+
+#[test]
+fn a_deep_sleeper_on_an_empty_ring_loses_no_wake() {
+    explore(2, || deep::<false>(Faults::default())).unwrap();
+    explore(2, || deep::<false>(INTERRUPT)).unwrap();
+}
+
+#[test]
+fn a_deep_sleeper_on_a_full_ring_loses_no_wake() {
+    explore(2, || deep_full(Faults::default())).unwrap();
+    explore(2, || deep_full(INTERRUPT)).unwrap();
+}
+
+#[test]
+fn p4_a_successor_wakes_a_deep_sleeper() {
+    explore(3, || deep_successor(Faults::default())).unwrap();
+    explore(3, || deep_successor(INTERRUPT)).unwrap();
+}
+
+#[test]
+fn null_control_a_waker_that_makes_no_sound_leaves_a_deep_sleeper_asleep() {
+    for model in [deep::<false>, deep_full, deep_successor] {
+        for faults in [Faults::default(), INTERRUPT] {
+            let problem = explore(2, move || model(Faults { mute: true, ..faults })).unwrap_err();
+            assert!(problem.contains("deadlock"), "{problem}");
+        }
+    }
+}
+
+#[test]
+fn null_control_an_announcement_from_before_it_listened_loses_a_wake() {
+    let problem = explore(3, || deep::<true>(Faults::default())).unwrap_err();
+    assert!(problem.contains("deadlock"), "{problem}");
+    let problem = explore(3, || deep::<true>(INTERRUPT)).unwrap_err();
+    assert!(problem.contains("deadlock"), "{problem}");
 }
 
 #[test]

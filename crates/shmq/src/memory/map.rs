@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "the one place where raw atomics may be named")]
 
 use super::{Memory, Order, Site, copy};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ pub struct Map {
 
 #[derive(Debug)]
 struct Backing {
-    map: memmap2::MmapRaw,
+    raw: memmap2::MmapRaw,
+    file: Option<Arc<OwnedFd>>,
     /// Of the file: for people.
     path: Option<PathBuf>,
 }
@@ -29,10 +31,20 @@ unsafe impl Sync for Map {}
 
 impl Map {
     /// Takes over a mapping.
-    pub fn new(backing: memmap2::MmapRaw) -> Self {
-        let (base, len) = (backing.as_mut_ptr(), backing.len());
+    pub fn new(raw: memmap2::MmapRaw) -> Self {
+        Self::backed(Backing { raw, file: None, path: None })
+    }
+
+    /// Takes over a mapping of this file, whose descriptor is kept: through it, and so without a right to write, whoever
+    /// listens to the file is woken.
+    pub fn of_file(raw: memmap2::MmapRaw, file: Arc<OwnedFd>) -> Self {
+        Self::backed(Backing { raw, file: Some(file), path: None })
+    }
+
+    fn backed(backing: Backing) -> Self {
+        let (base, len) = (backing.raw.as_mut_ptr(), backing.raw.len());
         let base = NonNull::new(base).expect("mmap never returns null");
-        Self { base, len, backing: Arc::new(Backing { map: backing, path: None }) }
+        Self { base, len, backing: Arc::new(backing) }
     }
 
     /// The same, with the path of its file. To be said before it is cloned.
@@ -51,7 +63,12 @@ impl Map {
 
     /// What keeps it mapped.
     pub fn backing(&self) -> &memmap2::MmapRaw {
-        &self.backing.map
+        &self.backing.raw
+    }
+
+    /// The file, if there is one and it is known here.
+    pub fn file(&self) -> Option<&Arc<OwnedFd>> {
+        self.backing.file.as_ref()
     }
 
     #[inline(always)]

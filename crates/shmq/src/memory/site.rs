@@ -99,5 +99,6 @@ sites! {
     CHECK_TICKET: Load Relaxed, "ANNOUNCE", "WAKE_FENCE orders it";
     WAKE_FENCE: Fence SeqCst, "SLEEP_FENCE", "lost wake, as SLEEP_FENCE";
     RING_BELL: Store Release, "READ_BELL", "a sleeper woken by the bell does not see the message";
+    SOUND_FENCE: Fence SeqCst, "SLEEP_FENCE", "lost wake: a successor wakes one who is about to listen, and neither sees the other";
     READ_BELL: Load Relaxed, "RING_BELL", "SLEEP_FENCE, right behind it, acquires";
 }

@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         ["nobody", closed, open, readable] => attach::nobody(closed, open, readable),
         ["descriptor", socket] => attach::descriptor(socket),
         ["blocked", name, waiting, millis] => wait::blocked(name, waiting, number(millis)),
+        ["many-deep", directory] => wait::many_deep(directory),
         ["until-the-end", name] => wait::until_the_end(name),
         ["hand-over", name, role, messages, planted] => {
             wait::hand_over(name, role, number(messages), planted)

@@ -3,8 +3,8 @@
 use crate::attach::round;
 use crate::{said, variant};
 use shmq::{AttachError, CreateError, Inspector, Options, Queue, Role, Waiting};
-use shmq_tests::process::LIMIT;
 use shmq_tests::process::limits::{Missing, become_nobody, limit, mount, own_mounts, without};
+use shmq_tests::process::{LIMIT, switches};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -48,6 +48,9 @@ pub fn resource(case: &str, directory: &str) -> crate::Outcome {
         "permission" => permission(directory),
         "descriptors" => descriptors(directory),
         "membarrier" => membarrier(directory),
+        "inotify" => deaf(directory, libc::SYS_inotify_init1, libc::EMFILE),
+        "no-sound" => deaf(directory, libc::SYS_pread64, libc::EPERM),
+        "watches" => deaf(directory, libc::SYS_inotify_add_watch, libc::ENOSPC),
         "populate" => old_kernel(directory, libc::SYS_madvise, Some((2, !0, 23)), libc::EINVAL),
         "fallocate" => old_kernel(directory, libc::SYS_fallocate, None, libc::EOPNOTSUPP),
         "tmpfile" => {
@@ -318,6 +321,31 @@ fn membarrier(directory: &str) -> Verdict {
     }
     let came = receiver.join().map_err(|_| "the receiver panicked".to_owned())?;
     Ok(format!("{came} of 100 came"))
+}
+
+/// Where an end cannot listen it sleeps in slices, and is woken and told as ever.
+fn deaf(directory: &str, call: libc::c_long, errno: i32) -> Verdict {
+    missing(call, None, errno)?;
+    let queue = Queue::create(format!("{directory}/queue"), &options(MIB)).map_err(said)?;
+    let (mut tx, mut rx) = (queue.producer().map_err(said)?, queue.consumer().map_err(said)?);
+    rx.set_waiting(Waiting::low_power());
+    // SAFETY: a plain system call.
+    let own = unsafe { libc::gettid() };
+    let before = switches(own);
+    let asleep = rx.recv(Duration::from_secs(1)).err().map(|e| variant(&e)).unwrap_or_default();
+    let how = if switches(own) - before > 50 { "slices" } else { "deeply" };
+    let receiver = std::thread::spawn(move || {
+        let came = (0..10).filter(|_| rx.recv(LIMIT).is_ok()).count();
+        (came, rx.recv(LIMIT).err().map(|e| variant(&e)).unwrap_or_default())
+    });
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(150));
+        tx.try_send(b"wake up").map_err(said)?;
+    }
+    std::thread::sleep(Duration::from_millis(150));
+    drop(tx);
+    let (came, told) = receiver.join().map_err(|_| "the receiver panicked".to_owned())?;
+    Ok(format!("{asleep} after {how}, {came} of 10 came, then {told}"))
 }
 
 fn locks(directory: &str) -> Verdict {

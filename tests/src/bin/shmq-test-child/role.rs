@@ -6,6 +6,7 @@ use shmq_tests::process::{LIMIT, Witness, lock_role};
 use std::fs::OpenOptions;
 use std::io::BufRead;
 use std::os::unix::process::CommandExt;
+use std::time::Duration;
 
 fn role_of(name: &str) -> Role {
     if name == "producer" { Role::Producer } else { Role::Consumer }
@@ -79,6 +80,14 @@ pub fn hold(name: &str, role: &str) -> Outcome {
                 let Some(End::Consumer(rx)) = &mut end else { return Err("not the consumer".into()) };
                 let message = rx.recv(LIMIT).map_err(said)?;
                 println!("{}", String::from_utf8_lossy(&message));
+            }
+            // Long enough for a deep sleep.
+            "doze" => {
+                let Some(End::Consumer(rx)) = &mut end else { return Err("not the consumer".into()) };
+                match rx.recv(Duration::from_millis(400)) {
+                    Err(shmq::RecvError::TimedOut) => println!("dozed"),
+                    other => println!("{other:?}"),
+                }
             }
             "exec" => {
                 let mut this = std::process::Command::new("/proc/self/exe");

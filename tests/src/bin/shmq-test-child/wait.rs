@@ -2,7 +2,7 @@
 
 use crate::{Outcome, said, waiting};
 use shmq::testing::{Geometry, Park, Poll, RecordRx, RecordTx, Refused, Signals};
-use shmq::{Queue, RecvError, Role, Until};
+use shmq::{Options, Queue, RecvError, Role, Until};
 use shmq_tests::process::{Dice, Rigged, map_queue};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -35,6 +35,44 @@ pub fn blocked(name: &str, wait: &str, millis: u64) -> Outcome {
     Ok(())
 }
 
+/// Descriptors of this process that are inotify instances.
+fn ears() -> usize {
+    let all = std::fs::read_dir("/proc/self/fd").expect("its own descriptors");
+    let links = all.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links.filter(|link| link.to_string_lossy().contains("inotify")).count()
+}
+
+/// More receivers, all asleep, than may listen.
+pub fn many_deep(directory: &str) -> Outcome {
+    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").map_err(said)?;
+    let share = limit.trim().parse::<usize>().map_err(said)? / 4;
+    let options = Options::new().capacity(4096);
+    let make = |n| Queue::create(format!("{directory}/{n}"), &options).map_err(said);
+    let queues = (0..share.min(200) + 8).map(make).collect::<Result<Vec<_>, _>>()?;
+    let mut producers = Vec::new();
+    let mut receivers = Vec::new();
+    for queue in &queues {
+        producers.push(queue.producer().map_err(said)?);
+        let mut rx = queue.consumer().map_err(said)?;
+        rx.set_waiting(waiting("low-power"));
+        receivers.push(std::thread::spawn(move || rx.recv(Until::After(PATIENCE * 5)).is_ok()));
+    }
+    std::thread::sleep(Duration::from_millis(600));
+    let ears = ears();
+    if ears == 0 || ears > share {
+        return Err(format!("{ears} listen, the share is {share}"));
+    }
+    for tx in &mut producers {
+        tx.try_send(b"wake up").map_err(said)?;
+    }
+    let woken = receivers.into_iter().map(|receiver| receiver.join().unwrap_or(false));
+    if !woken.into_iter().all(|woken| woken) {
+        return Err("one was not woken".into());
+    }
+    println!("within its share, all woken");
+    Ok(())
+}
+
 /// Receives, asleep most of the time, until there is an error; says how many messages there were, and which error.
 pub fn until_the_end(name: &str) -> Outcome {
     let mut rx = Queue::open(name).map_err(said)?.consumer().map_err(said)?;
@@ -60,17 +98,28 @@ const TIME: Duration = Duration::from_secs(12);
 
 /// One end of a queue of depth 1, with random delays, so that either end sleeps much of the time. Says how often a
 /// sleep ended by itself (with the slices of the library that would pass unnoticed), how often it slept, and how many
-/// messages there were. `forget-wake`, the planted bug, leaves out every hundredth wake.
+/// messages there were. `forget-wake`, a planted bug, leaves out every hundredth wake. `deep`: half of the sleeps are deep;
+/// `mute`, a planted bug: then, and whom no futex call wakes is not called otherwise.
 pub fn hand_over(name: &str, role: &str, messages: u64, planted: &str) -> Outcome {
     let (map, geometry) = map_queue(Path::new(name));
     let forgetful = planted == "forget-wake";
-    let patience = if forgetful { SHORT_PATIENCE } else { PATIENCE };
+    let mute = planted == "mute";
+    let patience = if forgetful || mute { SHORT_PATIENCE } else { PATIENCE };
     let rigged = Rigged::new(map).patient(patience);
+    let rigged = if mute { rigged.mute() } else { rigged };
     let role = if role == "producer" { Role::Producer } else { Role::Consumer };
     let mut signals = Signals::new(rigged.window(&geometry), role);
     // As whoever takes a role does: the other may be asleep already.
     signals.ring();
-    let end = HandOver { signals, dice: Dice(role as u64), forgetful, rigged: rigged.clone(), slept: 0 };
+    let end = HandOver {
+        signals,
+        dice: Dice(role as u64),
+        forgetful,
+        planted: forgetful || mute,
+        deep: planted == "deep" || mute,
+        rigged: rigged.clone(),
+        slept: 0,
+    };
     let (slept, messages) = match role {
         Role::Producer => end.send(&geometry, messages)?,
         Role::Consumer => end.receive(&geometry)?,
@@ -83,6 +132,8 @@ struct HandOver {
     signals: Signals<Rigged>,
     dice: Dice,
     forgetful: bool,
+    planted: bool,
+    deep: bool,
     rigged: Rigged,
     slept: u64,
 }
@@ -91,11 +142,12 @@ impl HandOver {
     /// Sleeps, without slices, until there is something to do; `None`: the planted bug has shown.
     fn wait<T>(&mut self, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
         loop {
-            if let Some(found) = attempt().or_else(|| sleep(&mut self.signals, &mut attempt)) {
+            let deep = self.deep && self.dice.below(2) == 0;
+            if let Some(found) = attempt().or_else(|| sleep(&mut self.signals, &mut attempt, deep)) {
                 return Some(found);
             }
             self.slept += 1;
-            if self.forgetful && self.rigged.overslept() > 0 {
+            if self.planted && self.rigged.overslept() > 0 {
                 return None;
             }
         }
@@ -159,10 +211,17 @@ impl HandOver {
 }
 
 /// Sleeps once, unless there is something to do after all.
-fn sleep<M: Park, T>(signals: &mut Signals<M>, ready: impl FnOnce() -> Option<T>) -> Option<T> {
+fn sleep<M: Park, T>(signals: &mut Signals<M>, ready: impl FnOnce() -> Option<T>, deep: bool) -> Option<T> {
+    if deep {
+        assert!(signals.listens() || signals.listen(), "no inotify here");
+    } else {
+        signals.stop_listening();
+    }
     let announced = signals.announce();
     let found = ready();
-    if found.is_none() {
+    if found.is_none() && deep {
+        signals.rest_deeply(PATIENCE);
+    } else if found.is_none() {
         signals.rest(announced, PATIENCE);
     }
     found
