@@ -345,6 +345,10 @@ fn without_example(source: &str) -> Vec<String> {
             comment.push('\n');
             continue;
         }
+        if line == "#[doc(hidden)]" {
+            // Not for users.
+            comment.push_str("```");
+        }
         // Attributes stand between a comment and its function; some take several lines.
         if line.starts_with("#[")
             || line.starts_with("reason =")
@@ -372,13 +376,21 @@ fn every_public_function_has_an_example_or_points_to_one() {
         ["queue", "producer", "consumer", "claim", "message", "run", "inspect", "metrics", "wait"]
             .map(|name| source.join(name).with_extension("rs"))
             .into();
-    let slots = std::fs::read_dir(source.join("slots")).expect("there are slots");
-    files.extend(slots.map(|entry| entry.expect("a file").path()));
+    for folder in ["slots", "inspect"] {
+        let inside = std::fs::read_dir(source.join(folder)).expect("there is such a folder");
+        let inside = inside.map(|entry| entry.expect("a file").path());
+        // How inspectors see is not for users.
+        let ours = |path: &PathBuf| ["seen.rs", "walk.rs"].iter().any(|name| path.ends_with(name));
+        files.extend(inside.filter(|path| !ours(path)));
+    }
     let raw = root().join("crates/shmq-raw/src");
     files
         .extend(["options", "region", "cell", "seqlock/mod"].map(|name| raw.join(name).with_extension("rs")));
     let pool = root().join("crates/shmq-pool/src");
     files.extend(["pool", "writer", "reader", "inspect"].map(|name| pool.join(name).with_extension("rs")));
+    files.extend(
+        ["pending", "check", "metrics"].map(|name| pool.join("inspect").join(name).with_extension("rs")),
+    );
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         assert_eq!(without_example(&text), [""; 0], "{}", file.display());
@@ -391,4 +403,5 @@ fn every_public_function_has_an_example_or_points_to_one() {
     let planted =
         "/// Sends.\n#[inline]\npub fn send<T>(&self) {}\n/// See the example there.\npub fn two() {}";
     assert_eq!(without_example(planted), ["send"]);
+    assert_eq!(without_example("/// For us.\n#[doc(hidden)]\npub fn inner() {}"), [""; 0]);
 }

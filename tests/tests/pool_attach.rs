@@ -91,6 +91,8 @@ fn p5_nonsense_in_the_pages_rings_and_tables_of_a_pool_is_an_error_and_never_a_c
     for expected in ["Corrupt", "harmless"] {
         assert!(outcomes.get(expected).is_some_and(|&n| n > 100), "the damage is not what it should be");
     }
+    // What an end refuses, now or when it comes to it, a check finds before.
+    assert_eq!(outcomes.get("overlooked"), None);
 }
 
 /// A pool with one honest end, and the other end's ring in a hostile hand.

@@ -132,12 +132,21 @@ fn same_file(source: &Subject, queue: &Queue) -> bool {
 
 /// Opens the destination, or makes it like the source but for what is asked for.
 fn destination(source: &Subject, args: &CopyArgs) -> Result<Queue, Failure> {
-    let kind = source.inspector.kind();
-    if !matches!(kind, Kind::Records | Kind::Slots) {
-        return Err(Failure::new(format!(
-            "{} is a file of kind {kind}, which holds no messages",
-            quoted(&args.source)
-        )));
+    let name = quoted(&args.source);
+    match source.inspector.kind() {
+        Kind::Pool => {
+            return Err(Failure::new(format!(
+                "{name} is a pool, whose blocks are no messages to copy; \
+                 `shmq dump {name} --length-prefixed` prints them, and a larger pool is made by the programs that use it"
+            )));
+        }
+        Kind::Raw => {
+            return Err(Failure::new(format!(
+                "{name} is raw memory, which holds no messages to copy; `cp` copies the file, which is {}",
+                source.path.display()
+            )));
+        }
+        _ => {}
     }
     match Queue::open(&args.destination, &Options::new()) {
         Err(OpenError::NotFound { .. }) => {}

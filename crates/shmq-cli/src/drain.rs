@@ -1,22 +1,25 @@
-//! `shmq drain`: what waits is discarded, or printed, through the receiving end.
+//! `shmq drain`: what waits is discarded, or printed, through the receiving end. Blocks of a pool go back to the writer.
 
 use crate::args::DrainArgs;
 use crate::attach::patiently;
-use crate::failure::{Failure, say};
+use crate::failure::{Code, Failure, say};
 use crate::framing::Frame;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::shape::Queue;
 use crate::stat::print;
-use crate::units::{show_bytes, show_messages};
-use crate::view::json;
+use crate::units::show_bytes;
+use crate::view::{Words, json};
 use serde::Serialize;
-use shmq::{Options, RecvError, Until};
+use shmq::{Damage, Kind, OpenError, Options, RecvError, Stop, Until};
+use shmq_pool::{Block, Pool, TryRecvError};
 use std::io::{self, IsTerminal, Write, stdout};
 use std::time::Duration;
 
 /// Messages taken at a time.
 const RUN: usize = 1024;
+/// Bytes of a block printed at a time.
+const PIECE: usize = 1 << 20;
 const NOW: Until = Until::After(Duration::ZERO);
 
 /// What `--json` prints.
@@ -28,6 +31,8 @@ struct Drained {
     /// Sequence number of the first that was taken.
     first: Option<u64>,
     left: u64,
+    #[serde(skip)]
+    pool: bool,
 }
 
 pub fn run(args: &DrainArgs) -> Result<(), Failure> {
@@ -37,12 +42,57 @@ pub fn run(args: &DrainArgs) -> Result<(), Failure> {
         DrainArgs { length_prefixed: true, .. } => Some(Frame::LengthPrefixed),
         _ => None,
     };
-    let queue = Queue::open(&args.name, &Options::new())?;
+    let Drawn { done, left, damage } = match Queue::open(&args.name, &Options::new()) {
+        Err(OpenError::WrongKind { found: Kind::Pool, .. }) => blocks(args, frame)?,
+        queue => messages(args, frame, &queue?)?,
+    };
+    let worst = damage.map_or(Ok(()), |damage| {
+        Err(Failure::Said(Code::Corrupt, format!("what comes now cannot be read: {damage}")))
+    });
+    if args.json {
+        return print(&json(&Drained { left, ..done })?).and(worst);
+    }
+    let taken = match (done.pool, frame) {
+        (false, None) => "discarded",
+        (false, Some(_)) => "printed and taken",
+        (true, None) => "given back to the writer",
+        (true, Some(_)) => "printed and given back to the writer",
+    };
+    let words = Words::of(if done.pool { Kind::Pool } else { Kind::Records });
+    say(&format!("{} {taken} ({}), {left} left", words.count(done.messages), show_bytes(done.bytes)));
+    worst
+}
+
+/// What was taken, and what is left.
+struct Drawn {
+    done: Drained,
+    left: u64,
+    /// What is wrong with that which comes next, if it is.
+    damage: Option<Damage>,
+}
+
+impl Drawn {
+    fn new(done: Drained, left: u64, stop: Option<Stop>) -> Self {
+        let damage = match stop {
+            Some(Stop::Damaged(damage)) if left == 0 => Some(damage),
+            _ => None,
+        };
+        Self { done, left, damage }
+    }
+}
+
+type Outcome = Result<Drawn, Failure>;
+
+/// How many of those that wait are to be taken.
+fn wanted(args: &DrainArgs, waiting: u64) -> u64 {
+    waiting.saturating_sub(args.keep).min(args.count.unwrap_or(u64::MAX))
+}
+
+fn messages(args: &DrainArgs, frame: Option<Frame>, queue: &Queue) -> Outcome {
     let interrupt = Interrupt::catch()?;
     let mut consumer = patiently(|| queue.consumer())?;
     // What a producer that died had committed last is not in its count: so look for it.
-    let waiting = queue.inspect()?.pending().count() as u64;
-    let wanted = waiting.saturating_sub(args.keep).min(args.count.unwrap_or(u64::MAX));
+    let wanted = wanted(args, queue.inspect()?.pending().count() as u64);
     let mut progress = Progress::new(None, stdout().is_terminal());
     let mut done = Drained { schema: "shmq.drain/1", ..Drained::default() };
     let mut gathered = Vec::new();
@@ -75,16 +125,66 @@ pub fn run(args: &DrainArgs) -> Result<(), Failure> {
     }
     drop(progress);
     drop(consumer);
-    done.left = queue.inspect()?.pending().count() as u64;
-    if args.json {
-        return print(&json(&done)?);
+    let after = queue.inspect()?;
+    let mut pending = after.pending();
+    let left = pending.by_ref().count() as u64;
+    Ok(Drawn::new(done, left, pending.stop().cloned()))
+}
+
+/// Of a pool: also what a reader that died had in its hands.
+fn blocks(args: &DrainArgs, frame: Option<Frame>) -> Outcome {
+    let pool = Pool::open(&args.name)?;
+    let interrupt = Interrupt::catch()?;
+    let reader = patiently(|| pool.reader())?;
+    let wanted = wanted(args, pool.inspect()?.pending().blocks.len() as u64);
+    let mut progress = Progress::new(None, stdout().is_terminal());
+    let mut done = Drained { schema: "shmq.drain/1", pool: true, ..Drained::default() };
+    while done.messages < wanted {
+        interrupt.check()?;
+        let block = match reader.try_recv() {
+            Err(TryRecvError::Empty | TryRecvError::Finished) => break,
+            Err(error @ TryRecvError::Corrupt { .. }) => {
+                return Err(Failure::Said(Code::Corrupt, error.to_string()));
+            }
+            Err(error) => return Err(Failure::new(error.to_string())),
+            Ok(block) => block,
+        };
+        if let Err(e) = frame.map_or(Ok(()), |frame| write_block(frame, &block)) {
+            // What cannot be printed stays: forgotten here, it is seen again by the next reader.
+            std::mem::forget(block);
+            match e.kind() {
+                io::ErrorKind::BrokenPipe => break,
+                _ => return Err(Failure::io("write to standard output", &e)),
+            }
+        }
+        done.first.get_or_insert(block.sequence());
+        let bytes = block.len() as u64;
+        (done.messages, done.bytes) = (done.messages + 1, done.bytes + bytes);
+        progress.add(1, bytes);
     }
-    let taken = if frame.is_some() { "printed and taken" } else { "discarded" };
-    say(&format!(
-        "{} {taken} ({}), {} left",
-        show_messages(done.messages),
-        show_bytes(done.bytes),
-        done.left
-    ));
-    Ok(())
+    drop(progress);
+    drop(reader);
+    let pending = pool.inspect()?.pending();
+    Ok(Drawn::new(done, pending.blocks.len() as u64, Some(pending.stop)))
+}
+
+/// A block in its frame, a piece at a time.
+fn write_block(frame: Frame, block: &Block<'_>) -> io::Result<()> {
+    let mut out = stdout().lock();
+    if frame == Frame::LengthPrefixed {
+        let Ok(len) = u32::try_from(block.len()) else {
+            return Err(io::Error::other("a block is too long for a 4-byte length"));
+        };
+        out.write_all(&len.to_le_bytes())?;
+    }
+    let mut piece = vec![0; PIECE.min(block.len())];
+    for at in (0..block.len()).step_by(PIECE) {
+        let piece = &mut piece[..PIECE.min(block.len() - at)];
+        block.read_into(at, piece).map_err(io::Error::other)?;
+        out.write_all(piece)?;
+    }
+    if frame == Frame::Lines {
+        out.write_all(b"\n")?;
+    }
+    out.flush()
 }

@@ -1,6 +1,8 @@
 //! How a command ends badly: an exit code and one sentence.
 
-use shmq::{AttachError, CreateError, Error, OpenError, RecvError, SendError, TryRecvError, TrySendError};
+use shmq::{
+    AttachError, CreateError, Error, Kind, OpenError, RecvError, SendError, TryRecvError, TrySendError,
+};
 use std::process::ExitCode;
 
 /// The documented exit codes beside 0.
@@ -85,10 +87,20 @@ fn code_of(error: &Error) -> Code {
     }
 }
 
+/// What is said where only queues will do.
+const POOL: &str = "it is a pool of blocks, which programs fill and read in place, and no queue of messages; \
+                    `shmq stat`, `shmq dump` and `shmq drain` work on it";
+const RAW: &str = "it is raw memory, and no queue of messages; `shmq stat` and `shmq dump` show it";
+
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        Self::Said(code_of(&error), error.to_string())
+        let says = match &error {
+            Error::Open(OpenError::WrongKind { found: Kind::Pool, .. }) => POOL.into(),
+            Error::Open(OpenError::WrongKind { found: Kind::Raw, .. }) => RAW.into(),
+            error => error.to_string(),
+        };
+        Self::Said(code_of(&error), says)
     }
 }
 

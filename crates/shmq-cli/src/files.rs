@@ -4,7 +4,8 @@ use crate::args::{CreateArgs, RmArgs};
 use crate::attach::{patiently, quoted};
 use crate::failure::Failure;
 use crate::shape::Queue;
-use shmq::{AttachError, OpenError, Options};
+use shmq::{AttachError, Inspector, Kind, OpenError, Options};
+use shmq_pool::Pool;
 use std::ffi::OsStr;
 use std::io;
 
@@ -32,16 +33,28 @@ fn remove_one(name: &OsStr, force: bool) -> Result<(), Failure> {
     }
     let removed = patiently(|| match Queue::open(name, &Options::new()) {
         Ok(queue) => queue.remove().map(|()| None),
+        Err(OpenError::WrongKind { found: Kind::Pool, .. }) => match Pool::open(name) {
+            Ok(pool) => pool.remove().map(|()| None),
+            Err(error) => Ok(Some(error)),
+        },
         Err(error) => Ok(Some(error)),
     });
     match removed {
         Ok(None) => Ok(()),
+        Ok(Some(OpenError::WrongKind { found: Kind::Raw, .. })) => Err(Failure::new(format!(
+            "{0} is raw memory, which has no ends that would tell whether anybody uses it; \
+             `shmq rm --force {0}` removes it",
+            quoted(name)
+        ))),
         Ok(Some(OpenError::NotFound { path })) => {
             Err(Failure::new(format!("there is no queue at {}; nothing to remove", path.display())))
         }
         Ok(Some(
             error @ (OpenError::Truncated { .. } | OpenError::Newer { .. } | OpenError::WrongKind { .. }),
         )) => Err(with_hint(error.into(), &format!("`shmq rm --force {}` removes it", quoted(name)))),
+        Ok(Some(error @ OpenError::NotAQueue { .. })) if Inspector::open_damaged(name).is_ok() => {
+            Err(with_hint(error.into(), &format!("`shmq rm --force {}` removes it", quoted(name))))
+        }
         Ok(Some(error)) => Err(error.into()),
         Err(error @ AttachError::Busy { .. }) => Err(with_hint(
             error.into(),
@@ -66,6 +79,8 @@ fn remove_by_force(name: &OsStr) -> Result<(), Failure> {
         Ok(_) => {}
         Err(OpenError::NotFound { .. }) => return Ok(()),
         Err(OpenError::Truncated { .. } | OpenError::Newer { .. } | OpenError::WrongKind { .. }) => {}
+        // Its first page is damaged, and enough of it is left to tell what it was.
+        Err(OpenError::NotAQueue { .. }) if Inspector::open_damaged(name).is_ok() => {}
         Err(error @ OpenError::NotAQueue { .. }) => {
             return Err(with_hint(error.into(), "if it is the right one, remove it with rm"));
         }

@@ -166,7 +166,7 @@ fn line(cells: &[String; 8], widths: &[usize; 8], style: impl Fn(usize) -> Style
 }
 
 fn row(view: &View) -> [String; 8] {
-    let queue = view.has_messages();
+    let queue = view.has_ends();
     let only = |text: String| if queue { text } else { "-".into() };
     [
         view.name.clone(),

@@ -5,9 +5,11 @@ use crate::failure::{Failure, say};
 use crate::progress::Progress;
 use crate::recv;
 use crate::send::Ready;
+use crate::shape::Queue;
 use crate::units::plain;
 use crate::view::json;
 use serde::Serialize;
+use shmq::{OpenError, Options};
 use std::fs::File;
 use std::io::{self, Write, stderr};
 use std::os::fd::OwnedFd;
@@ -25,6 +27,10 @@ struct Piped {
 }
 
 pub fn run(args: &PipeArgs) -> Result<(), Failure> {
+    // Before the command is started for nothing.
+    if let Err(error @ OpenError::WrongKind { .. }) = Queue::open(&args.name, &Options::new()) {
+        return Err(error.into());
+    }
     let (ended, (messages, bytes), status) =
         if args.send { from_command(args)? } else { into_command(args)? };
     let code = code_of(status);

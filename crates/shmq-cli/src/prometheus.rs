@@ -1,4 +1,5 @@
-//! Prometheus text, version 0.0.4: what [`shmq::METRICS`] lists, of any number of queues.
+//! Prometheus text, version 0.0.4: what [`shmq::METRICS`] lists and, of pools, [`shmq_pool::METRICS`], of any number of
+//! files.
 
 use shmq::{MetricKind, Reading};
 use std::fmt::Write;
@@ -18,7 +19,7 @@ pub fn text(queues: &[Scrape]) -> String {
     let mut text = String::new();
     let up = queues.iter().map(|q| (labels(&q.queue, None), f64::from(u8::from(q.readings.is_some()))));
     family(&mut text, "shmq_up", MetricKind::Gauge, "1 if the queue could be opened and read.", up);
-    for metric in shmq::METRICS {
+    for metric in shmq::METRICS.iter().chain(shmq_pool::METRICS) {
         let samples = queues.iter().flat_map(|q| {
             let readings = q.readings.iter().flatten().filter(|reading| reading.metric == *metric);
             readings.map(|reading| (labels(&q.queue, reading.role), reading.value))

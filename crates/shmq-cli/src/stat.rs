@@ -2,12 +2,12 @@
 
 use crate::args::StatArgs;
 use crate::diagnosis::{Level, since_1970, who};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::paint::{Paint, Style};
 use crate::prometheus;
 use crate::units::{show_bytes, show_count, show_duration, show_messages, show_percent, show_rough};
-use crate::view::{End, Subject, View, json};
-use shmq::{OpenError, PeerState};
+use crate::view::{Blocks, Sample, Subject, View, json};
+use shmq::{OpenError, PeerState, Role};
 use std::io::{self, Write, stdout};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub fn run(args: &StatArgs) -> Result<(), Failure> {
     let subject = Subject::open(&args.name).map_err(|error| hint(error, args))?;
     if args.prometheus {
         let queue = subject.path.display().to_string();
-        let readings = subject.inspector.readings(&subject.inspector.snapshot()).collect();
+        let readings = subject.readings(&subject.look());
         return print(&prometheus::text(&[prometheus::Scrape { queue, readings: Some(readings) }]));
     }
     let view = subject.watch(args.sample);
@@ -25,12 +25,13 @@ pub fn run(args: &StatArgs) -> Result<(), Failure> {
 
 /// A file that cannot be used may still be read.
 fn hint(error: OpenError, args: &StatArgs) -> Failure {
-    let damaged = matches!(error, OpenError::Truncated { .. });
+    let of_queue = matches!(error, OpenError::Truncated { .. } | OpenError::NotAQueue { .. });
+    let damaged = of_queue && Subject::open_damaged(&args.name).is_ok();
     let failure = Failure::from(error);
     match failure {
-        Failure::Said(code, text) if damaged => {
+        Failure::Said(_, text) if damaged => {
             let name = crate::attach::quoted(&args.name);
-            Failure::Said(code, format!("{text}; `shmq dump {name}` shows what can still be read"))
+            Failure::Said(Code::Corrupt, format!("{text}; `shmq dump {name}` shows what can still be read"))
         }
         other => other,
     }
@@ -68,17 +69,20 @@ fn people(view: &View, paint: &Paint) -> String {
     }
     let mut line = |what: &str, text: String| lines.push(format!("  {what:<9} {text}"));
     line("kind", kind(view));
-    if view.has_messages() {
-        contents(view, &mut line);
+    match &view.pool {
+        Some(pool) => blocks(view, pool, &mut line),
+        None if view.has_ends() => contents(view, &mut line),
+        None => {}
     }
     if !view.tag.is_empty() {
         line("tag", view.tag.clone());
     }
     let file = format!("{}, mode {}", show_bytes(view.file_bytes), view.mode);
     line("file", format!("{file}, created {} ago", ago(view.created_ns)));
-    if view.has_messages() || view.kind == "pool" {
-        line("producer", end(&view.producer, "sent"));
-        line("consumer", end(&view.consumer, "taken"));
+    if view.has_ends() {
+        let (words, taken) = (view.words(), if view.pool.is_some() { "received" } else { "taken" });
+        line(words.producer, end(view, Role::Producer, "sent"));
+        line(words.consumer, end(view, Role::Consumer, taken));
     }
     lines.join("\n") + "\n"
 }
@@ -123,7 +127,13 @@ fn kind(view: &View) -> String {
                 show_bytes(element)
             ),
         },
-        "pool" => format!("large blocks, {} sent and not received", show_count(view.pending_messages)),
+        "pool" => match &view.pool {
+            Some(pool) => {
+                let blocks = view.words().count(pool.blocks);
+                format!("{blocks} of {}, passed in place", show_bytes(pool.block_bytes))
+            }
+            None => "blocks, passed in place".into(),
+        },
         other => format!("{other}, no queue of messages"),
     }
 }
@@ -149,12 +159,49 @@ fn contents(view: &View, line: &mut impl FnMut(&str, String)) {
     line("taken", format!("{}{taken}", show_messages(view.received_messages)));
 }
 
+/// Where the blocks of a pool are.
+fn blocks(view: &View, pool: &Blocks, line: &mut impl FnMut(&str, String)) {
+    let rate =
+        |n: u64, ns: u64| format!(" ({} a second)", show_count((n as f64 * 1e9 / ns as f64).round() as u64));
+    let per_second = |n: fn(&Sample, &Blocks) -> u64| {
+        view.sample.map_or(String::new(), |sample| rate(n(&sample, pool), sample.ns))
+    };
+    let returning = match pool.returning_blocks {
+        0 => String::new(),
+        n => format!(", {} on the way back", show_count(n)),
+    };
+    line(
+        "blocks",
+        format!(
+            "{} full and waiting, {} with the reader{returning}, {} with the writer (free or on loan)",
+            show_count(pool.under_way_blocks),
+            show_count(pool.held_blocks),
+            show_count(pool.home_blocks)
+        ),
+    );
+    let end = if view.finished { "; end of data declared" } else { "" };
+    let count = |n| view.words().count(n);
+    line(
+        "sent",
+        format!("{}{}{end}", count(view.sent_messages), per_second(|sample, _| sample.sent_messages)),
+    );
+    line(
+        "received",
+        format!("{}{}", count(view.received_messages), per_second(|sample, _| sample.received_messages)),
+    );
+    line(
+        "returned",
+        format!("{}{}", count(pool.returned_blocks), per_second(|_, pool| pool.returned_meanwhile)),
+    );
+}
+
 /// How long ago.
 fn ago(since_1970_ns: u64) -> String {
     show_duration(Duration::from_nanos(since_1970(since_1970_ns)))
 }
 
-fn end(end: &End, done: &str) -> String {
+fn end(view: &View, role: Role, done: &str) -> String {
+    let end = view.end(role);
     let came = ago(end.since_ns);
     let mut text = match end.peer {
         PeerState::NeverAttached => return "never attached".into(),
@@ -170,7 +217,7 @@ fn end(end: &End, done: &str) -> String {
         }
     }
     if let Some(time) = end.stalled_for_ns {
-        text += &format!("; asleep on the queue for {}", rough(time));
+        text += &format!("; asleep on the {} for {}", view.words().file(), rough(time));
     }
     text += &format!("\n            {} {done} since it came", show_count(end.messages_since_it_came));
     if end.takeovers > 0 {

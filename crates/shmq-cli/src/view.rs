@@ -5,10 +5,11 @@
 
 use crate::diagnosis::{self, Advice, State};
 use crate::failure::Failure;
-use crate::units::plain;
+use crate::units::{plain, show_count};
 use serde::Serialize;
-use shmq::{EndSnapshot, Inspector, Kind, OpenError, PeerState, Process, Role, Snapshot};
+use shmq::{EndSnapshot, Inspector, Kind, OpenError, PeerState, Process, Reading, Role, Snapshot};
 use std::ffi::OsStr;
+use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,10 +20,56 @@ pub struct Subject {
     /// As it was asked for.
     pub name: String,
     pub path: PathBuf,
-    pub inspector: Inspector,
+    pub inspector: Looker,
     mode: u32,
     uid: u32,
     inode: (u64, u64),
+}
+
+/// What looks: at a pool, there is more to see.
+#[derive(Debug)]
+pub enum Looker {
+    Queue(Box<Inspector>),
+    Pool(Box<shmq_pool::Inspector>),
+}
+
+impl Looker {
+    fn of(inspector: Inspector, path: &OsStr) -> Result<Self, OpenError> {
+        if inspector.kind() != Kind::Pool {
+            return Ok(Self::Queue(Box::new(inspector)));
+        }
+        match shmq_pool::Inspector::of(inspector) {
+            Ok(pool) => Ok(Self::Pool(Box::new(pool))),
+            // Its first page is as it should be, and its sizes are impossible: shown as far as any file is.
+            Err(damage) => {
+                let queue = Inspector::open_damaged(path)?.damaged_by(damage);
+                Ok(Self::Queue(Box::new(queue)))
+            }
+        }
+    }
+
+    pub fn pool(&self) -> Option<&shmq_pool::Inspector> {
+        match self {
+            Self::Queue(_) => None,
+            Self::Pool(pool) => Some(pool),
+        }
+    }
+
+    pub fn check(&self) -> Vec<shmq::Check> {
+        self.pool().map_or_else(|| Inspector::check(self), shmq_pool::Inspector::check)
+    }
+}
+
+/// What any file has.
+impl Deref for Looker {
+    type Target = Inspector;
+
+    fn deref(&self) -> &Inspector {
+        match self {
+            Self::Queue(queue) => queue,
+            Self::Pool(pool) => pool.queue(),
+        }
+    }
 }
 
 /// One look.
@@ -30,6 +77,7 @@ pub struct Subject {
 pub struct Look {
     pub monotonic_ns: u64,
     pub seen: Snapshot,
+    pub blocks: Option<shmq_pool::Snapshot>,
     pub producer: Option<Process>,
     pub consumer: Option<Process>,
 }
@@ -45,6 +93,7 @@ impl Subject {
     }
 
     fn of(name: &OsStr, inspector: Inspector) -> Result<Self, OpenError> {
+        let inspector = Looker::of(inspector, name)?;
         let path = shmq::path_of(name).unwrap_or_default();
         let failed = |source| OpenError::Io { doing: "look at the queue file", source };
         let file = std::fs::symlink_metadata(&path).map_err(failed)?;
@@ -73,8 +122,17 @@ impl Subject {
         Look {
             monotonic_ns: monotonic_ns(),
             seen,
+            blocks: self.inspector.pool().map(shmq_pool::Inspector::snapshot),
             producer: self.inspector.process(Role::Producer),
             consumer: self.inspector.process(Role::Consumer),
+        }
+    }
+
+    /// The numbers of a look, for Prometheus.
+    pub fn readings(&self, look: &Look) -> Vec<Reading> {
+        match (&self.inspector, &look.blocks) {
+            (Looker::Pool(pool), Some(blocks)) => pool.readings(blocks).collect(),
+            (looker, _) => looker.readings(&look.seen).collect(),
         }
     }
 
@@ -138,8 +196,50 @@ pub struct View {
     pub finished: bool,
     pub producer: End,
     pub consumer: End,
+    /// Of a pool: where its blocks are.
+    pub pool: Option<Blocks>,
     /// What happened between two looks; `null` if there was only one.
     pub sample: Option<Sample>,
+}
+
+/// Where the blocks of a pool are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Blocks {
+    pub blocks: u64,
+    pub block_bytes: u64,
+    /// With the writer: free, or on loan to its program.
+    pub home_blocks: u64,
+    /// Sent and not received.
+    pub under_way_blocks: u64,
+    /// With the reader, or with one that died.
+    pub held_blocks: u64,
+    /// Given back, and not yet taken by the writer.
+    pub returning_blocks: u64,
+    /// Given back since the pool was made.
+    pub returned_blocks: u64,
+    /// Given back between two looks; 0 if there was only one.
+    #[serde(skip)]
+    pub returned_meanwhile: u64,
+}
+
+impl Blocks {
+    fn of(pool: &shmq_pool::Inspector, seen: &shmq_pool::Snapshot) -> Self {
+        Self {
+            blocks: pool.blocks(),
+            block_bytes: pool.block_size(),
+            home_blocks: seen.at_home,
+            under_way_blocks: seen.under_way,
+            held_blocks: seen.held,
+            returning_blocks: seen.coming_back,
+            returned_blocks: seen.returned,
+            returned_meanwhile: 0,
+        }
+    }
+
+    /// Those that the writer cannot have: under way, or with the reader.
+    pub fn gone(&self) -> u64 {
+        (self.under_way_blocks + self.held_blocks).min(self.blocks)
+    }
 }
 
 /// What happened between two looks.
@@ -267,8 +367,16 @@ impl View {
             finished: seen.finished,
             producer: End::new(&seen.producer, now.producer.as_ref(), seen.sent, at),
             consumer: End::new(&seen.consumer, now.consumer.as_ref(), seen.received, at),
+            pool: it.pool().zip(now.blocks.as_ref()).map(|(pool, blocks)| Blocks::of(pool, blocks)),
             sample: None,
         };
+        if let Some(pool) = &view.pool {
+            // What its rings hold are handles; what counts are the blocks.
+            view.capacity_bytes = pool.blocks.saturating_mul(pool.block_bytes);
+            view.pending_bytes = pool.under_way_blocks.saturating_mul(pool.block_bytes);
+            view.used_bytes = pool.gone().saturating_mul(pool.block_bytes);
+            view.fill_ratio = pool.gone() as f64 / pool.blocks.max(1) as f64;
+        }
         if let Some(before) = before {
             view.compare(before, now);
         }
@@ -289,6 +397,9 @@ impl View {
             sent_per_second: per_second(sent),
             received_per_second: per_second(received),
         });
+        if let (Some(pool), Some(before)) = (&mut self.pool, &before.blocks) {
+            pool.returned_meanwhile = pool.returned_blocks.saturating_sub(before.returned);
+        }
         let used = |a: &Option<Process>, b: &Option<Process>| {
             let (a, b) = (a.as_ref()?, b.as_ref()?);
             (a.pid == b.pid).then(|| b.cpu_ns.saturating_sub(a.cpu_ns) as f64 / ns as f64)
@@ -297,9 +408,22 @@ impl View {
         self.consumer.cpu_ratio = used(&before.consumer, &now.consumer);
     }
 
-    /// Whether it is a queue of messages: has ends, and something that waits.
-    pub fn has_messages(&self) -> bool {
-        self.kind == Kind::Records.to_string() || self.kind == Kind::Slots.to_string()
+    /// Whether it has ends, and something that waits: messages, or a pool's blocks.
+    pub fn has_ends(&self) -> bool {
+        self.kind != Kind::Raw.to_string()
+    }
+
+    /// One of the two ends.
+    pub fn end(&self, role: Role) -> &End {
+        match role {
+            Role::Producer => &self.producer,
+            Role::Consumer => &self.consumer,
+        }
+    }
+
+    /// What things are called.
+    pub fn words(&self) -> &'static Words {
+        Words::of(if self.kind == Kind::Pool.to_string() { Kind::Pool } else { Kind::Records })
     }
 }
 
@@ -319,4 +443,45 @@ fn fill(it: &Inspector, seen: &Snapshot) -> f64 {
 pub fn json(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string(value).map_err(|e| Failure::new(format!("cannot write JSON: {e}")))?;
     Ok(text + "\n")
+}
+
+/// What the parts of a file of one kind are called.
+#[derive(Debug)]
+pub struct Words {
+    pub producer: &'static str,
+    pub consumer: &'static str,
+    file: &'static str,
+    thing: &'static str,
+}
+
+impl Words {
+    const QUEUE: Self = Self { producer: "producer", consumer: "consumer", file: "queue", thing: "message" };
+    const POOL: Self = Self { producer: "writer", consumer: "reader", file: "pool", thing: "block" };
+
+    /// Of a file of this kind.
+    pub fn of(kind: Kind) -> &'static Self {
+        if kind == Kind::Pool { &Self::POOL } else { &Self::QUEUE }
+    }
+
+    pub fn end(&self, role: Role) -> &'static str {
+        match role {
+            Role::Producer => self.producer,
+            Role::Consumer => self.consumer,
+        }
+    }
+
+    /// `queue`, or `pool`.
+    pub fn file(&self) -> &'static str {
+        self.file
+    }
+
+    /// `message`, or `block`.
+    pub fn thing(&self) -> &'static str {
+        self.thing
+    }
+
+    /// `3 812 messages`.
+    pub fn count(&self, n: u64) -> String {
+        format!("{} {}{}", show_count(n), self.thing, if n == 1 { "" } else { "s" })
+    }
 }

@@ -34,7 +34,7 @@ fn raw_memory_is_recognised() {
     );
     let json = run(&["stat", "--json", &name.0]);
     assert!(String::from_utf8_lossy(&json.stdout).contains("\"kind\":\"raw\""), "{json:?}");
-    fails(&run(&["recv", &name.0, "--no-wait"]), 1, "the file holds raw");
+    fails(&run(&["recv", &name.0, "--no-wait"]), 1, "it is raw memory");
     fails(&run(&["rm", &name.0]), 1, "--force");
     ok(&run(&["rm", "--force", &name.0]));
     assert!(!name.path().exists());

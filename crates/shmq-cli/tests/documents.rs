@@ -149,7 +149,7 @@ fn the_documented_metrics_and_events_are_those_there_are() {
     let operations = read("docs/OPERATIONS.md");
     let rows = table(&operations, "| metric |");
     let documented: Vec<_> = rows.iter().map(|row| row.join(" | ")).collect();
-    let real = shmq::METRICS.iter().map(|metric| {
+    let real = shmq::METRICS.iter().chain(shmq_pool::METRICS).map(|metric| {
         let kind = format!("{:?}", metric.kind).to_lowercase();
         format!("`{}` | {kind} | {}", metric.name, metric.help)
     });

@@ -81,15 +81,35 @@ fn outputs(command: &str) -> Vec<Value> {
     let other = copy.path().display().to_string();
     ok(&run(&["create", &slots.0, "--slots", "8", "--depth", "4"]));
     ok(&run_with(&["send", &name.0, "--create", "--no-finish", "--max-messages", "100"], &lines(20)));
+    let (pool, raw) = (Name::new(&format!("json-{command}-pool")), Name::new(&format!("json-{command}-raw")));
+    let options = shmq_pool::Options::new();
+    shmq_pool::Pool::create(&pool.0, 4, 4096, &options)
+        .unwrap()
+        .writer()
+        .unwrap()
+        .try_loan()
+        .unwrap()
+        .send(9)
+        .unwrap();
+    shmq_raw::Region::create(&raw.0, &shmq_raw::Options::new().bytes(5000)).unwrap();
     let receiver = Running::start(shmq(&["recv", &slots.0]));
     until("a receiver", || stat(&slots)["consumer"]["stalled_for_ns"].is_u64());
     let sets: &[&[&str]] = match command {
-        "stat" => &[&["stat", &name.0, "--json"], &["stat", &slots.0, "--json", "--sample", "10ms"]],
+        "stat" => &[
+            &["stat", &name.0, "--json"],
+            &["stat", &slots.0, "--json", "--sample", "10ms"],
+            &["stat", &pool.0, "--json"],
+            &["stat", &raw.0, "--json"],
+        ],
         "top" => &[&["top", &name.0, &slots.0, "no-such-queue", "--once", "--json", "--interval", "50ms"]],
         "ls" => &[&["ls", "--json"]],
-        "dump" => &[&["dump", &name.0, "--json"]],
+        "dump" => &[&["dump", &name.0, "--json"], &["dump", &pool.0, "--json"], &["dump", &raw.0, "--json"]],
         "doctor" => &[&["doctor", &name.0, "--json"]],
-        "drain" => &[&["drain", &name.0, "--json", "--keep", "15"], &["drain", &name.0, "--json"]],
+        "drain" => &[
+            &["drain", &name.0, "--json", "--keep", "15"],
+            &["drain", &name.0, "--json"],
+            &["drain", &pool.0, "--json"],
+        ],
         "copy" => &[&["copy", &name.0, &other, "--json"]],
         "pipe" => &[&["pipe", &name.0, "--recv", "--json", "--", "cat"]],
         "demo" => &[&["demo", "--json", "--bytes", "1MiB", "--kills", "1"]],

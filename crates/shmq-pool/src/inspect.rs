@@ -1,16 +1,27 @@
 //! Looking at a pool without touching it: a read-only mapping, and no role.
+//!
+//! | file | what happens there |
+//! |---|---|
+//! | `survey` | where every block is |
+//! | `check` | whether every block is in exactly one place |
+//! | `pending` | the blocks that a reader would get |
+//! | `metrics` | the numbers, for Prometheus |
 
-use crate::layout::{HELD, LENT, Layout, Windows};
+mod check;
+mod metrics;
+mod pending;
+pub(crate) mod survey;
+
+pub use metrics::METRICS;
+pub use pending::{Pending, PendingBlock, Place};
+
+use crate::layout::{HELD, LENT, Windows};
 use crate::pool::layout_of;
 use crate::protocol::at;
-use shmq::inside::layout::READ;
-use shmq::inside::shape::find_sequence;
-use shmq::inside::{Map, Window, at as ring_at, segment};
+use shmq::inside::{Seen, Window};
 use shmq::{EndSnapshot, Kind, OpenError, Role};
 use std::ffi::OsStr;
-use std::fs::File;
-use std::os::fd::AsFd;
-use std::path::Path;
+use survey::Survey;
 
 /// A pool, looked at from outside. Needs read permission only and disturbs nobody.
 ///
@@ -35,7 +46,7 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct Inspector {
     queue: shmq::Inspector,
-    windows: Windows<Map>,
+    windows: Windows<Seen>,
 }
 
 /// One look at a pool. Both ends go on meanwhile, so the parts belong together only roughly, and all of it may be
@@ -91,28 +102,36 @@ impl Inspector {
     /// # Errors
     /// As [`crate::Pool::open`].
     pub fn open(name: impl AsRef<OsStr>) -> Result<Self, OpenError> {
-        let name = name.as_ref();
-        let path =
-            segment::path_of(name).ok_or_else(|| OpenError::Name { name: name.to_string_lossy().into() })?;
-        let (file, geometry) = segment::open(&path, false)?;
-        if geometry.kind != Kind::Pool {
-            return Err(OpenError::WrongKind { expected: Kind::Pool, found: geometry.kind });
-        }
-        let queue = shmq::Inspector::of(&file, Some(&path), geometry)?;
-        Self::of(queue, &file, Some(&path), layout_of(&geometry)?)
+        Self::of(shmq::Inspector::open(name)?)
     }
 
-    pub(crate) fn of(
-        queue: shmq::Inspector,
-        file: &File,
-        path: Option<&Path>,
-        layout: Layout,
-    ) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Io { doing: "map the pool file", source };
-        let own = segment::reopen(file, path, false).map_err(failed)?;
-        let map = Map::new(segment::map_read_only(own.as_fd(), layout.length).map_err(failed)?);
-        let windows = layout.windows(&map).ok_or(OpenError::NotAQueue { why: "its parts lie outside" })?;
-        Ok(Self { queue, windows })
+    /// Of a file that was opened for looking already, a damaged one too ([`shmq::Inspector::open_damaged`]): what is
+    /// missing of it reads as zeros.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-pool-damaged-{}", std::process::id());
+    /// # let pool = shmq_pool::Pool::create(&name, 4, 4096, &shmq_pool::Options::new())?;
+    /// # pool.writer()?.try_loan()?.send(5)?;
+    /// // Cut off behind the first block.
+    /// let file = std::fs::File::options().write(true).open(pool.path().unwrap())?;
+    /// file.set_len(file.metadata()?.len() - 3 * 4096)?;
+    /// assert!(shmq_pool::Inspector::open(&name).is_err());
+    /// let it = shmq_pool::Inspector::of(shmq::Inspector::open_damaged(&name)?)?;
+    /// assert!(it.queue().damage().is_some());
+    /// assert_eq!(it.pending().blocks[0].len, 5);
+    /// # std::fs::remove_file(pool.path().unwrap())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`OpenError::WrongKind`]; [`OpenError::NotAQueue`] if its parts cannot be where they ought to be.
+    pub fn of(queue: shmq::Inspector) -> Result<Self, OpenError> {
+        if queue.kind() != Kind::Pool {
+            return Err(OpenError::WrongKind { expected: Kind::Pool, found: queue.kind() });
+        }
+        let layout = layout_of(queue.geometry())?;
+        let windows = layout.windows(queue.memory());
+        Ok(Self { windows: windows.ok_or(OpenError::NotAQueue { why: "its parts lie outside" })?, queue })
     }
 
     /// What it says as a file of any kind: identity, age, tag; of its messages, it counts the full blocks. See the
@@ -131,23 +150,17 @@ impl Inspector {
         self.windows.layout.block_size
     }
 
-    /// Messages sent and taken of one ring, and whether its end was declared.
-    fn ring(&self, window: &Window<Map>) -> (u64, u64, bool) {
-        let shape = self.windows.layout.shape;
-        let read = window.load(READ, ring_at::OBSERVE);
-        // A living producer may lap the walk; then another one starts further on.
-        let found = (0..3).find_map(|_| find_sequence(window, &shape, ring_at::OBSERVE).ok());
-        let (sent, finished) = found.unwrap_or((read, false));
-        (sent, read, finished)
+    pub(crate) fn survey(&self) -> Survey<'_, Seen> {
+        Survey(&self.windows)
     }
 
     /// One look; see the example of [`Inspector`]. Allocates nothing; a system call for each end that was ever taken;
     /// bounded by the number of blocks.
     pub fn snapshot(&self) -> Snapshot {
         let Windows { layout, full, empty, lent, held, .. } = &self.windows;
-        let (sent, received, finished) = self.ring(full);
-        let (returned, reclaimed, _) = self.ring(empty);
-        let notes = |window: &Window<Map>, size: u64, below: u64| {
+        let (sent, received, finished) = self.survey().ring(full);
+        let (returned, reclaimed, _) = self.survey().ring(empty);
+        let notes = |window: &Window<Seen>, size: u64, below: u64| {
             let start = window.parts().ring as u64;
             let noted = (0..layout.blocks).map(|block| window.load_at(start + block * size, at::TABLE));
             // A note of what was not done is none.

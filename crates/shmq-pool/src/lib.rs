@@ -84,7 +84,7 @@ mod reader;
 mod writer;
 
 pub use error::{Corruption, Error, LoanError, RecvError, SendError, TryLoanError, TryRecvError};
-pub use inspect::{Inspector, Snapshot};
+pub use inspect::{Inspector, METRICS, Pending, PendingBlock, Place, Snapshot};
 pub use pool::Pool;
 pub use reader::{Block, Reader};
 pub use writer::{Loan, Writer};
@@ -131,6 +131,7 @@ static_assertions::assert_not_impl_any!(Block<'static>: Send, Sync, Clone);
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing {
+    pub use crate::inspect::survey::Survey;
     pub use crate::layout::*;
     pub use crate::protocol::*;
 }

@@ -220,7 +220,7 @@ impl Pool {
     /// # Errors
     /// [`OpenError::Io`] if it cannot be mapped.
     pub fn inspect(&self) -> Result<Inspector, OpenError> {
-        Inspector::of(self.file.inspect()?, &self.file.file, self.path(), self.layout)
+        Inspector::of(self.file.inspect()?)
     }
 
     /// How many blocks there are; see the example of [`Pool`].

@@ -11,7 +11,7 @@
 mod check;
 mod pending;
 mod process;
-mod seen;
+pub(crate) mod seen;
 pub(crate) mod walk;
 
 pub use check::{Check, Outcome};
@@ -66,6 +66,7 @@ use std::sync::Arc;
 pub struct Inspector {
     /// Goes before the mapping does.
     _watch: Watch,
+    memory: Seen,
     /// `None` for a kind without a ring.
     window: Option<Window<Seen>>,
     probe: Probe,
@@ -220,16 +221,60 @@ impl Inspector {
         let map =
             Map::new(segment::map_read_only(probe.as_fd(), geometry.length.min(there)).map_err(failed)?);
         let _watch = Watch::new(&map, [0; 2]);
-        let window = Window::new(Seen::new(map, geometry.length), geometry.parts);
+        let memory = Seen::new(map, geometry.length);
+        let window = Window::new(memory.clone(), geometry.parts);
         if window.is_none() && matches!(geometry.kind, Kind::Records | Kind::Slots) {
             return Err(OpenError::NotAQueue { why: "its parts overlap or lie outside" });
         }
-        Ok(Self { _watch, window, probe: Probe::File(Arc::new(probe)), geometry, damage: None })
+        Ok(Self { _watch, memory, window, probe: Probe::File(Arc::new(probe)), geometry, damage: None })
     }
 
     /// What was wrong with a file that [`Inspector::open_damaged`] opened all the same; see the example there.
     pub fn damage(&self) -> Option<&OpenError> {
         self.damage.as_ref()
+    }
+
+    /// What is wrong with it beside what the first page says, found by this project's other crates.
+    #[doc(hidden)]
+    pub fn damaged_by(self, damage: OpenError) -> Self {
+        Self { damage: self.damage.or(Some(damage)), ..self }
+    }
+
+    /// Its first page; for this project's other crates, and of no use without them.
+    #[doc(hidden)]
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// All of its bytes; likewise.
+    #[doc(hidden)]
+    pub fn memory(&self) -> &Seen {
+        &self.memory
+    }
+
+    /// Copies bytes of raw memory, from this offset of the region on. How many: fewer than asked for at the end of the
+    /// region, or where the file is cut off; none of any other kind of file.
+    ///
+    /// Not synchronized with whoever writes: the bytes may be of different moments, but each word of 8 of one.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-read-region-{}", std::process::id());
+    /// # let _ = shmq::Queue::create(&name, &shmq::Options::new())?;
+    /// let it = shmq::Inspector::open(&name)?;
+    /// let mut bytes = [0; 16];
+    /// let there = it.read_region(0, &mut bytes);
+    /// println!("{:?}", &bytes[..there]);
+    /// assert!(there == 0 || it.kind() == shmq::Kind::Raw);
+    /// # shmq::Queue::open(&name)?.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    pub fn read_region(&self, offset: u64, into: &mut [u8]) -> usize {
+        let left = self.geometry.limits.capacity.saturating_sub(offset);
+        if self.geometry.kind != Kind::Raw || left == 0 {
+            return 0;
+        }
+        let len = left.min(into.len() as u64) as usize;
+        self.memory.read(self.geometry.parts.ring as u64 + offset, &mut into[..len])
     }
 
     /// The window of a file that has a ring of messages; a pool's are its full blocks.

@@ -212,6 +212,7 @@ pub mod inside {
     pub use crate::end::End;
     pub use crate::file::QueueFile;
     pub use crate::geometry::Geometry;
+    pub use crate::inspect::seen::Seen;
     pub use crate::inspect::walk::{Extent, Spotted, Walk};
     /// Offsets and the header.
     pub mod layout {

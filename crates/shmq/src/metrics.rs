@@ -54,7 +54,7 @@ metrics! {
     PENDING Gauge "shmq_pending_messages" "Messages sent and not taken.";
     PENDING_BYTES Gauge "shmq_pending_bytes" "Ring bytes of the messages sent and not taken.";
     USED Gauge "shmq_used_bytes" "Ring bytes that a producer cannot use now.";
-    CAPACITY Gauge "shmq_capacity_bytes" "Ring bytes there are.";
+    CAPACITY Gauge "shmq_capacity_bytes" "Ring bytes there are; of raw memory, its length.";
     DEPTH Gauge "shmq_max_messages" "Most messages that may be pending; absent where bytes alone limit them.";
     FILL Gauge "shmq_fill_ratio" "How full it is, 0 to 1: bytes or messages, whichever is nearer to its limit.";
     MOST_PENDING Gauge "shmq_most_pending_messages" "Most messages known to have been pending at a time; noted when an end comes, leaves or begins to wait.";
@@ -91,17 +91,21 @@ impl Inspector {
     pub fn readings(&self, seen: &Snapshot) -> impl Iterator<Item = Reading> + use<> {
         let limits = self.limits();
         let fill = fill(self.kind(), limits.capacity, limits.max_messages, seen);
+        let kind = self.kind();
+        // Raw memory has no messages and no ends; a pool's ring holds handles, whose bytes tell nobody anything.
+        let sends = move |value: f64| (kind != Kind::Raw).then_some(value);
+        let ring = move |value: u64| matches!(kind, Kind::Records | Kind::Slots).then_some(value as f64);
         let queue = [
-            (&SENT, Some(seen.sent as f64)),
-            (&RECEIVED, Some(seen.received as f64)),
-            (&PENDING, Some(seen.pending_messages as f64)),
-            (&PENDING_BYTES, Some(seen.pending_bytes as f64)),
-            (&USED, Some(seen.used_bytes as f64)),
-            (&CAPACITY, Some(limits.capacity as f64)),
+            (&SENT, sends(seen.sent as f64)),
+            (&RECEIVED, sends(seen.received as f64)),
+            (&PENDING, sends(seen.pending_messages as f64)),
+            (&PENDING_BYTES, ring(seen.pending_bytes)),
+            (&USED, ring(seen.used_bytes)),
+            (&CAPACITY, (kind != Kind::Pool).then_some(limits.capacity as f64)),
             (&DEPTH, limits.max_messages.map(|n| n as f64)),
-            (&FILL, Some(fill)),
-            (&MOST_PENDING, Some(seen.most_pending as f64)),
-            (&FINISHED, Some(f64::from(u8::from(seen.finished)))),
+            (&FILL, sends(fill)),
+            (&MOST_PENDING, sends(seen.most_pending as f64)),
+            (&FINISHED, sends(f64::from(u8::from(seen.finished)))),
             (&CREATED, Some(seconds(self.created_ns()))),
         ];
         let queue = queue
@@ -112,7 +116,7 @@ impl Inspector {
             let of = |role, value| Reading { metric, role: Some(role), value };
             [of(Role::Producer, p), of(Role::Consumer, c)]
         });
-        queue.chain(ends)
+        queue.chain(ends.filter(move |_| kind != Kind::Raw))
     }
 
     /// Hands the numbers of one look to the recorder of the [`metrics`](https://docs.rs/metrics) crate, with the labels

@@ -14,7 +14,7 @@
 //! | `queue removed` | warn | `queue` |
 //! | `end of data declared` | debug | `queue`, `messages` |
 //! | `end left` | debug | `queue`, `role`, `epoch` |
-//! | `queue corrupt` | error | `role` of who found it, `what`; a span of the caller's tells which queue |
+//! | `queue corrupt` | error | `queue`, `role` of who found it, `what` |
 //!
 //! `queue` is the path, empty where there is none. The table is in `docs/OPERATIONS.md`, too; a test compares them.
 
@@ -104,6 +104,6 @@ pub(crate) fn created(path: Option<&Path>, kind: Kind, bytes: u64) {
 
 /// An end found that the ring contradicts itself. Once for each handle, or twice if it looked ahead.
 #[cold]
-pub(crate) fn corrupt(role: Role, what: Corruption) {
-    tell!(ERROR, "queue corrupt", role: role, what: what);
+pub(crate) fn corrupt(path: Option<&Path>, role: Role, what: Corruption) {
+    tell!(ERROR, "queue corrupt", queue: shown(path), role: role, what: what);
 }

@@ -40,7 +40,8 @@ impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         match field.name() {
             "message" => self.0.insert_str(0, &format!("{value:?}")),
-            // Differs from run to run.
+            // Differs from run to run; that it is missing, is told.
+            "queue" if format!("{value:?}").is_empty() => self.0.push_str(" no-queue"),
             "queue" | "waited_us" => write!(self.0, " {}", field.name()).unwrap(),
             name => write!(self.0, " {name}={value:?}").unwrap(),
         }
@@ -164,7 +165,7 @@ fn corruption_is_told_once_by_who_found_it() {
         }
     });
     let what = Corruption::Sequence;
-    assert_eq!(heard, [format!("{} queue corrupt role=consumer what={what}", Level::ERROR)]);
+    assert_eq!(heard, [format!("{} queue corrupt queue role=consumer what={what}", Level::ERROR)]);
 }
 
 /// Every number that was handed over, by name and labels.

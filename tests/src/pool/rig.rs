@@ -6,7 +6,7 @@ use crate::model::{Bug, Guest, Ram, Verdict};
 use shmq::Role;
 use shmq::testing::layout::{DIRTY, READ, SEQUENCE};
 use shmq::testing::{Halt, Memory, Recording, Store, Words, at};
-use shmq_pool::testing::{HELD, LENT, Layout, NoLoan, PoolRx, PoolTx, Take};
+use shmq_pool::testing::{HELD, LENT, Layout, NoLoan, PoolRx, PoolTx, Survey, Take};
 use std::rc::Rc;
 
 macro_rules! ensure {
@@ -158,6 +158,10 @@ impl Rig {
     }
 
     fn look(&self) -> Verdict<View> {
+        let windows = self.layout.windows(&self.words).expect("the rig's parts are in order");
+        let survey = Survey(&windows);
+        let away = survey.account().map_err(|wrong| format!("a check finds: {wrong}"))?;
+        let seen: Vec<Sent> = survey.pending().blocks.iter().map(|b| (b.block, b.sequence)).collect();
         let mut tx = self.attach_tx(&self.words)?;
         let mut rx = self.attach_rx(&self.words)?;
         let mut home = tx.home().to_vec();
@@ -182,6 +186,10 @@ impl Rig {
                 Err(NoLoan::Corrupt(what)) => return Err(format!("a successor writer finds: {what}")),
             }
         }
+        let there: Vec<Sent> = view.held.iter().chain(&view.under_way).copied().collect();
+        ensure!(seen == there, "who looks sees {seen:?} pending, successors find {there:?}");
+        let gone = self.layout.blocks - view.home.len() as u64;
+        ensure!(finished || away == gone, "who looks counts {away} blocks away, successors {gone}");
         Ok(view)
     }
 

@@ -64,9 +64,9 @@ pub struct LsArgs {
     pub sample: Duration,
 }
 
-/// Show what waits in a queue, without taking it
+/// Show what waits in a queue or a pool, without taking it; or what is in raw memory
 ///
-/// At a queue in use, one that nobody holds, a copy from another machine, one from before a crash, or one that is
+/// At a file in use, one that nobody holds, a copy from another machine, one from before a crash, or one that is
 /// damaged: as far as it can be read, and then where it stops and why. Without a framing: number, length and text of
 /// each message on a line, where what is no text is escaped.
 #[derive(Debug, Args)]
@@ -76,12 +76,17 @@ Examples:
   shmq dump numbers --hex --limit 1
   shmq dump ./copied.queue --length-prefixed > messages.bin
   shmq dump numbers --json | jq -r 'select(.sequence).text'
+  shmq dump frames --hex --bytes 256     of each block of a pool, the first 256 bytes
+  shmq dump meters --limit 10            of raw memory, the first 10 elements
 
 Exit code 5 if the file or a message in it is damaged; what comes before that is printed. Messages that the consumer takes
 meanwhile are left out.
 
+Of a pool: the blocks that a reader which came now would get, those first that the present one holds or a dead one held. Raw memory
+is shown in hexadecimal, repeated lines as *, while others may be writing it.
+
 JSON: an object for each message, \"schema\":\"shmq.message/1\", with \"hex\" and, if it is one, \"text\"; then one
-\"schema\":\"shmq.dump/1\" that says why there are no more.")]
+\"schema\":\"shmq.dump/1\" that says why there are no more. Of raw memory, \"schema\":\"shmq.region/1\" for each 4096 bytes.")]
 pub struct DumpArgs {
     /// Name of the queue, or its path
     pub name: OsString,
@@ -97,9 +102,13 @@ pub struct DumpArgs {
     /// An object for each message
     #[arg(long, group = "form")]
     pub json: bool,
-    /// Stop after so many messages
+    /// Stop after so many messages, blocks, or elements of raw memory
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
+    /// Of each message or block only the first bytes, or of raw memory [default: all of it, but 64 bytes of a block]
+    #[arg(long, value_name = "SIZE", value_parser = units::some_bytes)]
+    #[arg(conflicts_with_all = ["lines", "length_prefixed"])]
+    pub bytes: Option<u64>,
 }
 
 /// Check queues and the machine they are on, and say what to do

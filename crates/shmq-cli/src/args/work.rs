@@ -6,10 +6,10 @@ use clap::Args;
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// Empty a queue: discard what waits, or print it
+/// Empty a queue or a pool: discard what waits, or print it
 ///
 /// Takes the receiving end, and is refused while a consumer holds it. Takes what waited when it began; what a producer sends
-/// meanwhile stays.
+/// meanwhile stays. The blocks of a pool go back to its writer, also those that a reader had in its hands when it died.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

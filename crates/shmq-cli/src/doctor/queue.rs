@@ -7,7 +7,7 @@ use crate::ls;
 use crate::units::{plain, show_bytes};
 use crate::view::Subject;
 use rustix::fs;
-use shmq::{OpenError, Outcome};
+use shmq::{Kind, OpenError, Outcome};
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -35,7 +35,11 @@ pub fn named(name: &OsStr) -> Result<Part, Failure> {
             Err(error.into())
         }
         Err(error) => {
-            let finding = Finding::new("file", Verdict::Damaged, error.to_string())
+            let path = shmq::path_of(name).unwrap_or_default();
+            // What is no file of bytes never was a queue.
+            let file = std::fs::symlink_metadata(path).is_ok_and(|path| path.is_file());
+            let verdict = if file { Verdict::Damaged } else { Verdict::Trouble };
+            let finding = Finding::new("file", verdict, error.to_string())
                 .todo("if it was a queue, nothing of it can be read; see that the name is right");
             Ok(Part::new(plain(&name.to_string_lossy()), vec![finding]))
         }
@@ -45,13 +49,18 @@ pub fn named(name: &OsStr) -> Result<Part, Failure> {
 fn examine(subject: &Subject) -> Part {
     let name = quoted(OsStr::new(&subject.name));
     let mut findings = Vec::new();
+    // Blocks are passed in place, so there is nothing to copy them into.
+    let save = match subject.inspector.kind() {
+        Kind::Pool => format!("`shmq dump {name} --length-prefixed` prints what can be read"),
+        Kind::Raw => format!("`shmq dump {name}` shows what is there"),
+        _ => format!("`shmq copy {name} OTHER` saves what can be read"),
+    };
     for check in subject.inspector.check() {
         findings.push(match check.outcome {
             Outcome::Fine { said } => Finding::new(check.what, Verdict::Fine, said),
             Outcome::Unchecked { why } => Finding::new(check.what, Verdict::Unchecked, why),
-            Outcome::Damaged { said } => Finding::new(check.what, Verdict::Damaged, said).todo(format!(
-                "stop both ends; `shmq copy {name} OTHER` saves what can be read; then `shmq rm --force {name}`"
-            )),
+            Outcome::Damaged { said } => Finding::new(check.what, Verdict::Damaged, said)
+                .todo(format!("stop whoever uses it; {save}; then `shmq rm --force {name}`")),
             _ => continue,
         });
     }
@@ -59,7 +68,10 @@ fn examine(subject: &Subject) -> Part {
     let view = subject.watch(SAMPLE);
     let said = |code| matches!(code, "damaged" | "old_boot");
     let advice: Vec<_> = view.advice.iter().filter(|advice| !said(advice.code)).collect();
-    if view.has_messages() && advice.is_empty() {
+    if !view.has_ends() {
+        let says = "raw memory has neither ends nor messages: what is in it, only its programs can tell";
+        findings.push(Finding::new("contents", Verdict::Fine, says));
+    } else if advice.is_empty() {
         findings.push(Finding::new("ends", Verdict::Fine, view.state.words()));
     }
     for advice in advice {

@@ -46,7 +46,7 @@ impl Cells {
     pub fn of(row: &Row) -> Option<Self> {
         let view = row.view.as_ref().ok()?;
         let now = row.now();
-        if !view.has_messages() {
+        if !view.has_ends() {
             let none = || "-".to_owned();
             return Some(Self {
                 state: state(view),

@@ -5,7 +5,7 @@ use super::ui::Ui;
 use super::watch::{Moment, Row};
 use crate::diagnosis::Level;
 use crate::units::{show_bytes, show_count, show_messages, show_rough, show_short};
-use crate::view::{End, View};
+use crate::view::View;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -220,37 +220,55 @@ fn draw_chosen(frame: &mut Frame<'_>, area: Rect, row: &Row, ui: &Ui) {
             let [above, below] =
                 Layout::vertical([Constraint::Length(height), Constraint::Fill(1)]).areas(inside);
             frame.render_widget(Paragraph::new(facts), above);
-            draw_histories(frame, below, row, ui);
+            if view.has_ends() {
+                draw_histories(frame, below, row, ui);
+            }
         }
     }
 }
 
 fn facts<'a>(view: &View) -> Vec<Line<'a>> {
-    let shape = match (view.message_bytes, view.depth) {
-        (Some(bytes), Some(depth)) => {
-            format!("{} of exactly {}", show_messages(depth), show_bytes(bytes))
-        }
-        _ => format!(
-            "messages up to {}, ring of {}",
-            show_bytes(view.max_message_bytes),
-            show_bytes(view.capacity_bytes)
-        ),
-    };
     let end = if view.finished { ", end of data declared" } else { "" };
-    let mut lines = vec![Line::from(format!(
-        "{} waiting, most {}{end}; {}: {shape}",
+    let waiting = format!(
+        "{} waiting, most {}{end}; {}",
         show_count(view.pending_messages),
         show_count(view.most_pending_messages),
         view.kind,
-    ))];
-    if view.has_messages() {
-        lines.push(Line::from(format!("producer  {}", of_end(&view.producer, Role::Producer))));
-        lines.push(Line::from(format!("consumer  {}", of_end(&view.consumer, Role::Consumer))));
+    );
+    let size = |bytes| show_bytes(bytes);
+    let first = match (&view.pool, view.message_bytes, view.depth) {
+        _ if !view.has_ends() => {
+            format!("{} of raw memory: no ends, and nothing that waits", size(view.capacity_bytes))
+        }
+        (Some(pool), ..) => format!(
+            "{} full, {} with the reader, {} with the writer, {} returning{end}; {} of {}",
+            show_count(pool.under_way_blocks),
+            show_count(pool.held_blocks),
+            show_count(pool.home_blocks),
+            show_count(pool.returning_blocks),
+            view.words().count(pool.blocks),
+            size(pool.block_bytes),
+        ),
+        (None, Some(bytes), Some(depth)) => {
+            format!("{waiting}: {} of exactly {}", show_messages(depth), size(bytes))
+        }
+        _ => format!(
+            "{waiting}: messages up to {}, ring of {}",
+            size(view.max_message_bytes),
+            size(view.capacity_bytes)
+        ),
+    };
+    let mut lines = vec![Line::from(first)];
+    if view.has_ends() {
+        for role in [Role::Producer, Role::Consumer] {
+            lines.push(Line::from(format!("{:<9} {}", view.words().end(role), of_end(view, role))));
+        }
     }
     lines
 }
 
-fn of_end(end: &End, role: Role) -> String {
+fn of_end(view: &View, role: Role) -> String {
+    let end = view.end(role);
     let ns = |ns| show_rough(Duration::from_nanos(ns));
     let came = ns(crate::diagnosis::since_1970(end.since_ns));
     let mut text = match end.peer {
@@ -266,8 +284,13 @@ fn of_end(end: &End, role: Role) -> String {
         text += &format!(", {:.0} % cpu", ratio * 100.0);
     }
     if let Some(time) = end.stalled_for_ns {
-        let what = if role == Role::Producer { "waits for room" } else { "waits for a message" };
-        text += &format!(", {what} for {}", ns(time));
+        let what = match (role, &view.pool) {
+            (Role::Producer, None) => "room",
+            (Role::Producer, Some(_)) => "a free block",
+            (Role::Consumer, None) => "a message",
+            (Role::Consumer, Some(_)) => "a full block",
+        };
+        text += &format!(", waits for {what} for {}", ns(time));
     }
     text + &format!(
         ", came {came} ago, {} {}",
@@ -373,10 +396,11 @@ space          stop the picture, and go on
 ctrl-z         stop, `fg` goes on
 q Esc ctrl-c   quit
 
-FULL     of the bytes or messages that fit, whichever is nearer to its limit
+FULL     bytes or messages of those that fit, whichever is nearer to its
+         limit; of a pool, blocks that the writer cannot have
 busy     attached, and not asleep for the other end
 waiting  a consumer asleep: nothing has come
-blocked  a producer asleep: the queue is full
+blocked  a producer asleep: the queue is full, or no block is free
 LOST     died without leaving; a successor goes on where it was";
     let width = 78.min(area.width);
     let height = (HELP.lines().count() as u16 + 2).min(area.height);

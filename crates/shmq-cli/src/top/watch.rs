@@ -131,7 +131,7 @@ impl Watch {
             let known = queue.subject.as_ref().zip(queue.last.as_ref());
             Scrape {
                 queue: path.unwrap_or(row.name.clone()),
-                readings: known.map(|(subject, look)| subject.inspector.readings(&look.seen).collect()),
+                readings: known.map(|(subject, look)| subject.readings(look)),
             }
         });
         scrapes.collect()

@@ -1,7 +1,7 @@
 //! Whether everything in a queue is as it must be: the invariants of `docs/FORMAT.md`, one after the other.
 //!
 //! Both ends may go on meanwhile. So what looks wrong is looked at again a little later, and is wrong only if it still
-//! stands although neither end has moved past it.
+//! stands although neither end has moved past it. Where nobody holds an end, nothing moves, and it is not waited for.
 
 use super::seen::Seen;
 use super::walk::{Stop, Walk, show};
@@ -9,7 +9,7 @@ use super::{Inspector, PeerState};
 use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
 use crate::ring::distance;
-use crate::ring::shape::{END, Shape};
+use crate::ring::shape::{END, Shape, find_sequence};
 use std::time::Duration;
 
 /// One thing that was checked.
@@ -69,11 +69,14 @@ pub(super) fn all(it: &Inspector) -> Vec<Check> {
     let Some(window) = it.ring() else { return checks };
     let (positions, messages, free) = match it.geometry.shape() {
         None => (
-            again(|| positions(window, it.geometry.limits.max_messages)),
-            messages(it),
+            it.look_again(|| positions(window, it.geometry.limits.max_messages)),
+            it.walk().map_or_else(no_ring, messages),
             free_space(it, window),
         ),
-        Some(shape) => (again(|| counts(window, &shape)), messages(it), again(|| words(it, window, &shape))),
+        Some(shape) => {
+            let [positions, messages, free] = it.check_ring(window, &shape);
+            (positions, messages, free)
+        }
     };
     checks.push(Check { what: "positions", outcome: positions });
     checks.push(Check { what: "messages", outcome: messages });
@@ -82,11 +85,35 @@ pub(super) fn all(it: &Inspector) -> Vec<Check> {
     checks
 }
 
-/// Until it is fine, or was often enough not.
-fn again(mut look: impl FnMut() -> Outcome) -> Outcome {
+impl Inspector {
+    /// Looks until it is fine, or was often enough not. Where no end is held, what is wrong once is wrong: but whoever
+    /// held it may have left during the look, so it takes a second one.
+    #[doc(hidden)]
+    pub fn look_again(&self, look: impl FnMut() -> Outcome) -> Outcome {
+        again(|| self.is_held(), look)
+    }
+
+    /// A ring of fixed-size messages, checked: its positions, its messages, its other words. For a pool, which has two.
+    #[doc(hidden)]
+    pub fn check_ring(&self, window: &Window<Seen>, shape: &Shape) -> [Outcome; 3] {
+        [
+            self.look_again(|| counts(window, shape)),
+            messages(Walk::slots(window, shape)),
+            self.look_again(|| words(window, shape)),
+        ]
+    }
+
+    /// Whether anybody may move anything.
+    fn is_held(&self) -> bool {
+        [Role::Producer, Role::Consumer].into_iter().any(|role| self.state(role) == PeerState::Attached)
+    }
+}
+
+fn again(moves: impl Fn() -> bool, mut look: impl FnMut() -> Outcome) -> Outcome {
     for _ in 1..LOOKS {
         match look() {
-            Damaged { .. } => std::thread::sleep(BETWEEN),
+            Damaged { .. } if moves() => std::thread::sleep(BETWEEN),
+            Damaged { .. } => break,
             done => return done,
         }
     }
@@ -166,7 +193,22 @@ fn counts(window: &Window<Seen>, shape: &Shape) -> Outcome {
         );
         return Damaged { said };
     }
-    Fine { said: format!("read {read}, sequence {sequence}") }
+    let dirty = window.load(DIRTY, at::OBSERVE);
+    // The words say how many there are: nobody takes one before its word says so.
+    match find_sequence(window, shape, at::OBSERVE) {
+        Err(what) => Damaged {
+            said: format!("{what}: how many messages were sent, from {sequence} on, cannot be told"),
+        },
+        Ok((sent, _)) if sent < read => {
+            Damaged { said: format!("the consumer has taken {read} messages, but only {sent} were sent") }
+        }
+        Ok((sent, _)) if dirty.saturating_sub(sent) > shape.depth => Damaged {
+            said: format!(
+                "the producer may have prepared messages up to {dirty}, beyond its space from {sent} on"
+            ),
+        },
+        Ok(_) => Fine { said: format!("read {read}, sequence {sequence}") },
+    }
 }
 
 /// Counts the messages up to where the walk ends, and says why it does.
@@ -184,8 +226,11 @@ fn run(walk: &mut Walk<'_, Seen>) -> (u64, u64, Stop) {
     }
 }
 
-fn messages(it: &Inspector) -> Outcome {
-    let Some(mut walk) = it.walk() else { return Unchecked { why: "there is no ring".into() } };
+fn no_ring() -> Outcome {
+    Unchecked { why: "there is no ring".into() }
+}
+
+fn messages(mut walk: Walk<'_, Seen>) -> Outcome {
     let (messages, bytes, stop) = run(&mut walk);
     match stop {
         Stop::CaughtUp => Fine { said: format!("{messages} pending, {bytes} bytes") },
@@ -202,7 +247,7 @@ fn whole(window: &Window<Seen>) -> bool {
 
 /// Invariant Z: every byte of free space is zero.
 fn free_space(it: &Inspector, window: &Window<Seen>) -> Outcome {
-    let Some(mut walk) = it.walk() else { return Unchecked { why: "there is no ring".into() } };
+    let Some(mut walk) = it.walk() else { return no_ring() };
     if !whole(window) {
         return Unchecked { why: "a part of the file is missing".into() };
     }
@@ -238,7 +283,12 @@ fn free_space(it: &Inspector, window: &Window<Seen>) -> Outcome {
         };
         from = from.wrapping_add(at as u64 & !7);
         looks += 1;
-        std::thread::sleep(BETWEEN);
+        match it.is_held() {
+            true => std::thread::sleep(BETWEEN),
+            // Whoever wrote it may have left just now: then a second look finds it gone or passed.
+            false if looks > 1 => break,
+            false => {}
+        }
     }
     if looks == 0 {
         return Fine { said: format!("{} bytes, all zero", to.wrapping_sub(begin).min(window.capacity())) };
@@ -251,8 +301,8 @@ fn free_space(it: &Inspector, window: &Window<Seen>) -> Outcome {
 }
 
 /// Of fixed-size messages: no word of the ring says more than was published or is being prepared.
-fn words(it: &Inspector, window: &Window<Seen>, shape: &Shape) -> Outcome {
-    let Some(mut walk) = it.walk() else { return Unchecked { why: "there is no ring".into() } };
+fn words(window: &Window<Seen>, shape: &Shape) -> Outcome {
+    let mut walk = Walk::slots(window, shape);
     if !whole(window) {
         return Unchecked { why: "a part of the file is missing".into() };
     }
@@ -294,11 +344,27 @@ mod tests {
     #[test]
     fn what_only_looks_wrong_is_looked_at_again() {
         let mut looks = 0;
-        let outcome = again(|| {
-            looks += 1;
-            if looks < 3 { Damaged { said: String::new() } } else { Fine { said: String::new() } }
-        });
+        let outcome = again(
+            || true,
+            || {
+                looks += 1;
+                if looks < 3 { Damaged { said: String::new() } } else { Fine { said: String::new() } }
+            },
+        );
         assert!(matches!(outcome, Fine { .. }) && looks == 3);
-        assert!(matches!(again(|| Damaged { said: String::new() }), Damaged { .. }));
+        assert!(matches!(again(|| true, || Damaged { said: String::new() }), Damaged { .. }));
+    }
+
+    #[test]
+    fn where_nobody_holds_an_end_it_is_not_waited_for() {
+        let mut looks = 0;
+        let outcome = again(
+            || false,
+            || {
+                looks += 1;
+                Damaged { said: String::new() }
+            },
+        );
+        assert!(matches!(outcome, Damaged { .. }) && looks == 2);
     }
 }

@@ -1,6 +1,6 @@
 //! The bytes of a file that is only looked at, and that may be shorter than it says.
 
-use crate::memory::{Map, Memory, Site};
+use crate::memory::{Map, Memory, Site, at};
 
 /// A read-only mapping that reads as zeros behind the end of its file, so that what there is of a truncated one can be
 /// looked at like any other.
@@ -15,6 +15,26 @@ impl Seen {
     /// `len`: how long the file ought to be.
     pub fn new(map: Map, len: u64) -> Self {
         Self { map, len: usize::try_from(len).unwrap_or(usize::MAX) }
+    }
+
+    /// Copies bytes from anywhere; how many there are, as many as were asked for but at the end of the file.
+    pub fn read(&self, at: u64, into: &mut [u8]) -> usize {
+        let there = self.present().saturating_sub(at).min(into.len() as u64) as usize;
+        let into = &mut into[..there];
+        let (mut from, mut done) = ((at & !7) as usize, 0);
+        let skip = at as usize & 7;
+        if skip != 0 && there > 0 {
+            // SAFETY: aligned; words that the file does not have whole are zero.
+            let word = unsafe { self.load(from, at::OBSERVE) }.to_le_bytes();
+            done = there.min(8 - skip);
+            into[..done].copy_from_slice(&word[skip..skip + done]);
+            from += 8;
+        }
+        if done < there {
+            // SAFETY: aligned; bytes that the file does not have are zero.
+            unsafe { self.copy_out(from, &mut into[done..]) };
+        }
+        there
     }
 
     /// Bytes that there are.

@@ -3,6 +3,7 @@
 
 use super::{Memory, Order, Site, copy};
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
@@ -17,7 +18,9 @@ pub struct Map {
 
 #[derive(Debug)]
 struct Backing {
-    raw: memmap2::MmapRaw,
+    map: memmap2::MmapRaw,
+    /// Of the file: for people.
+    path: Option<PathBuf>,
     file: Option<Arc<OwnedFd>>,
 }
 
@@ -28,20 +31,27 @@ unsafe impl Sync for Map {}
 
 impl Map {
     /// Takes over a mapping.
-    pub fn new(raw: memmap2::MmapRaw) -> Self {
-        Self::backed(Backing { raw, file: None })
-    }
-
-    /// Takes over a mapping of this file, whose descriptor is kept: through it, and so without a right to write, whoever
-    /// listens to the file is woken.
-    pub fn of_file(raw: memmap2::MmapRaw, file: Arc<OwnedFd>) -> Self {
-        Self::backed(Backing { raw, file: Some(file) })
-    }
-
-    fn backed(backing: Backing) -> Self {
-        let (base, len) = (backing.raw.as_mut_ptr(), backing.raw.len());
+    pub fn new(backing: memmap2::MmapRaw) -> Self {
+        let (base, len) = (backing.as_mut_ptr(), backing.len());
         let base = NonNull::new(base).expect("mmap never returns null");
-        Self { base, len, backing: Arc::new(backing) }
+        Self { base, len, backing: Arc::new(Backing { map: backing, path: None, file: None }) }
+    }
+
+    /// The same, with the path of its file. To be said before it is cloned.
+    pub fn named(mut self, path: Option<&Path>) -> Self {
+        if let Some(backing) = Arc::get_mut(&mut self.backing) {
+            backing.path = path.map(Path::to_path_buf);
+        }
+        self
+    }
+
+    /// The same, with a descriptor of its file to keep: through it, and so without a right to write, whoever listens to the
+    /// file is woken. To be said before it is cloned.
+    pub fn of_file(mut self, file: &Arc<OwnedFd>) -> Self {
+        if let Some(backing) = Arc::get_mut(&mut self.backing) {
+            backing.file = Some(file.clone());
+        }
+        self
     }
 
     /// First byte: page-aligned.
@@ -52,7 +62,7 @@ impl Map {
 
     /// What keeps it mapped.
     pub fn backing(&self) -> &memmap2::MmapRaw {
-        &self.backing.raw
+        &self.backing.map
     }
 
     /// The file, if there is one and it is known here.
@@ -74,6 +84,10 @@ unsafe impl Memory for Map {
     #[inline(always)]
     fn len(&self) -> usize {
         self.len
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.backing.path.as_deref()
     }
 
     #[inline(always)]

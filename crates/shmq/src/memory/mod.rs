@@ -24,6 +24,8 @@ pub use map::Map;
 pub use site::{Access, Order, SITES, Site, SiteDoc, at};
 pub use window::{Spot, Window};
 
+use std::path::Path;
+
 /// A range of bytes that two parties may touch at once.
 ///
 /// Words are 8 bytes, little-endian, at multiples of 8, and are only ever accessed whole and atomically; payload
@@ -38,6 +40,11 @@ pub use window::{Spot, Window};
 pub unsafe trait Memory {
     /// Bytes.
     fn len(&self) -> usize;
+
+    /// Where its file is, if it has one with a name: for what is told to people.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
 
     /// Loads the word at `at`.
     ///

@@ -74,6 +74,8 @@ unsafe impl Memory for Words {
     }
 }
 
+impl crate::inspect::walk::Extent for Words {}
+
 /// One store of a log: a word and where it went.
 pub type Store = (usize, u64);
 

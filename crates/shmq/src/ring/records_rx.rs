@@ -220,7 +220,7 @@ impl<M: Memory> RecordRx<M> {
     #[cold]
     fn corrupt(&mut self, what: Corruption) -> Poll {
         self.halt = Halt::Corrupt(what);
-        observe::corrupt(Role::Consumer, what);
+        observe::corrupt(self.ring.memory().path(), Role::Consumer, what);
         Poll::Corrupt(what)
     }
 

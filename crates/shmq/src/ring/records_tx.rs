@@ -297,7 +297,7 @@ impl<M: Memory> RecordTx<M> {
         let backwards = free.wrapping_sub(self.free) > self.tail.wrapping_sub(self.free) || free & 7 != 0;
         if backwards || freed.wrapping_sub(self.freed) > self.sequence.wrapping_sub(self.freed) {
             if self.halt == Halt::No {
-                observe::corrupt(Role::Producer, Corruption::Position);
+                observe::corrupt(self.ring.memory().path(), Role::Producer, Corruption::Position);
             }
             self.halt = Halt::Corrupt(Corruption::Position);
             self.stop = self.tail;

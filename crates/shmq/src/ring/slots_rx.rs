@@ -106,7 +106,7 @@ impl<M: Memory> SlotRx<M> {
         let count = word & !END;
         if count > self.read && count - self.read > self.shape.depth {
             self.halt = Halt::Corrupt(Corruption::Word);
-            observe::corrupt(Role::Consumer, Corruption::Word);
+            observe::corrupt(self.ring.memory().path(), Role::Consumer, Corruption::Word);
             return self.halted();
         }
         if word & END != 0 && count == self.read {

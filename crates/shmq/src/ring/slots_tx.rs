@@ -149,7 +149,7 @@ impl<M: Memory> SlotTx<M> {
         // It only grows, and not beyond what was sent.
         if read > self.sequence || limit < self.limit || self.sequence > COUNT_LIMIT {
             self.halt = Halt::Corrupt(Corruption::Position);
-            observe::corrupt(Role::Producer, Corruption::Position);
+            observe::corrupt(self.ring.memory().path(), Role::Producer, Corruption::Position);
             // For single messages, too, which do not look as long as they stay below `stop`.
             (self.limit, self.stop) = (0, 0);
             return Err(Refused::Corrupt(Corruption::Position));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::top::ui::Sort;
-use crate::view::Subject;
+use crate::view::{Blocks, End, Subject};
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -63,6 +63,31 @@ fn orphaned() -> Row {
     })
 }
 
+/// A pool whose reader keeps every block.
+fn kept() -> Row {
+    row("frames", |view| {
+        attach(&mut view.producer, 41, "sleeping");
+        attach(&mut view.consumer, 42, "sleeping");
+        view.kind = "pool".into();
+        view.pool = Some(Blocks {
+            blocks: 8,
+            block_bytes: 1 << 20,
+            home_blocks: 0,
+            under_way_blocks: 0,
+            held_blocks: 8,
+            returning_blocks: 0,
+            returned_blocks: 30,
+            returned_meanwhile: 0,
+        });
+        view.fill_ratio = 1.0;
+        view.producer.stalled_for_ns = Some(40_000_000_000);
+    })
+}
+
+fn raw() -> Row {
+    row("meters", |view| (view.kind, view.capacity_bytes) = ("raw".into(), 65536))
+}
+
 fn unreadable() -> Row {
     Row {
         name: "nowhere".into(),
@@ -119,6 +144,24 @@ fn at_80_columns_all_that_matters_is_there() {
     assert!(line(&lines, "nowhere").contains("no queue"));
     assert!(all.contains("kill -CONT 22"), "what to do about it is in sight: {lines:#?}");
     assert!(line(&lines, "q quit").contains("? help"));
+}
+
+#[test]
+fn pools_and_raw_memory_are_shown_as_what_they_are() {
+    let rows = [kept(), raw()];
+    let pool = words(&lines(&picture(&rows, &ui(), 80, 24)));
+    for part in [
+        "0 full, 8 with the reader, 0 with the writer, 0 returning; 8 blocks of 1 MiB",
+        "writer pid 41, worker, sleeping, waits for a free block for 40 s",
+        "the reader (pid 42, worker) holds 8 of 8 blocks and has given none back",
+        "frames STUCK",
+    ] {
+        assert!(pool.contains(part), "{part:?} is not in {pool}");
+    }
+    assert!(!pool.contains("consumer (") && !pool.contains("messages"), "{pool}");
+    let memory = words(&lines(&picture(&rows[1..], &ui(), 80, 24)));
+    assert!(memory.contains("64 KiB of raw memory: no ends, and nothing that waits"), "{memory}");
+    assert!(memory.contains("meters memory - - - - - -") && !memory.contains("max 0"), "{memory}");
 }
 
 #[test]

@@ -1,0 +1,89 @@
+//! The blocks that a reader would get, without taking any.
+
+use super::Inspector;
+use shmq::Stop;
+use shmq::inside::at;
+
+/// Where a block is, of those that a reader would get. See the example of [`Inspector::pending`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Received and not given back: by the reader that is there, or by one that died, whose successor sees it again.
+    Held,
+    /// Sent and not received.
+    UnderWay,
+}
+
+/// A block that was sent and not given back. See the example of [`Inspector::pending`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingBlock {
+    /// Sequence number that it was sent with.
+    pub sequence: u64,
+    /// Which of the pool's blocks it is, from 0.
+    pub block: u32,
+    /// Bytes of it that are used.
+    pub len: u64,
+    /// Where it is.
+    pub place: Place,
+    /// Where its first byte is in the file.
+    pub file_offset: u64,
+}
+
+/// What a reader would get, and why no more. See the example of [`Inspector::pending`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// In the order sent: those that are held come first.
+    pub blocks: Vec<PendingBlock>,
+    /// Why there are no more.
+    pub stop: Stop,
+}
+
+impl Inspector {
+    /// The blocks that were sent and not given back: what the reader holds, which a successor would see again, and what
+    /// is still to be received. Both ends go on meanwhile.
+    ///
+    /// Allocates; makes no system call; bounded by the number of blocks.
+    ///
+    /// ```
+    /// # let pool = shmq_pool::Pool::anonymous(4, 4096, &shmq_pool::Options::new())?;
+    /// use shmq_pool::Place;
+    /// let (tx, rx) = (pool.writer()?, pool.reader()?);
+    /// for text in ["first", "second"] {
+    ///     let mut loan = tx.try_loan()?;
+    ///     loan.write_at(0, text.as_bytes())?;
+    ///     loan.send(text.len())?;
+    /// }
+    /// let first = rx.try_recv()?;
+    /// let it = pool.inspect()?;
+    /// let pending = it.pending();
+    /// assert_eq!(pending.stop, shmq::Stop::CaughtUp);
+    /// let places: Vec<_> = pending.blocks.iter().map(|b| (b.sequence, b.place)).collect();
+    /// assert_eq!(places, [(0, Place::Held), (1, Place::UnderWay)]);
+    /// let mut bytes = [0; 6];
+    /// assert!(it.read_at(&pending.blocks[1], 0, &mut bytes));
+    /// assert_eq!(&bytes, b"second");
+    /// // What is given back is no longer pending, and what was read of it then may be anything.
+    /// drop(first);
+    /// # tx.try_loan()?;
+    /// assert!(!it.read_at(&pending.blocks[0], 0, &mut bytes[..5]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn pending(&self) -> Pending {
+        self.survey().pending()
+    }
+
+    /// Copies bytes of a block that is pending, from this offset on; at most its length. `false` if that is not there, or
+    /// if the block was given back meanwhile: what was copied may then be anything. See the example of
+    /// [`Inspector::pending`].
+    pub fn read_at(&self, block: &PendingBlock, offset: u64, into: &mut [u8]) -> bool {
+        let layout = &self.windows.layout;
+        let inside = offset.checked_add(into.len() as u64).is_some_and(|end| end <= block.len);
+        if !inside || block.len > layout.block_size || u64::from(block.block) >= layout.blocks {
+            return false;
+        }
+        let place = layout.first as u64 + u64::from(block.block) * layout.stride + offset;
+        let there = self.queue.memory().read(place, into) == into.len();
+        // As in the queue's own walk: bytes that came after it went back were loaded before this fence.
+        self.windows.full.fence(at::LOOK_FENCE);
+        there && self.survey().note(block.block) == block.sequence + 1
+    }
+}

@@ -1,0 +1,221 @@
+//! Where every block is, found without taking any; written once for any memory, so that the models can ask it of every
+//! state that a kill can leave.
+
+use super::pending::{Pending, PendingBlock, Place};
+use crate::layout::{HELD, LENT, Windows};
+use crate::protocol::{Handle, LOW, at};
+use shmq::inside::layout::READ;
+use shmq::inside::shape::find_sequence;
+use shmq::inside::{Extent, Walk, Window, at as ring_at};
+use shmq::{Corruption, Damage, Stop};
+
+/// A pool that is looked at.
+#[derive(Debug)]
+pub struct Survey<'a, M>(pub &'a Windows<M>);
+
+/// Where a block was found, and the number that says so.
+type Found = (&'static str, u64);
+
+impl<M: Extent> Survey<'_, M> {
+    /// Messages sent and taken of one ring, and whether its end was declared.
+    pub fn ring(&self, window: &Window<M>) -> (u64, u64, bool) {
+        let shape = self.0.layout.shape;
+        let read = window.load(READ, ring_at::OBSERVE);
+        // A living producer may lap the walk; then another one starts further on.
+        let found = (0..3).find_map(|_| find_sequence(window, &shape, ring_at::OBSERVE).ok());
+        let (sent, finished) = found.unwrap_or((read, false));
+        (sent, read, finished)
+    }
+
+    /// Of both rings.
+    pub fn positions(&self) -> [(u64, u64, bool); 2] {
+        [self.ring(&self.0.full), self.ring(&self.0.empty)]
+    }
+
+    /// What the writer has noted of a block.
+    pub fn note(&self, block: u32) -> u64 {
+        let table = &self.0.lent;
+        table.load_at(table.parts().ring as u64 + u64::from(block) * LENT, at::TABLE)
+    }
+
+    /// What the reader has noted of a block: number and length.
+    fn taken(&self, block: u32) -> (u64, u64) {
+        let table = &self.0.held;
+        let entry = table.parts().ring as u64 + u64::from(block) * HELD;
+        (table.load_at(entry, at::TABLE), table.load_at(entry + 8, at::TABLE))
+    }
+
+    /// What a reader would get; see [`super::Inspector::pending`].
+    pub fn pending(&self) -> Pending {
+        let layout = &self.0.layout;
+        let mut walk = Walk::slots(&self.0.full, &layout.shape);
+        let mut blocks = Vec::new();
+        let stop = loop {
+            let spotted = match walk.look() {
+                Ok(spotted) => spotted,
+                Err(stop) => break stop,
+            };
+            let mut bytes = [0; 8];
+            walk.copy_out(&spotted, &mut bytes);
+            if !walk.pass(&spotted) {
+                continue;
+            }
+            let (sequence, Handle { block, low: len }) = (spotted.sequence, Handle::of(bytes));
+            if u64::from(block) >= layout.blocks || len > layout.block_size {
+                let cursor = layout.shape.placed(&self.0.full).cursor(sequence);
+                let (most, size) = (layout.blocks - 1, layout.block_size);
+                break Stop::Damaged(Damage {
+                    what: Corruption::Word,
+                    position: sequence,
+                    file_offset: cursor.slot(sequence, &layout.shape),
+                    expected: format!("a block from 0 to {most} with at most {size} bytes"),
+                    found: format!("block {block} with {len} bytes"),
+                });
+            }
+            blocks.push(self.block(sequence, block, len, Place::UnderWay));
+        };
+        // Behind the walk: what was received meanwhile is then found here, or was given back.
+        let mut held = self.held();
+        held.retain(|held| blocks.iter().all(|block| block.sequence != held.sequence));
+        held.sort_unstable_by_key(|block| block.sequence);
+        held.extend(blocks);
+        Pending { blocks: held, stop }
+    }
+
+    fn block(&self, sequence: u64, block: u32, len: u64, place: Place) -> PendingBlock {
+        let layout = &self.0.layout;
+        let file_offset = layout.first as u64 + u64::from(block) * layout.stride;
+        PendingBlock { sequence, block, len, place, file_offset }
+    }
+
+    /// What the reader has, by its table: without notes of what was not received yet, or has just been given back.
+    pub fn held(&self) -> Vec<PendingBlock> {
+        let Windows { layout, full, empty, .. } = self.0;
+        let (returned, _, _) = self.ring(empty);
+        let last = returned.checked_sub(1).map(|sequence| {
+            let mut bytes = [0; 8];
+            let cursor = layout.shape.placed(empty).cursor(sequence);
+            empty.copy_out_at(cursor.slot(sequence, &layout.shape), &mut bytes);
+            Handle::of(bytes)
+        });
+        let noted = (0..layout.blocks as u32).filter_map(|block| {
+            let (note, len) = self.taken(block);
+            let sequence = note.checked_sub(1)?;
+            let received = sequence < full.load(READ, ring_at::OBSERVE);
+            let returned = last == Some(Handle { block, low: sequence & LOW });
+            let held = received && !returned && len <= layout.block_size;
+            held.then(|| self.block(sequence, block, len, Place::Held))
+        });
+        noted.collect()
+    }
+
+    /// One look at where every block is: how many are away, if each is in exactly one place.
+    ///
+    /// # Errors
+    /// What is wrong, in a sentence. If anybody moves meanwhile, it may be nothing.
+    pub fn account(&self) -> Result<u64, String> {
+        let [(sent, received, finished), (_, _, ended)] = self.positions();
+        if ended {
+            return Err("among the empty ones, the end of data was declared, which no reader does".into());
+        }
+        let mut places: Vec<Vec<Found>> = vec![Vec::new(); self.0.layout.blocks as usize];
+        self.find_under_way(&mut places)?;
+        self.find_held(&mut places, received)?;
+        self.find_coming_back(&mut places)?;
+        // First, because where one block is twice, another is missing.
+        if let Some((block, [(a, x), (b, y)])) =
+            places.iter().enumerate().find_map(|(block, found)| Some((block, found.first_chunk::<2>()?)))
+        {
+            return Err(format!(
+                "block {block} is in two places: {a} with number {x}, and {b} with number {y}"
+            ));
+        }
+        let mut away = 0;
+        for (block, places) in places.iter().enumerate() {
+            let note = self.note(block as u32);
+            if note > sent + 1 {
+                let number = note - 1;
+                return Err(format!(
+                    "block {block} is noted as sent with number {number}, but only {sent} were sent"
+                ));
+            }
+            // A writer notes the number before it sends with it.
+            let noted = note.checked_sub(1).filter(|&number| number < sent);
+            away += u64::from(noted.is_some());
+            return Err(match (noted, &places[..]) {
+                (None, []) => continue,
+                (Some(number), &[(_, found)]) if found & LOW == number & LOW => continue,
+                // What its writer had noted of a finished pool is nobody's business any more.
+                (None, _) if finished => continue,
+                (None, &[(place, number), ..]) => {
+                    format!("block {block} is noted as at home, and is {place} with number {number}")
+                }
+                (Some(sent), &[(place, number), ..]) => {
+                    format!("block {block} was sent with number {sent}, and is {place} with number {number}")
+                }
+                (Some(sent), []) => format!(
+                    "block {block} was sent with number {sent}, and is neither under way nor held nor coming back"
+                ),
+            });
+        }
+        Ok(away)
+    }
+
+    fn find_under_way(&self, places: &mut [Vec<Found>]) -> Result<(), String> {
+        let pending = self.pending();
+        for block in pending.blocks.iter().filter(|block| block.place == Place::UnderWay) {
+            places[block.block as usize].push(("under way", block.sequence));
+        }
+        match pending.stop {
+            Stop::Damaged(damage) => Err(format!("among the full ones, {damage}")),
+            _ => Ok(()),
+        }
+    }
+
+    fn find_held(&self, places: &mut [Vec<Found>], received: u64) -> Result<(), String> {
+        let size = self.0.layout.block_size;
+        for block in 0..places.len() as u32 {
+            let (note, len) = self.taken(block);
+            if note > received + 1 {
+                let number = note - 1;
+                return Err(format!(
+                    "block {block} is noted as received with number {number}, but only {received} were"
+                ));
+            }
+            if note != 0 && note <= received && len > size {
+                return Err(format!("block {block} is noted as received with {len} bytes; it has {size}"));
+            }
+        }
+        for held in self.held() {
+            places[held.block as usize].push(("held", held.sequence));
+        }
+        Ok(())
+    }
+
+    fn find_coming_back(&self, places: &mut [Vec<Found>]) -> Result<(), String> {
+        let mut walk = Walk::slots(&self.0.empty, &self.0.layout.shape);
+        let first = self.0.empty.load(READ, ring_at::OBSERVE);
+        loop {
+            let spotted = match walk.look() {
+                Ok(spotted) => spotted,
+                Err(Stop::Damaged(damage)) => return Err(format!("among the empty ones, {damage}")),
+                Err(_) => return Ok(()),
+            };
+            let mut bytes = [0; 8];
+            walk.copy_out(&spotted, &mut bytes);
+            if !walk.pass(&spotted) {
+                continue;
+            }
+            let (sequence, Handle { block, low }) = (spotted.sequence, Handle::of(bytes));
+            let Some(places) = places.get_mut(block as usize) else {
+                return Err(format!(
+                    "the empty one with number {sequence} is block {block}, which there is not"
+                ));
+            };
+            // A writer that takes it back notes that before it does.
+            if sequence != first || self.note(block) != 0 {
+                places.push(("coming back", low));
+            }
+        }
+    }
+}
