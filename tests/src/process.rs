@@ -306,7 +306,7 @@ pub fn patiently<R>(mut take: impl FnMut() -> Result<R, shmq::AttachError>) -> R
 fn map_file(file: &File, length: usize) -> Map {
     let own = file.try_clone().expect("one more descriptor");
     let raw = MmapOptions::new().len(length).map_raw(file).expect("map a test file");
-    Map::of_file(raw, Arc::new(own.into()))
+    Map::new(raw).of_file(&Arc::new(own.into()))
 }
 
 /// Maps a whole queue file without taking a role: what a program with a bug, or a hostile one, has.

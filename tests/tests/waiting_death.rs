@@ -234,6 +234,13 @@ fn a_producer_killed_between_commit_and_wake_leaves_no_receiver_asleep() {
 
 #[test]
 fn p3_a_fork_of_the_dead_holder_does_not_keep_the_waiter_waiting() {
+    // Asleep in the futex, and deeply.
+    for pause in [Duration::ZERO, Duration::from_millis(400)] {
+        killed_with_a_fork(pause);
+    }
+}
+
+fn killed_with_a_fork(pause: Duration) {
     let (scratch, queue) = small("forked");
     let mut rx = patiently(|| queue.consumer()).unwrap();
     rx.set_waiting(Waiting::low_power());
@@ -243,6 +250,7 @@ fn p3_a_fork_of_the_dead_holder_does_not_keep_the_waiter_waiting() {
     std::thread::scope(|s| {
         let receiver = s.spawn(|| rx.recv(LIMIT));
         until_asleep(&queue, Role::Consumer);
+        std::thread::sleep(pause);
         child.signal(libc::SIGKILL);
         let begin = Instant::now();
         assert_eq!(receiver.join().unwrap(), Err(RecvError::ProducerLost));
@@ -282,8 +290,13 @@ fn p3_the_states_hold_across_pid_namespaces() {
     child.ask("peer", "attached");
     child.ask("works", "works");
     assert_eq!(rx.recv(LIMIT).unwrap(), b"work");
-    child.kill();
-    assert_eq!(rx.recv(LIMIT), Err(RecvError::ProducerLost));
+    std::thread::scope(|s| {
+        let receiver = s.spawn(|| rx.recv(LIMIT));
+        // Deeply asleep by then.
+        std::thread::sleep(Duration::from_millis(400));
+        child.kill();
+        assert_eq!(receiver.join().unwrap(), Err(RecvError::ProducerLost));
+    });
     let mut tx: Producer = patiently(|| queue.producer()).unwrap();
     assert_eq!(tx.next_sequence(), 1);
     // The other way round: we leave, the one in there is told.

@@ -205,9 +205,8 @@ impl Seat {
         })?;
         let probe = segment::reopen(file, path, false).map_err(failed("open the queue file again"))?;
         let probe = Arc::new(probe);
-        let map = segment::map_role(own.as_fd(), geometry.length, &probe)
-            .map_err(failed("map the queue file"))?
-            .named(path);
+        let map = segment::map(own.as_fd(), geometry.length).map_err(failed("map the queue file"))?;
+        let map = map.named(path).of_file(&probe);
         let window =
             Window::new(map, geometry.parts).ok_or(AttachError::Corrupt { what: Corruption::Truncated })?;
         // Behind the window, so that it is dropped first.
@@ -417,7 +416,7 @@ impl Drop for Seat {
         if let Probe::File(fd) = &self.probe
             && let Ok(map) = segment::map_read_only(fd.as_fd(), (page + PAGE) as u64)
         {
-            wake_through(&Map::of_file(map, fd.clone()), page, self.role.words());
+            wake_through(&Map::new(map).of_file(fd), page, self.role.words());
         }
         if self.epoch != 0 {
             self.who().left(self.epoch);

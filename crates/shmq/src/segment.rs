@@ -14,7 +14,6 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where a bare name lives.
@@ -273,19 +272,10 @@ pub fn reopen(file: &File, path: Option<&Path>, write: bool) -> io::Result<Owned
 
 /// Maps a file for reading and writing, as a role does. The mapping keeps the descriptor's description alive.
 pub fn map(fd: BorrowedFd<'_>, length: u64) -> io::Result<Map> {
-    map_unshared(fd, length).map(Map::new)
-}
-
-/// The same, with a descriptor to keep; see [`Map::of_file`].
-pub fn map_role(fd: BorrowedFd<'_>, length: u64, file: &Arc<OwnedFd>) -> io::Result<Map> {
-    map_unshared(fd, length).map(|raw| Map::of_file(raw, file.clone()))
-}
-
-fn map_unshared(fd: BorrowedFd<'_>, length: u64) -> io::Result<MmapRaw> {
-    let raw = MmapOptions::new().len(length as usize).map_raw(fd.as_raw_fd())?;
+    let map = map_inherited(fd, length)?;
     // A forked child must not keep the role, nor write.
-    raw.advise(Advice::DontFork)?;
-    Ok(raw)
+    map.backing().advise(Advice::DontFork)?;
+    Ok(map)
 }
 
 /// Maps a file for reading and writing, in forked children as well: for memory that belongs to no role.

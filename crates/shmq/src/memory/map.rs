@@ -18,10 +18,10 @@ pub struct Map {
 
 #[derive(Debug)]
 struct Backing {
-    raw: memmap2::MmapRaw,
-    file: Option<Arc<OwnedFd>>,
+    map: memmap2::MmapRaw,
     /// Of the file: for people.
     path: Option<PathBuf>,
+    file: Option<Arc<OwnedFd>>,
 }
 
 // SAFETY: the bytes are reached through atomics and race-tolerant block copies only, from any thread.
@@ -31,26 +31,25 @@ unsafe impl Sync for Map {}
 
 impl Map {
     /// Takes over a mapping.
-    pub fn new(raw: memmap2::MmapRaw) -> Self {
-        Self::backed(Backing { raw, file: None, path: None })
-    }
-
-    /// Takes over a mapping of this file, whose descriptor is kept: through it, and so without a right to write, whoever
-    /// listens to the file is woken.
-    pub fn of_file(raw: memmap2::MmapRaw, file: Arc<OwnedFd>) -> Self {
-        Self::backed(Backing { raw, file: Some(file), path: None })
-    }
-
-    fn backed(backing: Backing) -> Self {
-        let (base, len) = (backing.raw.as_mut_ptr(), backing.raw.len());
+    pub fn new(backing: memmap2::MmapRaw) -> Self {
+        let (base, len) = (backing.as_mut_ptr(), backing.len());
         let base = NonNull::new(base).expect("mmap never returns null");
-        Self { base, len, backing: Arc::new(backing) }
+        Self { base, len, backing: Arc::new(Backing { map: backing, path: None, file: None }) }
     }
 
     /// The same, with the path of its file. To be said before it is cloned.
     pub fn named(mut self, path: Option<&Path>) -> Self {
         if let Some(backing) = Arc::get_mut(&mut self.backing) {
             backing.path = path.map(Path::to_path_buf);
+        }
+        self
+    }
+
+    /// The same, with a descriptor of its file to keep: through it, and so without a right to write, whoever listens to the
+    /// file is woken. To be said before it is cloned.
+    pub fn of_file(mut self, file: &Arc<OwnedFd>) -> Self {
+        if let Some(backing) = Arc::get_mut(&mut self.backing) {
+            backing.file = Some(file.clone());
         }
         self
     }
@@ -63,7 +62,7 @@ impl Map {
 
     /// What keeps it mapped.
     pub fn backing(&self) -> &memmap2::MmapRaw {
-        &self.backing.raw
+        &self.backing.map
     }
 
     /// The file, if there is one and it is known here.
