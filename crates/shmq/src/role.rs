@@ -67,6 +67,20 @@ impl Probe {
     }
 }
 
+/// Whether a lock outlived the descriptor that took it, kept by the mapping of the same description alone; asked through
+/// `other`, a description of its own. On overlayfs a mapping is of the file below, and nothing keeps the lock.
+pub fn must_be_kept(other: BorrowedFd<'_>, start: usize, len: usize) -> io::Result<()> {
+    let lock = lock_call(other, libc::F_OFD_GETLK, start, len)?;
+    if lock.l_type == libc::F_UNLCK as i16 {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "it loses the lock with the descriptor"));
+    }
+    Ok(())
+}
+
+/// What such a file system cannot do, and what to do about it.
+pub const KEEP_LOCK: &str =
+    "hold it on this file system (overlayfs, a container's own files?); use /dev/shm or a volume";
+
 /// One fcntl call on some bytes. `rustix` has no open-file-description locks.
 fn lock_call(fd: BorrowedFd<'_>, command: libc::c_int, start: usize, len: usize) -> io::Result<libc::flock> {
     // SAFETY: `flock` is plain data, for which zero is a value.
@@ -234,6 +248,7 @@ impl Seat {
         }
         // Until here a fork by another thread of this process would copy the descriptor and keep the role.
         drop(own);
+        must_be_kept(probe.as_fd(), geometry.parts.page(role), 1).map_err(failed(KEEP_LOCK))?;
         segment::make_ready(window.memory(), options).map_err(|e| match e.raw_os_error() {
             Some(libc::ENOMEM | libc::EPERM | libc::EAGAIN) if options.lock => {
                 AttachError::Lock { source: e }

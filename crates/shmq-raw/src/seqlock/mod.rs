@@ -223,6 +223,8 @@ impl Region {
         if !role::try_lock_range(own.as_fd(), self.at + offset, len).map_err(failed("lock the cell"))? {
             return Err(WriterError::Busy { pid: pid() });
         }
+        drop(own);
+        role::must_be_kept(file.file.as_fd(), self.at + offset, len).map_err(failed(role::KEEP_LOCK))?;
         Ok((map, None))
     }
 }
