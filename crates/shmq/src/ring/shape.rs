@@ -121,7 +121,7 @@ impl Shape {
     /// Where message 0 would lie, were there nothing but this group's messages.
     #[inline(always)]
     const fn origin(&self, word: u64, end: u64) -> u64 {
-        (word + self.used).wrapping_sub(end * self.stride)
+        (word + self.used).wrapping_sub(end.wrapping_mul(self.stride))
     }
 }
 
