@@ -201,7 +201,7 @@ impl<M: Memory> Window<M> {
     /// Loads a word of a page whose place was found before.
     #[inline(always)]
     pub fn load_spot(&self, spot: Spot, site: Site) -> u64 {
-        // SAFETY: invariant W: a spot is made by a window of the same queue.
+        // SAFETY: invariant W; `Signals`, who alone has spots, keeps the window that made them, and so the mapping.
         unsafe { self.memory.load_spot(spot.0, site) }
     }
 
