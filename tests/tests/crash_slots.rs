@@ -10,7 +10,7 @@ use shmq_tests::model::Bug;
 
 #[test]
 fn p4_every_crash_state_of_small_rings_of_slots_recovers() {
-    for (depth, group) in [(1, 1), (1, 3), (2, 1), (2, 2), (3, 1), (3, 2), (2, 3)] {
+    for (depth, group) in [(1, 1), (1, 3), (2, 1), (2, 2), (3, 1), (3, 2), (2, 3), (2, 4)] {
         run_to_the_end(&format!("depth {depth}, groups of {group}"), &slots(depth, group));
     }
 }

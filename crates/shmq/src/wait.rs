@@ -138,7 +138,8 @@ impl Waiting {
         self
     }
 
-    /// Whether to pause a little (at most 16 spin hints) after a run of messages, so that a stream arrives in runs.
+    /// Whether a receive that has caught up with a stream lets its producer get ahead again (at most 316 spin hints, some
+    /// microseconds): the throughput of streams is several times higher for it. `docs/WAITING.md` has the policy.
     /// Default true. See the example of [`Waiting`].
     pub const fn adaptive(mut self, yes: bool) -> Self {
         self.adaptive = yes;

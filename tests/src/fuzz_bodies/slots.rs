@@ -190,7 +190,8 @@ impl Play {
         let mut draft = self.tx.begin();
         for i in 0..n {
             self.tx.fill(&draft, &content(&self.shape, (self.next + i, self.salt)));
-            if self.tx.seal_in_order(&mut draft) {
+            self.tx.seal(&mut draft);
+            if self.tx.is_group_full(&draft) {
                 self.tx.publish(draft);
                 draft = self.tx.begin();
             }

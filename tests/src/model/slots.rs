@@ -209,7 +209,12 @@ impl SlotRig {
             SlotRxOp::Keep => run(rx, &mut live.ghost, 1, false)?,
         };
         let stores = self.recording.stores() - before;
-        ensure!(stores <= 1, "{op:?} took {stores} stores");
+        // Where it is, and each line of the groups that it went through.
+        let shape = rx.shape();
+        let most = if let SlotRxOp::Look(n) | SlotRxOp::Run(n) = op { n as u64 } else { 1 };
+        let groups = 1 + most.min(shape.depth).div_ceil(shape.group);
+        let bound = 1 + 2 * groups * shape.group_bytes / 64;
+        ensure!(stores as u64 <= bound, "{op:?} took {stores} stores, over {bound}");
         Ok(if took == 0 { Effect::None } else { Effect::Took(took) })
     }
 
@@ -286,30 +291,25 @@ impl SlotRig {
 /// Writes so many messages, and publishes them or does not. The first sequence number and how many were sent.
 fn fill(tx: &mut SlotTx<Ram>, messages: u64, publish: bool) -> Result<(u64, u64), Refused> {
     let first = tx.sequence();
+    if publish {
+        let contents: Vec<_> = (0..messages).map(|i| content(first + i, true)).collect();
+        return Ok((tx.try_send_batch(&contents)?, messages));
+    }
     let mut draft = tx.begin();
     tx.reserve(&draft, messages)?;
     for i in 0..messages {
-        tx.fill(&draft, &content(first + i, publish));
+        tx.fill(&draft, &content(first + i, false));
         tx.seal(&mut draft);
     }
-    if publish { Ok((tx.publish(draft), messages)) } else { Ok((first, 0)) }
+    Ok((first, 0))
 }
 
 /// As many of so many as there is room for, visible group by group.
 fn slice(tx: &mut SlotTx<Ram>, messages: u64) -> Result<(u64, u64), Refused> {
     let first = tx.sequence();
+    let contents: Vec<_> = (0..messages).map(|i| content(first + i, true)).collect();
     tx.refresh()?;
-    let sent = messages.min(tx.room());
-    let mut draft = tx.begin();
-    for i in 0..sent {
-        tx.fill(&draft, &content(first + i, true));
-        if tx.seal_in_order(&mut draft) {
-            tx.publish(draft);
-            draft = tx.begin();
-        }
-    }
-    tx.publish(draft);
-    Ok((first, sent))
+    Ok((first, tx.try_send_slice(&contents)? as u64))
 }
 
 fn compare(bytes: [u8; SIZE as usize], sequence: u64) -> Verdict {

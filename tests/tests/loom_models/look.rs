@@ -1,6 +1,7 @@
 //! Someone looks at the pending messages while the consumer takes them.
 
 use crate::ring::{content, receiver, recv, sender};
+use crate::slots;
 use loom::thread::spawn;
 use shmq::testing::layout::Parts;
 use shmq::testing::{Extent, Memory, Site, Walk, Window, at};
@@ -67,7 +68,34 @@ pub fn while_it_is_taken(faults: Faults) {
     consumer.join().unwrap();
 }
 
+/// The same of a full group of slots whose word a consumer, who takes nothing yet, has stored once more: with it goes what the
+/// producer had published.
+pub fn while_it_is_handed_back(faults: Faults) {
+    let shape = slots::shape(2, 1);
+    let memory = LoomMemory::slots(&shape, faults);
+    let (mut tx, mut rx) = (slots::sender(memory.window(), shape), slots::receiver(memory.window(), shape));
+    let parts: Parts = *memory.window().parts();
+    let producer = spawn(move || slots::send(&mut tx, 1));
+    let consumer = spawn(move || rx.poll());
+    let window = Window::new(Looking(memory.window().memory().clone()), parts).expect("a sound ring");
+    let mut walk = Walk::slots(&window, &shape);
+    while let Ok(spotted) = walk.look() {
+        let mut bytes = [0xee; 8];
+        walk.copy_out(&spotted, &mut bytes);
+        if walk.pass(&spotted) {
+            assert_eq!((spotted.sequence, bytes), (0, content(0)));
+        }
+    }
+    producer.join().unwrap();
+    consumer.join().unwrap();
+}
+
 #[test]
 fn what_is_shown_was_not_erased_meanwhile() {
     explore(3, || while_it_is_taken(Faults::default())).unwrap();
+}
+
+#[test]
+fn what_is_shown_is_whole_although_its_word_was_stored_once_more() {
+    explore(3, || while_it_is_handed_back(Faults::default())).unwrap();
 }

@@ -35,6 +35,9 @@ const TABLE: &[(&str, Verdict)] = &[
     ("READ", Needed(&[takeover::producer])),
     ("ERASE_FENCE", Needed(&[takeover::producer, takeover::finished, takeover::both_in_taking_their_roles])),
     ("FREED", NothingToWeaken),
+    ("HAND_BACK_LOAD", NothingToWeaken),
+    ("HAND_BACK", Needed(&[look::while_it_is_handed_back])),
+    ("PACE", NothingToWeaken),
     ("GIVE_BACK", Needed(&[ring::send_receive_full, takeover::consumer])),
     // For FREE: it says where new payload may go.
     ("RECOVER", Needed(&[takeover::producer_of_space_given_back])),
@@ -74,6 +77,7 @@ const SLOTS: &[(&str, &[Model])] = &[
     ("FREE_LOAD", &[slots::send_receive_full]),
     ("POLL", &[slots::send_receive_full, slots::shared_word, slots::batch]),
     ("GIVE_BACK", &[slots::send_receive_full, slots_takeover::producer_of_space_given_back]),
+    ("HAND_BACK", &[look::while_it_is_handed_back]),
     ("WALK_READ", &[slots_takeover::producer_of_space_given_back]),
     ("OBSERVE", &[slots::observer]),
 ];
@@ -92,6 +96,7 @@ const SLOT_MODELS: &[Model] = &[
     slots_takeover::producer_of_space_given_back,
     |faults| slots_takeover::consumer_after(0, faults),
     |faults| slots_takeover::consumer_after(1, faults),
+    |faults| slots_takeover::consumer_after(slots_takeover::TAKE_STORES, faults),
     slots_takeover::both,
     slots_takeover::finished,
 ];

@@ -223,16 +223,8 @@ fn send_slots(tx: &mut SlotTx<LoomMemory>, how: SlotSends) {
         SlotSends::Batch => slots::send_batch(tx, 2),
         SlotSends::Slice => {
             let first = tx.sequence();
-            let mut draft = tx.begin();
-            tx.reserve(&draft, 2).expect("room");
-            for i in 0..2 {
-                tx.fill(&draft, &content(first + i));
-                if tx.seal_in_order(&mut draft) {
-                    tx.publish(draft);
-                    draft = tx.begin();
-                }
-            }
-            tx.publish(draft);
+            let sent = tx.try_send_slice(&[content(first), content(first + 1)]);
+            assert_eq!(sent, Ok(2));
         }
         SlotSends::Abort => {
             let mut draft = tx.begin();

@@ -1,6 +1,6 @@
 //! Which test notices it if a site is one step weaker: the table of `docs/CORRECTNESS.md`, made by `ci/weaken.sh`.
 
-use crate::{pairs, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
+use crate::{look, pairs, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
 use shmq::testing::{Order, SITES, SiteDoc};
 use shmq_tests::crash::plans::ORDERS;
 use shmq_tests::loom_memory::{Faults, Reached, explore};
@@ -22,6 +22,8 @@ const MODELS: &[(&str, Model)] = models![
     ring::observer,
     pairs::inspector,
     pairs::inspector_of_slots,
+    look::while_it_is_taken,
+    look::while_it_is_handed_back,
     takeover::producer,
     takeover::producer_of_a_full_ring,
     takeover::producer_of_space_given_back,

@@ -38,13 +38,8 @@ pub fn send<M: Memory>(tx: &mut SlotTx<M>, messages: u64) {
 /// Sends so many at once; there is room.
 pub fn send_batch<M: Memory>(tx: &mut SlotTx<M>, messages: u64) {
     let first = tx.sequence();
-    let mut draft = tx.begin();
-    tx.reserve(&draft, messages).expect("room");
-    for i in 0..messages {
-        tx.fill(&draft, &content(first + i));
-        tx.seal(&mut draft);
-    }
-    assert_eq!(tx.publish(draft), first);
+    let contents: Vec<_> = (0..messages).map(|i| content(first + i)).collect();
+    assert_eq!(tx.try_send_batch(&contents), Ok(first));
 }
 
 /// Takes the next message if there is one and checks it.

@@ -61,21 +61,25 @@ pub fn producer_of_space_given_back(faults: Faults) {
     producer.join().unwrap();
 }
 
-/// A consumer died having taken the first of two messages, or just before (`stores`: 1 or 0); a successor goes on, while
+/// What a consumer stores to take the first message of a full group of one line: the word once more, and READ.
+pub const TAKE_STORES: usize = 2;
+
+/// A consumer died having taken the first of two messages, or before its last store of that; a successor goes on, while
 /// the producer sends more than there is room for.
 pub fn consumer_after(stores: usize, faults: Faults) {
     let shape = shape(2, 2);
     let memory = LoomMemory::slots(&shape, faults);
     let mut tx = sender(memory.window(), shape);
     send(&mut tx, 2);
-    // Taking the role stores nothing; taking a message stores READ.
+    let taken = u64::from(stores == TAKE_STORES);
+    // Taking the role stores nothing.
     assert_eq!(try_recv(&mut receiver(memory.dying(Death::After(stores)), shape)), Some(0));
     let window = memory.window();
-    assert_eq!(window.load(READ, at::RECOVER), stores as u64, "how far the dead one came");
+    assert_eq!(window.load(READ, at::RECOVER), taken, "how far the dead one came");
     let producer = spawn(move || send(&mut tx, 2));
     let mut rx = receiver(window, shape);
-    assert_eq!(rx.sequence(), stores as u64, "taken is not seen again, and nothing is lost");
-    recv(&mut rx, 4 - stores as u64);
+    assert_eq!(rx.sequence(), taken, "taken is not seen again, and nothing is lost");
+    recv(&mut rx, 4 - taken);
     producer.join().unwrap();
     assert_eq!(rx.poll(), SlotPoll::Empty);
 }
@@ -84,7 +88,7 @@ pub fn consumer_after(stores: usize, faults: Faults) {
 pub fn both(faults: Faults) {
     let shape = shape(2, 1);
     let memory = LoomMemory::slots(&shape, faults);
-    let mut rx = receiver(memory.dying(Death::After(1)), shape);
+    let mut rx = receiver(memory.dying(Death::After(TAKE_STORES)), shape);
     send_batch(&mut sender(memory.dying(Death::AfterSite("COMMIT")), shape), 2);
     let window = memory.window();
     let producer = spawn(move || {
@@ -142,7 +146,7 @@ fn p4_a_successor_producer_of_slots_uses_space_given_back_as_it_comes() {
 
 #[test]
 fn p4_a_consumer_of_slots_dead_after_any_store_is_succeeded_while_the_producer_works() {
-    for stores in 0..=1 {
+    for stores in 0..=TAKE_STORES {
         explore(3, move || consumer_after(stores, Faults::default())).unwrap();
     }
 }

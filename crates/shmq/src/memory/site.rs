@@ -71,6 +71,9 @@ sites! {
     READ: Store Release, "WALK_READ", "a successor producer resumes at a stale sequence number; a kill loses a message not yet copied";
     ERASE_FENCE: Fence Release, "WALK", "a walking successor sees the erased word but not the read position that explains it";
     FREED: Store Relaxed, "FREED_LOAD", "GIVE_BACK carries it";
+    HAND_BACK_LOAD: Load Relaxed, "-", "what POLL has acquired";
+    HAND_BACK: Store Release, "POLL", "a word that a successor polls, without what the producer published with it";
+    PACE: Load Relaxed, "-", "how far the producer has got is a matter of speed alone";
     GIVE_BACK: Store Release, "FREE_LOAD", "erase lands on new data";
 
     // A successor taking over.

@@ -5,7 +5,7 @@
 //! it again. With one position, a half-erased message could be delivered.
 
 use super::{Condemn, Corruption, Halt, Rhythm, distance, word};
-use crate::layout::{FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
+use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
 use word::RecordKind;
@@ -101,7 +101,7 @@ impl<M: Memory> RecordRx<M> {
             free,
             padding: 0,
             next: word::NONE,
-            rhythm: Rhythm::new(received),
+            rhythm: Rhythm::new(read, LINE64, LINE64, capacity),
             halt: Halt::No,
         };
         rx.ring.store(RECEIVED, received, at::RECEIVED);
@@ -124,7 +124,13 @@ impl<M: Memory> RecordRx<M> {
     pub fn front(&mut self) -> Option<Record> {
         let at = self.read.wrapping_add(self.padding);
         let word = match self.next {
-            word::NONE => self.ring.load_word(at, at::POLL),
+            word::NONE => {
+                if self.rhythm.is_quiet(self.read) {
+                    let ring = &self.ring;
+                    self.rhythm.let_run_ahead(self.read, || ring.load(TAIL, at::PACE));
+                }
+                self.ring.load_word(at, at::POLL)
+            }
             known => known,
         };
         let (len, halted) = (word::len(word), self.halt != Halt::No);
@@ -147,11 +153,7 @@ impl<M: Memory> RecordRx<M> {
             known => known,
         };
         if word == word::NONE {
-            // A message that came meanwhile is found by the next turn; padding and the end have time.
-            if !self.rhythm.found_nothing(received) {
-                return Poll::Empty;
-            }
-            return self.front().map_or(Poll::Empty, Poll::Message);
+            return Poll::Empty;
         }
         self.next = word;
         if word::kind(word) == RecordKind::Message && word::carries(word, received) {

@@ -8,6 +8,7 @@
 //! Invariant Z: every byte of free space is zero, except what this end has written since its last commit:
 //! `[tail, soiled)`, always within `[tail, dirty)`.
 
+use super::rhythm::Room;
 use super::{AHEAD, Condemn, Corruption, Halt, distance, word};
 use crate::layout::{DIRTY, FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
@@ -105,6 +106,8 @@ pub struct RecordTx<M> {
     /// does not end before, nothing is open. `tail` when something is to be done first.
     stop: u64,
     halt: Halt,
+    /// When to look for room again.
+    room: Room,
 }
 
 impl<M: Memory> RecordTx<M> {
@@ -193,6 +196,7 @@ impl<M: Memory> RecordTx<M> {
             soiled: tail,
             stop: tail,
             halt,
+            room: Room::new(sequence, capacity, capacity),
         })
     }
 
@@ -279,7 +283,10 @@ impl<M: Memory> RecordTx<M> {
 
     #[cold]
     fn look_for_room(&mut self, need: u64) -> Result<(), Refused> {
+        self.room.pause(self.sequence);
+        let before = self.free;
         self.refresh()?;
+        self.room.found(self.free.wrapping_sub(before));
         if need.wrapping_sub(self.free) > self.ring.capacity() { Err(Refused::Full) } else { Ok(()) }
     }
 

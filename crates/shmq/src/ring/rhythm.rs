@@ -1,82 +1,122 @@
-//! When to look again: a consumer that has caught up with a stream must not look too soon.
+//! When to look again: a consumer that has caught up with a stream must not stay at its producer's heels.
 //!
-//! A consumer that polls the very line the producer is filling steals it back again and again, and both wait for
-//! line transfers. So when a look that follows some messages finds nothing, it may wait a little and look once more.
-//! Whether that pays shows in what comes of it: in a stream the messages of the wait arrive in one run. In a round trip
-//! nothing comes but the one message that was waited for, and the wait was added to its latency.
-//! So a short wait is tried; if a run came of it, the consumer goes on with longer ones until one brings no run; and
-//! each trial that fails doubles the number of messages until the next. Streams arrive in runs, round trips keep their
-//! latency.
+//! A consumer that takes the very line the producer is filling takes it away again and again, and both wait for line
+//! transfers. Some lines behind, each works on lines that the other has done with, and the transfers overlap. So a consumer
+//! that has taken all it knew of looks how far the producer has got, and lets it run ahead: it waits a little and looks
+//! once more, and for as long as a stream goes on it waits a little longer each time, until some lines lie between the two.
+//!
+//! In a round trip nothing comes but the one message, and each wait would be added to its latency. So the first wait is
+//! short; it is followed by another only if what came of it is worth the lines' transfers; and each trial that fails
+//! doubles the number of messages until the next. Streams get their distance, round trips keep their latency.
 
-/// The wait in a stream, in spin hints; one takes 10 to 40 ns on the machines of today.
-const WAIT: u32 = 16;
-/// The wait that is tried: less than a round trip takes.
-const TRIAL: u32 = 4;
-/// So many messages are a run: more than a pair of messages that always travel together.
-const RUN: u64 = 4;
+use super::distance;
+use crate::layout::LINE64;
+
+/// The first wait, in spin hints; one takes 10 to 40 ns on the machines of today. Less than a round trip takes.
+const TRIAL: u64 = 4;
+/// The longest of the waits, each of which is twice the one before.
+const LONGEST_WAIT: u64 = 64;
+/// Waits on end, at most.
+const WAITS: u32 = 8;
+/// A line in so many hints is a stream.
+const HINTS_PER_LINE: u64 = 4;
 /// A trial at least once in so many quiet moments.
 const SELDOM: u32 = 64;
+/// So many lines between the two ends are enough, or a quarter of the ring.
+const DISTANCE: u64 = 512;
+/// With less of a distance than this there is nothing to gain.
+const LEAST_DISTANCE: u64 = 16;
 
-/// So many messages are not taken faster than a hint takes.
-const DEPTH_PER_HINT: u64 = 32;
+/// So many bytes are not taken faster than a hint takes.
+const BYTES_PER_HINT: u64 = 1024;
 /// The longest wait for room, in hints.
 const LONGEST: u64 = 64;
+/// So many messages are a run: more than a pair of messages that always travel together.
+const RUN: u64 = 4;
 
-/// What a consumer remembers of the stream.
+/// What a consumer remembers of the stream. Positions are of its ring: messages or bytes.
 #[derive(Clone, Debug)]
 pub struct Rhythm {
-    /// Number of the next message when the consumer last found nothing.
+    /// Where the consumer was in the last quiet moment, when it had taken all it knew of.
     quiet: u64,
-    /// Spin hints of the last wait; 0 if there was none.
-    wait: u32,
+    /// Where the producer was when it was last looked at.
+    lead: u64,
     /// Quiet moments until the next trial.
     until_trial: u32,
     /// The same after the last trial.
     pause: u32,
     adaptive: bool,
+    /// Positions that come at once, at least, if any do.
+    step: u64,
+    /// Lines that they take.
+    lines: u64,
+    /// Distance that is worth waiting for, in positions; 0 in a ring too small for that.
+    enough: u64,
 }
 
 impl Rhythm {
-    /// For a consumer whose next message has this number.
-    pub fn new(sequence: u64) -> Self {
-        Self { quiet: sequence, wait: 0, until_trial: 0, pause: 0, adaptive: true }
+    /// For a consumer at this position of a ring of so many bytes, where `step` positions share `bytes` bytes.
+    pub fn new(read: u64, step: u64, bytes: u64, capacity: u64) -> Self {
+        let lines = (bytes / LINE64).max(1);
+        let distance = (capacity / 4 / LINE64).min(DISTANCE);
+        let enough = if distance < LEAST_DISTANCE { 0 } else { (distance * step / lines).max(step) };
+        let (until_trial, pause, adaptive) = (0, 0, true);
+        Self { quiet: read, lead: read, until_trial, pause, adaptive, step, lines, enough }
     }
 
     /// Whether to wait at all.
     pub fn set_adaptive(&mut self, yes: bool) {
-        (self.wait, self.until_trial, self.pause, self.adaptive) = (0, 0, 0, yes);
+        (self.until_trial, self.pause, self.adaptive) = (0, 0, yes);
     }
 
-    /// Nothing was found by a consumer whose next message has this number. Waits if that may pay, and says whether to look
-    /// once more.
+    /// Whether this is a quiet moment: a consumer at this position has taken something since the last one, and all it
+    /// knew of.
+    #[inline(always)]
+    pub fn is_quiet(&self, read: u64) -> bool {
+        read != self.quiet && distance(self.lead, read) <= 0
+    }
+
+    /// In a quiet moment: lets the producer run ahead if that may pay. `look` tells where it is; what it says is believed
+    /// as far as the pace goes.
     #[inline(never)]
-    pub fn found_nothing(&mut self, sequence: u64) -> bool {
-        let run = sequence.wrapping_sub(self.quiet);
-        self.quiet = sequence;
-        if run == 0 || !self.adaptive {
-            return false;
+    pub fn let_run_ahead(&mut self, read: u64, mut look: impl FnMut() -> u64) {
+        self.quiet = read;
+        if !self.adaptive || self.enough == 0 {
+            return;
         }
-        if self.wait != 0 {
-            let paid = run >= RUN;
-            self.wait = if paid { WAIT } else { 0 };
-            self.pause = if paid { 0 } else { (2 * self.pause + 1).min(SELDOM - 1) };
-            self.until_trial = self.pause;
-        } else if self.until_trial == 0 {
-            self.wait = TRIAL;
-        } else {
+        if self.until_trial > 0 {
             self.until_trial -= 1;
+            return;
         }
-        for _ in 0..self.wait {
-            std::hint::spin_loop();
+        self.lead = look();
+        let is_enough = |lead| distance(lead, read) >= self.enough as i64;
+        let (mut hints, mut waits) = (TRIAL, 0);
+        while waits < WAITS && !is_enough(self.lead) {
+            (0..hints).for_each(|_| std::hint::spin_loop());
+            let before = std::mem::replace(&mut self.lead, look());
+            let came = distance(self.lead, before);
+            if came < self.worth(hints) as i64 {
+                break;
+            }
+            waits += 1;
+            hints = (2 * hints).min(LONGEST_WAIT);
         }
-        self.wait != 0
+        // One wait after which something had come may have been a message that was due.
+        let paid = waits >= 2 || is_enough(self.lead);
+        self.pause = if paid { 0 } else { (2 * self.pause + 1).min(SELDOM - 1) };
+        self.until_trial = self.pause;
+    }
+
+    /// What has to come of a wait of so many hints.
+    fn worth(&self, hints: u64) -> u64 {
+        (hints / HINTS_PER_LINE * self.step / self.lines).max(self.step)
     }
 }
 
 /// When a producer looks for room again.
 ///
-/// Its consumer stores what it has taken after every message, and each look takes that line away from it. A producer that
-/// looks as soon as its room is used up finds little more, and both go from one transfer of the line to the next. So
+/// Its consumer stores what it has taken after every message or run, and each look takes that line away from it. A producer
+/// that looks as soon as its room is used up finds little more, and both go from one transfer of the line to the next. So
 /// if the last look found little and there was a run of messages since, it waits until there may be more. Whoever finds the queue
 /// full and comes back to try again waits for nothing: no message was sent in between.
 #[derive(Clone, Debug)]
@@ -85,13 +125,18 @@ pub struct Room {
     looked: u64,
     /// Whether that look found little.
     little: bool,
-    depth: u64,
+    /// What a quarter of the ring is: messages or bytes, whatever the room is counted in.
+    quarter: u64,
+    /// Hints of a wait.
+    hints: u64,
 }
 
 impl Room {
-    /// For a producer whose next message has this number, with room for `depth` messages in all.
-    pub fn new(sequence: u64, depth: u64) -> Self {
-        Self { looked: sequence, little: false, depth }
+    /// For a producer whose next message has this number, in a ring that holds `all` of what room is counted in.
+    pub fn new(sequence: u64, all: u64, capacity: u64) -> Self {
+        // A part of what taking all of it would take, so that small queues never run empty for this.
+        let hints = (capacity / BYTES_PER_HINT).min(LONGEST);
+        Self { looked: sequence, little: false, quarter: all / 4, hints }
     }
 
     /// Before a look of a producer whose next message has this number: waits if that may pay.
@@ -103,14 +148,13 @@ impl Room {
         }
     }
 
-    /// A part of what taking all of it would take, so that small queues never run empty for this.
     fn hints(&self, run: bool) -> u64 {
-        if run && self.little { (self.depth / DEPTH_PER_HINT).min(LONGEST) } else { 0 }
+        if run && self.little { self.hints } else { 0 }
     }
 
-    /// The look found room for this many messages more.
-    pub fn found(&mut self, messages: u64) {
-        self.little = messages < self.depth / 4;
+    /// The look found this much more room.
+    pub fn found(&mut self, more: u64) {
+        self.little = more < self.quarter;
     }
 }
 
@@ -118,50 +162,118 @@ impl Room {
 mod tests {
     use super::*;
 
-    /// How many of so many quiet moments, each after a run of `run` messages, were followed by a wait.
-    fn waits(rhythm: &mut Rhythm, moments: u64, run: u64) -> usize {
-        let from = rhythm.quiet;
-        (1..=moments).filter(|n| rhythm.found_nothing(from + n * run)).count()
+    /// A ring of slots of 8 bytes.
+    fn rhythm() -> Rhythm {
+        Rhythm::new(0, 7, LINE64, 1 << 20)
+    }
+
+    /// How many of so many quiet moments were used for a look, by a consumer that finds `run` messages each time, of
+    /// which the producer sends `more` while it is looked at once.
+    fn looks(rhythm: &mut Rhythm, moments: u64, run: u64, more: u64) -> u64 {
+        let (from, mut used) = (rhythm.quiet, 0);
+        for n in 1..=moments {
+            let read = from + n * run;
+            let (mut sent, mut looked) = (read, 0);
+            assert!(rhythm.is_quiet(read));
+            rhythm.let_run_ahead(read, || {
+                looked += 1;
+                sent += more;
+                sent - more
+            });
+            assert!(!rhythm.is_quiet(read), "once is enough");
+            // What was let run ahead is taken without a further look.
+            rhythm.quiet = read;
+            rhythm.lead = read;
+            used += u64::from(looked > 0);
+        }
+        used
     }
 
     #[test]
     fn round_trips_hardly_wait() {
         for together in 1..RUN {
-            let mut rhythm = Rhythm::new(0);
-            waits(&mut rhythm, 200, together);
-            let later = waits(&mut rhythm, 65 * 10, together);
+            let mut rhythm = rhythm();
+            looks(&mut rhythm, 200, together, 0);
+            let later = looks(&mut rhythm, 65 * 10, together, 0);
             assert_eq!(later, 10, "one trial in 65 moments, {together} messages together");
         }
     }
 
     #[test]
-    fn streams_wait_every_time() {
-        let mut rhythm = Rhythm::new(u64::MAX - 20);
-        assert_eq!(waits(&mut rhythm, 100, RUN), 100);
-        assert_eq!(rhythm.wait, WAIT);
+    fn what_comes_once_in_a_wait_is_no_stream() {
+        let mut rhythm = rhythm();
+        for n in 1..200 {
+            let (mut sent, mut looks) = (n * 100, 0);
+            rhythm.let_run_ahead(n * 100, || {
+                looks += 1;
+                sent += if looks == 2 { 7 } else { 0 };
+                sent
+            });
+            assert!(looks == 0 || looks == 3, "{looks}");
+            rhythm.lead = n * 100;
+        }
+        assert_eq!(rhythm.pause, SELDOM - 1);
+    }
+
+    #[test]
+    fn streams_get_their_distance_every_time() {
+        let mut rhythm = Rhythm::new(u64::MAX - 2000, 7, LINE64, 1 << 20);
+        for n in 1..100u64 {
+            let read = (u64::MAX - 2000).wrapping_add(n * 900);
+            let (mut sent, mut looks) = (read, 0);
+            rhythm.let_run_ahead(read, || {
+                looks += 1;
+                sent = sent.wrapping_add(1000);
+                sent
+            });
+            assert_eq!(looks, 4, "until 512 lines of 7 messages lie between");
+            assert!(!rhythm.is_quiet(read.wrapping_add(899)));
+        }
+    }
+
+    #[test]
+    fn a_slow_stream_is_not_waited_for() {
+        // A message of 8 bytes in 4 hints.
+        let mut rhythm = rhythm();
+        looks(&mut rhythm, 200, 1, 1);
+        assert_eq!(rhythm.pause, SELDOM - 1);
     }
 
     #[test]
     fn a_stream_that_follows_round_trips_is_noticed() {
-        let mut rhythm = Rhythm::new(0);
-        waits(&mut rhythm, 1000, 1);
-        let moments = waits(&mut rhythm, 1000, RUN);
-        assert!(moments >= 1000 - SELDOM as usize, "{moments}");
+        let mut rhythm = rhythm();
+        looks(&mut rhythm, 1000, 1, 0);
+        let used = looks(&mut rhythm, 1000, 100, 100);
+        assert!(used >= 1000 - u64::from(SELDOM), "{used}");
     }
 
     #[test]
-    fn nothing_new_waits_for_nothing() {
-        let mut rhythm = Rhythm::new(7);
-        assert!(!rhythm.found_nothing(7));
-        assert!(rhythm.found_nothing(17));
-        assert!(!rhythm.found_nothing(17));
-        rhythm.set_adaptive(false);
-        assert_eq!(waits(&mut rhythm, 100, RUN), 0);
+    fn nothing_new_small_rings_and_a_word_from_the_user_wait_for_nothing() {
+        assert!(!rhythm().is_quiet(0));
+        let mut small = Rhythm::new(0, 7, LINE64, 4032);
+        assert_eq!(looks(&mut small, 100, 10, 100), 0);
+        let mut told = rhythm();
+        told.set_adaptive(false);
+        assert_eq!(looks(&mut told, 100, 10, 100), 0);
+    }
+
+    #[test]
+    fn waits_are_bounded_whatever_the_producer_says() {
+        for sent in [0, 1, 1000, u64::MAX / 2, u64::MAX] {
+            let (mut rhythm, mut looks) = (rhythm(), 0);
+            rhythm.let_run_ahead(500, || {
+                looks += 1;
+                if looks % 2 == 0 { sent } else { sent.wrapping_add(10) }
+            });
+            assert!(looks <= WAITS + 1);
+        }
+        let large = Rhythm::new(0, 1, 1 << 20, 8 << 20);
+        assert_eq!((large.enough, large.worth(LONGEST_WAIT)), (1, 1));
     }
 
     #[test]
     fn a_producer_pauses_only_in_a_run_whose_last_look_found_little() {
-        let mut room = Room::new(0, 320);
+        let mut room = Room::new(0, 320, 10 * BYTES_PER_HINT);
         assert_eq!(room.hints(true), 0, "nothing known yet");
         room.found(320);
         assert_eq!(room.hints(true), 0);
@@ -169,10 +281,10 @@ mod tests {
         assert_eq!((room.hints(true), room.hints(false)), (10, 0));
         room.pause(3);
         assert_eq!(room.looked, 3);
-        let mut large = Room::new(0, 1 << 30);
+        let mut large = Room::new(0, 1 << 30, 1 << 40);
         large.found(0);
         assert_eq!(large.hints(true), LONGEST);
-        let mut small = Room::new(0, 31);
+        let mut small = Room::new(0, 31, BYTES_PER_HINT - 1);
         small.found(0);
         assert_eq!(small.hints(true), 0);
     }

@@ -6,6 +6,7 @@ use super::{Condemn, Corruption, Halt};
 use crate::layout::{LINE64, READ, Role, SEQUENCE};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
+use bytemuck::Pod;
 
 /// How many lines further on a consumer asks for one, while it is behind.
 const AHEAD_BEHIND: u64 = 2;
@@ -62,7 +63,7 @@ impl<M: Memory> SlotRx<M> {
             return Err(Corruption::Position);
         }
         let shape = shape.placed(&ring);
-        let rhythm = Rhythm::new(read);
+        let rhythm = Rhythm::new(read, shape.group, shape.group_bytes, shape.capacity);
         // Processors ask for the lines of larger groups by themselves.
         let ahead = if shape.group_bytes > LINE64 { 0 } else { AHEAD_BEHIND.min(shape.groups - 1) };
         Ok(Self {
@@ -98,14 +99,35 @@ impl<M: Memory> SlotRx<M> {
         if self.read == self.cursor.end {
             self.cursor.turn(&self.shape);
         }
+        if self.rhythm.is_quiet(self.read) {
+            let ring = &self.ring;
+            self.rhythm.let_run_ahead(self.read, || ring.load(SEQUENCE, at::PACE));
+        }
         let count = self.ring.load_at(self.cursor.word, at::POLL) & !END;
         // A count in the past, or one too far ahead to be true, makes a large difference as well.
         let there = count.wrapping_sub(self.read).wrapping_sub(1) < self.shape.depth && self.halt == Halt::No;
         if there {
             self.known = count.min(self.cursor.end);
-            self.expect_more(count >= self.cursor.end);
+            let full = count >= self.cursor.end;
+            if full {
+                self.hand_back();
+            }
+            self.expect_more(full);
         }
         there
+    }
+
+    /// Stores each line of a group that is full once more, with what it holds: a line that was only read stays with both ends,
+    /// and the producer's next store there would first have to take it away from this one, while a line that was written
+    /// moves over whole. As long as one message of the group is not taken, the producer stores nothing there, not even the
+    /// end, so these stores undo nothing; and whoever sees them, or some of them, sees nothing new.
+    #[inline(always)]
+    fn hand_back(&mut self) {
+        self.ring.store_at(self.cursor.word, self.cursor.end, at::HAND_BACK);
+        for line in 1..self.shape.group_bytes / LINE64 {
+            let place = self.cursor.word + line * LINE64;
+            self.ring.store_at(place, self.ring.load_at(place, at::HAND_BACK_LOAD), at::HAND_BACK);
+        }
     }
 
     /// With one full group after the other the consumer is behind, so that the line of a later one can be asked for early.
@@ -118,18 +140,9 @@ impl<M: Memory> SlotRx<M> {
         self.behind = full;
     }
 
-    /// What there is when there are no messages; after a run, with another look a little later.
+    /// What there is when there are no messages.
     #[inline(never)]
     fn examine(&mut self) -> SlotPoll {
-        match self.examine_once() {
-            SlotPoll::Empty if self.rhythm.found_nothing(self.read) && self.has_more() => {
-                SlotPoll::Messages(self.known - self.read)
-            }
-            found => found,
-        }
-    }
-
-    fn examine_once(&mut self) -> SlotPoll {
         if self.halt != Halt::No {
             return self.halted();
         }
@@ -168,6 +181,35 @@ impl<M: Memory> SlotRx<M> {
         debug_assert_eq!(into.len() as u64, self.shape.size);
         let stride = into.len().next_multiple_of(8) as u64;
         self.ring.copy_out_at(self.cursor.slot_of(self.read, stride), into);
+    }
+
+    /// Copies the messages that are there, as many as fit, and moves on behind them as `skip` does; with one copy for each
+    /// group, where they lie there as they do in the slice. Returns how many.
+    pub fn copy_slice<P: Pod>(&mut self, into: &mut [P]) -> usize {
+        debug_assert_eq!(size_of::<P>() as u64, self.shape.size);
+        let mut got = 0;
+        while got < into.len()
+            && let SlotPoll::Messages(there) = self.poll()
+        {
+            let end = got + (into.len() - got).min(there as usize);
+            self.copy_group(&mut into[got..end]);
+            got = end;
+        }
+        got
+    }
+
+    /// Some messages of one group that are known to be there.
+    #[inline(always)]
+    fn copy_group<P: Pod>(&mut self, into: &mut [P]) {
+        let (place, stride) = (self.place(), size_of::<P>().next_multiple_of(8));
+        if size_of::<P>() == stride {
+            self.ring.copy_out_at(place, bytemuck::cast_slice_mut(into));
+        } else {
+            for (i, message) in into.iter_mut().enumerate() {
+                self.ring.copy_out_at(place + (i * stride) as u64, bytemuck::bytes_of_mut(message));
+            }
+        }
+        self.read += into.len() as u64;
     }
 
     /// Moves on to the next message, in private; `settle` makes it final.

@@ -11,6 +11,7 @@ use super::{AHEAD, Condemn, Corruption, Halt, Refused};
 use crate::layout::{DIRTY, READ, Role, SEQUENCE};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
+use bytemuck::Pod;
 use std::hint::cold_path;
 
 /// What is filled but not yet published.
@@ -66,7 +67,7 @@ impl<M: Memory> SlotTx<M> {
         // Blocks of more than half of that are copied by instructions that see to their lines themselves.
         let ahead = if shape.stride > AHEAD / 2 { 0 } else { AHEAD.div_ceil(shape.group_bytes) };
         let ahead = ahead.min(shape.groups - 1);
-        let room = Room::new(sequence, shape.depth);
+        let room = Room::new(sequence, shape.depth, shape.capacity);
         let mut tx = Self { ring, shape, cursor, sequence, stop: sequence, limit, soiled, ahead, halt, room };
         tx.ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
         if !finished {
@@ -183,7 +184,13 @@ impl<M: Memory> SlotTx<M> {
     /// is published; the first group's word is stored by `publish`.
     #[inline(always)]
     pub fn seal(&mut self, draft: &mut SlotDraft) {
-        draft.sequence += 1;
+        self.seal_some(draft, 1);
+    }
+
+    /// The same of messages of one group.
+    #[inline(always)]
+    fn seal_some(&mut self, draft: &mut SlotDraft, messages: u64) {
+        draft.sequence += messages;
         if draft.sequence != draft.cursor.end {
             return;
         }
@@ -193,11 +200,9 @@ impl<M: Memory> SlotTx<M> {
         draft.cursor.turn(&self.shape);
     }
 
-    /// Ends one message that need not be visible together with others; says whether its group is full and has to be
-    /// published.
+    /// Whether the draft's first group is full: messages that need not be visible together with others are published then.
     #[inline(always)]
-    pub fn seal_in_order(&mut self, draft: &mut SlotDraft) -> bool {
-        self.seal(draft);
+    pub fn is_group_full(&self, draft: &SlotDraft) -> bool {
         draft.cursor.end != self.cursor.end
     }
 
@@ -229,6 +234,53 @@ impl<M: Memory> SlotTx<M> {
         }
         (self.cursor, self.sequence) = (draft.cursor, draft.sequence);
         first
+    }
+
+    /// As many of these messages as there is room for, each group published as it gets full; returns how many.
+    pub fn try_send_slice<P: Pod>(&mut self, messages: &[P]) -> Result<usize, Refused> {
+        if self.room() < messages.len() as u64 {
+            self.refresh()?;
+        }
+        let sent = messages.len().min(self.room() as usize);
+        let (mut rest, mut draft) = (&messages[..sent], self.begin());
+        while !rest.is_empty() {
+            rest = &rest[self.fill_group(&mut draft, rest)..];
+            if self.is_group_full(&draft) {
+                self.publish(draft);
+                draft = self.begin();
+            }
+        }
+        self.publish(draft);
+        Ok(sent)
+    }
+
+    /// All of these messages or none; returns the number of the first.
+    pub fn try_send_batch<P: Pod>(&mut self, messages: &[P]) -> Result<u64, Refused> {
+        let mut draft = self.begin();
+        self.reserve(&draft, messages.len() as u64)?;
+        let mut rest = messages;
+        while !rest.is_empty() {
+            rest = &rest[self.fill_group(&mut draft, rest)..];
+        }
+        Ok(self.publish(draft))
+    }
+
+    /// Writes as many of these messages as there is room for in the draft's group, with one copy where they lie in the group
+    /// as they do in the slice, and ends them; returns how many.
+    #[inline(always)]
+    fn fill_group<P: Pod>(&mut self, draft: &mut SlotDraft, messages: &[P]) -> usize {
+        debug_assert_eq!(size_of::<P>() as u64, self.shape.size);
+        let some = messages.len().min((draft.cursor.end - draft.sequence) as usize);
+        let (place, stride) = (self.place(draft), size_of::<P>().next_multiple_of(8));
+        if size_of::<P>() == stride {
+            self.ring.copy_in_at(place, bytemuck::cast_slice(&messages[..some]));
+        } else {
+            for (i, message) in messages[..some].iter().enumerate() {
+                self.ring.copy_in_at(place + (i * stride) as u64, bytemuck::bytes_of(message));
+            }
+        }
+        self.seal_some(draft, some as u64);
+        some
     }
 
     /// Declares the end of data. Needs no room.

@@ -215,7 +215,7 @@ impl<P: Pod> Receiver<P> {
         if !self.consumer.end.ring.has_next() {
             self.ready()?;
         }
-        self.consumer.next().ok_or(TryRecvError::Disconnected)
+        self.consumer.next(|| TryRecvError::Disconnected)
     }
 
     #[inline(never)]

@@ -66,14 +66,21 @@ impl<P: Pod, T> Consumer<P, T> {
             std::hint::cold_path();
             self.ready()?;
         }
-        self.next().ok_or(TryRecvError::TRUNCATED)
+        self.next(|| TryRecvError::TRUNCATED)
     }
 
-    /// Takes the next message, which has been found to be there; `None` if the file was truncated meanwhile.
+    /// Takes the next message, which has been found to be there; fails if the file was truncated meanwhile. The message is
+    /// copied to where the caller wants the result, and not moved again from one result to the next.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<P> {
-        let message = self.copy();
-        self.take().then_some(message)
+    pub(super) fn next<E>(&mut self, truncated: impl FnOnce() -> E) -> Result<P, E> {
+        let mut message = Ok(P::zeroed());
+        if let Ok(into) = &mut message {
+            self.end.ring.copy_out(bytemuck::bytes_of_mut(into));
+        }
+        if !self.take() {
+            message = Err(truncated());
+        }
+        message
     }
 
     /// As [`Consumer::try_recv`], waiting for a message; see the example of [`Consumer`].
@@ -88,7 +95,7 @@ impl<P: Pod, T> Consumer<P, T> {
         if !self.end.ring.has_next() {
             self.wait(until.into())?;
         }
-        self.next().ok_or(RecvError::waited(TryRecvError::TRUNCATED))
+        self.next(|| RecvError::waited(TryRecvError::TRUNCATED))
     }
 
     /// The next message, which stays; see the example of [`Consumer`].
@@ -110,16 +117,7 @@ impl<P: Pod, T> Consumer<P, T> {
     /// # Errors
     /// As [`Consumer::try_recv`], if there was not a single message.
     pub fn try_recv_slice(&mut self, messages: &mut [P]) -> Result<usize, TryRecvError> {
-        let mut got = 0;
-        while got < messages.len() {
-            let SlotPoll::Messages(there) = self.end.ring.poll() else { break };
-            let n = (messages.len() - got).min(there as usize);
-            for message in &mut messages[got..got + n] {
-                self.end.ring.copy_out(bytemuck::bytes_of_mut(message));
-                self.end.ring.skip();
-            }
-            got += n;
-        }
+        let got = self.end.ring.copy_slice(messages);
         if got == 0 && !messages.is_empty() {
             self.ready()?;
         }

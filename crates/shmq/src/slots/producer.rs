@@ -91,23 +91,11 @@ impl<P: Pod, T> Producer<P, T> {
     /// # Errors
     /// [`TrySendError::Corrupt`].
     pub fn try_send_slice(&mut self, messages: &[P]) -> Result<usize, TrySendError> {
-        if self.end.ring.room() < messages.len() as u64
-            && let Err(refused) = self.end.ring.refresh()
-        {
-            return Err(self.refused(refused, 0));
+        match self.end.ring.try_send_slice(messages) {
+            Ok(sent) if self.end.published() => Ok(sent),
+            Ok(_) => Err(TrySendError::TRUNCATED),
+            Err(refused) => Err(self.refused(refused, 0)),
         }
-        let ring = &mut self.end.ring;
-        let sent = messages.len().min(ring.room() as usize);
-        let mut draft = ring.begin();
-        for message in &messages[..sent] {
-            ring.fill(&draft, bytemuck::bytes_of(message));
-            if ring.seal_in_order(&mut draft) {
-                ring.publish(draft);
-                draft = ring.begin();
-            }
-        }
-        ring.publish(draft);
-        if self.end.published() { Ok(sent) } else { Err(TrySendError::TRUNCATED) }
     }
 
     /// Sends all of the messages, visible together or not at all; returns their sequence numbers. Killed in the
@@ -362,13 +350,7 @@ impl<P: ?Sized, T> Producer<P, T> {
 }
 
 fn send_batch<P: Pod>(ring: &mut SlotTx<Map>, messages: &[P]) -> Result<Range<u64>, Refused> {
-    let mut draft = ring.begin();
-    ring.reserve(&draft, messages.len() as u64)?;
-    for message in messages {
-        ring.fill(&draft, bytemuck::bytes_of(message));
-        ring.seal(&mut draft);
-    }
-    let first = ring.publish(draft);
+    let first = ring.try_send_batch(messages)?;
     Ok(first..ring.sequence())
 }
 
