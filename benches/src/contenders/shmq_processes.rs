@@ -31,6 +31,36 @@ fn trusting(rx: Consumer) -> Consumer<Trusted> {
     unsafe { rx.trust_peer() }
 }
 
+/// Fixed-size messages filled and read where they lie; between threads, too.
+pub fn slots_in_place<const N: usize>(task: Task) -> Trial
+where
+    [u64; N]: Pod,
+{
+    let depth = task.depth(8 * N) as u64;
+    Trial::new(SLOTS, "in place, trusted", move |count| {
+        task.run::<Words<N>, _, _, _, _>(count, || {
+            opened!(
+                slots::Queue::<[u64; N]>::anonymous(depth, &shmq::Options::new()),
+                |tx: slots::Producer<[u64; N]>| {
+                    // SAFETY: as for `trusted`.
+                    let mut tx = unsafe { tx.trust_peer() };
+                    move |n, _| {
+                        let Ok(mut claim) = tx.try_claim() else { return 0 };
+                        *claim = [n; N];
+                        claim.commit();
+                        1
+                    }
+                },
+                |rx: slots::Consumer<[u64; N]>| {
+                    // SAFETY: as for `trusted`.
+                    let mut rx = unsafe { rx.trust_peer() };
+                    move |_, sum: &mut Sum| rx.try_read().map_or(0, |message| sum.words(&*message))
+                }
+            )
+        })
+    })
+}
+
 pub fn fixed<const N: usize>(task: Task) -> Vec<Trial>
 where
     [u64; N]: Pod,
@@ -84,6 +114,7 @@ where
             })
         }),
         in_place::<Words<N>>(task),
+        slots_in_place::<N>(task),
     ];
     if task.kind == crate::run::Kind::RoundTrips {
         all.push(asleep::<N>(task));

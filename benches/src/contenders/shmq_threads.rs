@@ -70,6 +70,7 @@ where
             })
         }),
         in_place::<Words<N>>(task),
+        super::shmq_processes::slots_in_place::<N>(task),
     ];
     if task.batch > 1 {
         all.push(Trial::new(SLOTS, "batches", move |count| {

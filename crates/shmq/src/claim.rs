@@ -80,6 +80,7 @@ impl<'a, T> Claim<'a, T> {
     /// Does not fail and does not wait. A consumer that is gone shows at the next send.
     ///
     /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    #[inline(always)]
     pub fn commit(mut self) -> u64 {
         let len = self.place.len();
         self.publish(len)
@@ -108,6 +109,7 @@ impl<'a, T> Claim<'a, T> {
     /// ```
     pub fn abort(self) {}
 
+    #[inline(always)]
     fn publish(&mut self, len: u64) -> u64 {
         let end = &mut self.producer.end;
         end.ring.seal(&mut self.draft, &self.place, len);
@@ -119,6 +121,7 @@ impl<'a, T> Claim<'a, T> {
 }
 
 impl<T> Drop for Claim<'_, T> {
+    #[inline(always)]
     fn drop(&mut self) {
         if self.open {
             self.producer.end.ring.undo();
@@ -129,6 +132,7 @@ impl<T> Drop for Claim<'_, T> {
 impl Deref for Claim<'_, Trusted> {
     type Target = [u8];
 
+    #[inline(always)]
     fn deref(&self) -> &[u8] {
         let at = self.producer.end.ring.window().pointer(self.place.payload());
         // SAFETY: the place lies inside the mapping, in free space that only this end writes; the peer is vouched for.
@@ -137,6 +141,7 @@ impl Deref for Claim<'_, Trusted> {
 }
 
 impl DerefMut for Claim<'_, Trusted> {
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut [u8] {
         let at = self.producer.end.ring.window().pointer(self.place.payload());
         // SAFETY: as for `deref`, and `self` is borrowed mutably.

@@ -245,6 +245,7 @@ impl<T> Producer<T> {
     ///
     /// # Errors
     /// As [`Producer::try_send`].
+    #[inline(always)]
     pub fn try_claim(&mut self, len: usize) -> Result<Claim<'_, T>, TrySendError> {
         match claim(&mut self.end.ring, len as u64) {
             Ok((draft, place)) => Ok(Claim::new(self, draft, place)),
@@ -586,6 +587,7 @@ fn batch_len<B: AsRef<[u8]>>(messages: &[B]) -> u64 {
     messages.iter().map(|m| crate::ring::word::size(m.as_ref().len() as u64)).sum()
 }
 
+#[inline(always)]
 fn claim(ring: &mut RecordTx<Map>, len: u64) -> Result<(Draft, Place), Refused> {
     let mut draft = ring.begin()?;
     let place = ring.reserve(&mut draft, len)?;

@@ -244,12 +244,8 @@ impl<M: Memory> RecordTx<M> {
         let end = record.wrapping_add(size);
         // The word at the new tail must lie in erased space as well: 8 bytes more.
         let need = end.wrapping_add(8);
-        if need.wrapping_sub(self.free) > self.ring.capacity() {
-            self.look_for_room(need)?;
-        }
-        if draft.sequence.wrapping_sub(self.freed) >= self.max_messages {
-            self.look_for_depth(draft.sequence)?;
-        }
+        self.need_room(need)?;
+        self.need_depth(draft.sequence)?;
         self.soiled = end;
         if distance(end, self.dirty) > 0 {
             self.soil(end);
@@ -279,6 +275,22 @@ impl<M: Memory> RecordTx<M> {
             return Err(Refused::TooLarge);
         }
         Ok(())
+    }
+
+    /// Room for everything before `need`.
+    #[inline(always)]
+    fn need_room(&mut self, need: u64) -> Result<(), Refused> {
+        if need.wrapping_sub(self.free) > self.ring.capacity() { self.look_for_room(need) } else { Ok(()) }
+    }
+
+    /// That message `sequence` is within the limit on messages.
+    #[inline(always)]
+    fn need_depth(&mut self, sequence: u64) -> Result<(), Refused> {
+        if sequence.wrapping_sub(self.freed) >= self.max_messages {
+            self.look_for_depth(sequence)
+        } else {
+            Ok(())
+        }
     }
 
     #[cold]
@@ -396,8 +408,8 @@ impl<M: Memory> RecordTx<M> {
     /// Whether there is room for all of a plan.
     pub fn try_room(&mut self, plan: &Plan) -> Result<(), Refused> {
         self.begin()?;
-        self.look_for_room(plan.end.wrapping_add(8))?;
-        self.look_for_depth(self.sequence.wrapping_add(plan.messages).wrapping_sub(1))
+        self.need_room(plan.end.wrapping_add(8))?;
+        self.need_depth(self.sequence.wrapping_add(plan.messages).wrapping_sub(1))
     }
 
     /// Asks for the lines that will be written soon, as many as the tail moves on by: they are the consumer's, which has
@@ -406,9 +418,9 @@ impl<M: Memory> RecordTx<M> {
     fn ask_ahead(&self, end: u64) {
         let lines = |position: u64| position.wrapping_add(AHEAD + LINE64 - 1) & !(LINE64 - 1);
         let (from, to) = (lines(self.tail), lines(end));
-        let bytes = to.wrapping_sub(from);
-        if bytes != 0 && bytes <= AHEAD / 2 && to.wrapping_sub(self.free) <= self.ring.capacity() {
-            self.ring.expect_stores(from, bytes);
+        let bytes = to.wrapping_sub(from).min(AHEAD);
+        if bytes != 0 && to.wrapping_sub(self.free) <= self.ring.capacity() {
+            self.ring.expect_stores(to.wrapping_sub(bytes), bytes);
         }
     }
 

@@ -46,9 +46,7 @@ pub struct SlotRx<M> {
     known: u64,
     rhythm: Rhythm,
     halt: Halt,
-    /// The last look found a full group.
-    behind: bool,
-    /// How many groups further on a line is asked for when behind; less than a lap, 0 for none.
+    /// How many groups further on a line is asked for by a consumer far behind; less than a lap, 0 for none.
     ahead: u64,
 }
 
@@ -66,17 +64,7 @@ impl<M: Memory> SlotRx<M> {
         let rhythm = Rhythm::new(read, shape.group, shape.group_bytes, shape.capacity);
         // Processors ask for the lines of larger groups by themselves.
         let ahead = if shape.group_bytes > LINE64 { 0 } else { AHEAD_BEHIND.min(shape.groups - 1) };
-        Ok(Self {
-            ring,
-            shape,
-            cursor: shape.cursor(read),
-            read,
-            known: read,
-            rhythm,
-            halt: Halt::No,
-            behind: false,
-            ahead,
-        })
+        Ok(Self { ring, shape, cursor: shape.cursor(read), read, known: read, rhythm, halt: Halt::No, ahead })
     }
 
     /// Looks at the next messages without taking them.
@@ -108,11 +96,10 @@ impl<M: Memory> SlotRx<M> {
         let there = count.wrapping_sub(self.read).wrapping_sub(1) < self.shape.depth && self.halt == Halt::No;
         if there {
             self.known = count.min(self.cursor.end);
-            let full = count >= self.cursor.end;
-            if full {
+            if count >= self.cursor.end {
                 self.hand_back();
+                self.expect_more();
             }
-            self.expect_more(full);
         }
         there
     }
@@ -130,14 +117,13 @@ impl<M: Memory> SlotRx<M> {
         }
     }
 
-    /// With one full group after the other the consumer is behind, so that the line of a later one can be asked for early.
-    /// Close behind the producer that would take away what it is about to write.
+    /// Far enough behind the producer the line of a later group can be asked for early. Close behind that would take away
+    /// what it is about to write.
     #[inline(always)]
-    fn expect_more(&mut self, full: bool) {
-        if full && self.behind && self.ahead != 0 {
+    fn expect_more(&mut self) {
+        if self.ahead != 0 && self.rhythm.is_behind(self.cursor.end + (self.ahead + 1) * self.shape.group) {
             self.ring.expect_load_at(self.cursor.word_ahead(self.ahead, &self.shape));
         }
-        self.behind = full;
     }
 
     /// What there is when there are no messages.

@@ -113,10 +113,15 @@ impl<M: Memory> SlotTx<M> {
         self.ring.fence(at::COMMIT_LOG);
         self.ring.store(SEQUENCE, self.sequence, at::SEQUENCE);
         self.cursor.turn(&self.shape);
-        // The line is the consumer's, from the last lap; to ask for it early hides the way. Not for messages that may not be
-        // written yet: the consumer still reads there.
-        if self.ahead != 0 && self.cursor.end + self.ahead * self.shape.group <= self.limit {
-            let word = self.cursor.word_ahead(self.ahead, &self.shape);
+        self.ask_ahead(&self.cursor);
+    }
+
+    /// Asks for the lines of a later group. They are the consumer's, from the last lap; to ask for them early hides the way.
+    /// Not for messages that may not be written yet: the consumer still reads there.
+    #[inline(always)]
+    fn ask_ahead(&self, cursor: &Cursor) {
+        if self.ahead != 0 && cursor.end + self.ahead * self.shape.group <= self.limit {
+            let word = cursor.word_ahead(self.ahead, &self.shape);
             self.ring.expect_stores_at(word, self.shape.group_bytes);
         }
     }
@@ -138,12 +143,18 @@ impl<M: Memory> SlotTx<M> {
         if end - self.sequence > self.shape.depth {
             return Err(Refused::TooLarge);
         }
+        self.look()?;
+        debug_assert!(draft.sequence >= self.sequence);
+        if end > self.limit { Err(Refused::Full) } else { Ok(()) }
+    }
+
+    /// Looks for more room than was known, after a while if that may pay.
+    fn look(&mut self) -> Result<(), Refused> {
         self.room.pause(self.sequence);
         let before = self.limit;
         self.refresh()?;
-        self.room.found(self.limit - before);
-        debug_assert!(draft.sequence >= self.sequence);
-        if end > self.limit { Err(Refused::Full) } else { Ok(()) }
+        self.room.found(self.limit.saturating_sub(before));
+        Ok(())
     }
 
     /// Looks at what the consumer has taken.
@@ -198,6 +209,7 @@ impl<M: Memory> SlotTx<M> {
             self.run_ahead(&draft.cursor, draft.sequence);
         }
         draft.cursor.turn(&self.shape);
+        self.ask_ahead(&draft.cursor);
     }
 
     /// Whether the draft's first group is full: messages that need not be visible together with others are published then.
@@ -239,18 +251,25 @@ impl<M: Memory> SlotTx<M> {
     /// As many of these messages as there is room for, each group published as it gets full; returns how many.
     pub fn try_send_slice<P: Pod>(&mut self, messages: &[P]) -> Result<usize, Refused> {
         if self.room() < messages.len() as u64 {
-            self.refresh()?;
+            self.look()?;
         }
         let sent = messages.len().min(self.room() as usize);
-        let (mut rest, mut draft) = (&messages[..sent], self.begin());
+        let mut rest = &messages[..sent];
+        // What a draft that was given up left is set back first. From there on in registers: each store counts.
+        let SlotDraft { mut cursor, mut sequence } = self.begin();
         while !rest.is_empty() {
-            rest = &rest[self.fill_group(&mut draft, rest)..];
-            if self.is_group_full(&draft) {
-                self.publish(draft);
-                draft = self.begin();
+            let some = self.copy_to_group(&cursor, sequence, rest);
+            sequence += some as u64;
+            self.ring.store_at(cursor.word, sequence, at::COMMIT);
+            if sequence == cursor.end {
+                self.ring.fence(at::COMMIT_LOG);
+                self.ring.store(SEQUENCE, sequence, at::SEQUENCE);
+                cursor.turn(&self.shape);
+                self.ask_ahead(&cursor);
             }
+            rest = &rest[some..];
         }
-        self.publish(draft);
+        (self.cursor, self.sequence, self.stop) = (cursor, sequence, sequence);
         Ok(sent)
     }
 
@@ -260,18 +279,20 @@ impl<M: Memory> SlotTx<M> {
         self.reserve(&draft, messages.len() as u64)?;
         let mut rest = messages;
         while !rest.is_empty() {
-            rest = &rest[self.fill_group(&mut draft, rest)..];
+            let some = self.copy_to_group(&draft.cursor, draft.sequence, rest);
+            self.seal_some(&mut draft, some as u64);
+            rest = &rest[some..];
         }
         Ok(self.publish(draft))
     }
 
-    /// Writes as many of these messages as there is room for in the draft's group, with one copy where they lie in the group
-    /// as they do in the slice, and ends them; returns how many.
+    /// Copies as many of these messages as the group has room for from this number on, at once where they lie in the group as
+    /// they do in the slice; returns how many.
     #[inline(always)]
-    fn fill_group<P: Pod>(&mut self, draft: &mut SlotDraft, messages: &[P]) -> usize {
+    fn copy_to_group<P: Pod>(&self, group: &Cursor, sequence: u64, messages: &[P]) -> usize {
         debug_assert_eq!(size_of::<P>() as u64, self.shape.size);
-        let some = messages.len().min((draft.cursor.end - draft.sequence) as usize);
-        let (place, stride) = (self.place(draft), size_of::<P>().next_multiple_of(8));
+        let some = messages.len().min((group.end - sequence) as usize);
+        let (place, stride) = (group.slot(sequence, &self.shape), size_of::<P>().next_multiple_of(8));
         if size_of::<P>() == stride {
             self.ring.copy_in_at(place, bytemuck::cast_slice(&messages[..some]));
         } else {
@@ -279,7 +300,6 @@ impl<M: Memory> SlotTx<M> {
                 self.ring.copy_in_at(place + (i * stride) as u64, bytemuck::bytes_of(message));
             }
         }
-        self.seal_some(draft, some as u64);
         some
     }
 
@@ -302,16 +322,36 @@ impl<M: Memory> SlotTx<M> {
     #[inline(always)]
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, Refused> {
         debug_assert_eq!(message.len() as u64, self.shape.size);
-        let sequence = self.sequence;
-        if sequence >= self.stop {
+        self.need_room()?;
+        let place = self.cursor.slot_of(self.sequence, message.len().next_multiple_of(8) as u64);
+        self.ring.copy_in_at(place, message);
+        Ok(self.commit())
+    }
+
+    /// Room for one message, which is to be written at `next_place` and published by `commit`.
+    #[inline(always)]
+    pub fn need_room(&mut self) -> Result<(), Refused> {
+        if self.sequence >= self.stop {
             cold_path();
             self.make_way()?;
         }
+        Ok(())
+    }
+
+    /// Where the next message goes, once there is room for it.
+    #[inline(always)]
+    pub fn next_place(&self) -> u64 {
+        self.cursor.slot(self.sequence, &self.shape)
+    }
+
+    /// Publishes the next message; returns its number. The place behind it needs room anew.
+    #[inline(always)]
+    pub fn commit(&mut self) -> u64 {
+        let sequence = self.sequence;
+        debug_assert!(sequence < self.stop);
         self.sequence = sequence + 1;
-        let stride = message.len().next_multiple_of(8) as u64;
-        self.ring.copy_in_at(self.cursor.slot_of(sequence, stride), message);
         self.ring.store_at(self.cursor.word, sequence + 1, at::COMMIT);
-        Ok(sequence)
+        sequence
     }
 
     /// Apart, so that the fast path is small enough to become part of its caller's loop and saves no registers.

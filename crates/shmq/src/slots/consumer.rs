@@ -139,8 +139,12 @@ impl<P: Pod> Consumer<P, Trusted> {
     ///
     /// # Errors
     /// As [`Consumer::try_recv`].
+    #[inline(always)]
     pub fn try_read(&mut self) -> Result<Message<'_, P>, TryRecvError> {
-        self.ready()?;
+        if !self.end.ring.has_next() {
+            std::hint::cold_path();
+            self.ready()?;
+        }
         Ok(Message { consumer: self })
     }
 }
@@ -343,6 +347,7 @@ impl<P: Pod> Message<'_, P> {
 }
 
 impl<P: Pod> Drop for Message<'_, P> {
+    #[inline(always)]
     fn drop(&mut self) {
         self.consumer.take();
     }
@@ -351,6 +356,7 @@ impl<P: Pod> Drop for Message<'_, P> {
 impl<P: Pod> Deref for Message<'_, P> {
     type Target = P;
 
+    #[inline(always)]
     fn deref(&self) -> &P {
         let ring = &self.consumer.end.ring;
         // SAFETY: a message lies inside the ring, at a multiple of 8, and alignment and size were checked when the queue

@@ -5,7 +5,7 @@ use crate::error::{Corruption, SendError, TrySendError};
 use crate::layout::Counter;
 use crate::memory::Map;
 use crate::queue::End;
-use crate::ring::{Refused, SlotDraft, SlotTx};
+use crate::ring::{Refused, SlotTx};
 use crate::role::PeerState;
 use crate::wait::{Until, Waiting};
 use crate::{Checked, Trusted};
@@ -141,10 +141,10 @@ impl<P: Pod> Producer<P, Trusted> {
     ///
     /// # Errors
     /// As [`Producer::try_send`].
+    #[inline(always)]
     pub fn try_claim(&mut self) -> Result<Claim<'_, P>, TrySendError> {
-        let draft = self.end.ring.begin();
-        match self.end.ring.reserve(&draft, 1) {
-            Ok(()) => Ok(Claim { producer: self, draft }),
+        match self.end.ring.need_room() {
+            Ok(()) => Ok(Claim { producer: self }),
             Err(refused) => Err(self.refused(refused, 1)),
         }
     }
@@ -375,17 +375,16 @@ fn send_batch<P: Pod>(ring: &mut SlotTx<Map>, messages: &[P]) -> Result<Range<u6
 #[derive(Debug)]
 pub struct Claim<'a, P: Pod> {
     producer: &'a mut Producer<P, Trusted>,
-    draft: SlotDraft,
 }
 
 impl<P: Pod> Claim<'_, P> {
     /// Sends it; returns the sequence number. Does not fail and does not wait. See the example of [`Claim`].
     ///
     /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
-    pub fn commit(mut self) -> u64 {
+    #[inline(always)]
+    pub fn commit(self) -> u64 {
         let end = &mut self.producer.end;
-        end.ring.seal(&mut self.draft);
-        let sequence = end.ring.publish(self.draft);
+        let sequence = end.ring.commit();
         end.published();
         sequence
     }
@@ -395,15 +394,17 @@ impl<P: Pod> Claim<'_, P> {
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn abort(self) {}
 
+    #[inline(always)]
     fn pointer(&self) -> *mut P {
         let ring = &self.producer.end.ring;
-        ring.window().pointer_at(ring.place(&self.draft)).cast()
+        ring.window().pointer_at(ring.next_place()).cast()
     }
 }
 
 impl<P: Pod> Deref for Claim<'_, P> {
     type Target = P;
 
+    #[inline(always)]
     fn deref(&self) -> &P {
         // SAFETY: a message lies inside the ring, at a multiple of 8, and alignment and size were checked when the queue
         // was opened; any bytes make a `P`; only this end writes it, as the peer is vouched for.
@@ -412,6 +413,7 @@ impl<P: Pod> Deref for Claim<'_, P> {
 }
 
 impl<P: Pod> DerefMut for Claim<'_, P> {
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut P {
         // SAFETY: as for `deref`, and `self` is borrowed mutably.
         unsafe { &mut *self.pointer() }
