@@ -55,7 +55,9 @@
 //! Bounds hold whatever the other process does, alive or dead. Erasing what a dead predecessor left happens while
 //! taking a role. A wait that spins asks the kernel every 10 ms whether the other end lives. Where the kernel has no
 //! `membarrier`, a sleeper wakes up a thousand times a second instead of a hundred. A hostile peer can make each
-//! send or receive cost its wake, which is one call, or two if the sleeper was not in the futex: see `docs/WAITING.md`.
+//! send or receive cost its wake, which is one call, or two if the sleeper was not in the futex. A receive that has caught up with
+//! a stream may wait for up to 316 spin hints, some microseconds, unless [`Waiting::adaptive`] says no; a send that finds
+//! the queue full, for up to 64. `docs/WAITING.md` has both.
 //!
 //! # When the other end dies
 //!
