@@ -301,10 +301,10 @@ impl<T> Consumer<T> {
     /// # Errors
     /// As [`Consumer::try_recv`], and [`TryRecvError::WrongLength`] unless the message has exactly the value's size; it
     /// stays.
-    #[inline]
+    #[inline(always)]
     pub fn try_recv_value<V: AnyBitPattern>(&mut self) -> Result<V, TryRecvError> {
         let record = self.try_record()?;
-        self.take_value(&record)
+        self.take_value(&record, |error| error)
     }
 
     /// As [`Consumer::try_recv_value`], with the same example, waiting for a message.
@@ -314,10 +314,10 @@ impl<T> Consumer<T> {
     ///
     /// # Errors
     /// As [`Consumer::recv`], and [`RecvError::WrongLength`].
-    #[inline]
+    #[inline(always)]
     pub fn recv_value<V: AnyBitPattern>(&mut self, until: impl Into<Until>) -> Result<V, RecvError> {
         let record = self.wait(until.into())?;
-        self.take_value(&record).map_err(RecvError::waited)
+        self.take_value(&record, RecvError::waited)
     }
 
     /// The next message in place; dropping the guard takes it, [`Message::keep`] or forgetting it leaves it. See the
@@ -626,16 +626,25 @@ impl<T> Consumer<T> {
         Ok(Received { len: buffer.len(), sequence: record.sequence })
     }
 
+    /// The result is made once, as the caller wants it: what is moved from one kind of result to another is stored and read
+    /// back in other widths, which takes longer than the receive itself.
     #[inline(always)]
-    fn take_value<V: AnyBitPattern>(&mut self, record: &Record) -> Result<V, TryRecvError> {
+    fn take_value<V: AnyBitPattern, E>(
+        &mut self,
+        record: &Record,
+        error: impl FnOnce(TryRecvError) -> E,
+    ) -> Result<V, E> {
         if record.len as usize != size_of::<V>() {
-            return Err(self.wrong_length(record.len, size_of::<V>()));
+            return Err(error(self.wrong_length(record.len, size_of::<V>())));
         }
         let mut value = std::mem::MaybeUninit::<V>::zeroed();
         // SAFETY: all bytes of `value` are initialised, and any bytes make a `V`.
         let bytes =
             unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<V>()) };
-        self.take_into(record, bytes)?;
+        self.end.ring.copy_out(record, bytes);
+        if !self.take(record) {
+            return Err(error(TryRecvError::TRUNCATED));
+        }
         // SAFETY: as above.
         Ok(unsafe { value.assume_init() })
     }

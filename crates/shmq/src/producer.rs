@@ -170,9 +170,17 @@ impl<T> Producer<T> {
     /// # Errors
     /// [`SendError`]. [`SendError::ConsumerLeft`] and [`SendError::ConsumerLost`] come only when the queue is full; a
     /// consumer that has never come, or that is stopped, is waited for.
-    #[inline]
+    #[inline(always)]
     pub fn send(&mut self, message: &[u8], until: impl Into<Until>) -> Result<u64, SendError> {
-        self.wait_and_publish(until.into(), message.len() as u64, |ring| ring.try_send(message))
+        let first = self.end.ring.sequence();
+        // Not the same closure for both attempts: the first is to become part of the caller's loop.
+        match self.end.ring.try_send(message) {
+            Ok(sent) if self.end.seat.signals.is_quiet() => Ok(sent),
+            tried => {
+                let len = message.len() as u64;
+                self.send_slowly(tried, first, until.into(), len, |ring| ring.try_send(message))
+            }
+        }
     }
 
     /// Sends several slices, a header and a body say, as one message. Their lengths together are within
@@ -234,7 +242,7 @@ impl<T> Producer<T> {
     ///
     /// # Errors
     /// As [`Producer::send`].
-    #[inline]
+    #[inline(always)]
     pub fn send_value<V: NoUninit>(&mut self, value: &V, until: impl Into<Until>) -> Result<u64, SendError> {
         self.send(bytemuck::bytes_of(value), until)
     }
