@@ -87,7 +87,7 @@ fn life() -> Vec<Step> {
         Refuse(RecvWaiting),
         Do(Send(24)),
         Do(Recv),
-        // Long enough for string instructions.
+        // Long enough for the loop of vectors.
         Do(Send(900)),
         Do(Recv),
         Do(Leave(Consumer)),

@@ -336,4 +336,26 @@ mod tests {
             assert_eq!((shared[0], shared[words + 1]), (u64::MAX, u64::MAX));
         }
     }
+
+    /// What processors without AVX do, which few of those that run this are.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn narrow_vectors_copy_and_zero_every_length_at_every_offset_and_leave_the_neighbours() {
+        for len in 32..300usize {
+            for (to_at, from_at) in [(0, 0), (8, 3), (1, 8), (15, 15)] {
+                let mut to = vec![0xee_u8; len + 32];
+                let from: Vec<u8> = (0..len + 32).map(|i| (i * 7 + 1) as u8).collect();
+                let (at, source) = (to[to_at..].as_mut_ptr(), from[from_at..].as_ptr());
+                // SAFETY: both have `len` bytes and more from there on.
+                unsafe { vectors!(copy at, source, len: 16, "movups", "xmm", "") }
+                assert_eq!(to[to_at..to_at + len], from[from_at..from_at + len]);
+                let at = to[to_at..].as_mut_ptr();
+                let outside = |to: &[u8]| to[..to_at].iter().chain(&to[to_at + len..]).all(|&b| b == 0xee);
+                assert!(outside(&to));
+                // SAFETY: as above.
+                unsafe { vectors!(zero at, len: 16, "pxor xmm0, xmm0", "movups", "xmm", "") }
+                assert!(to[to_at..to_at + len].iter().all(|&b| b == 0) && outside(&to));
+            }
+        }
+    }
 }
