@@ -134,7 +134,7 @@ impl<M: Memory> RecordRx<M> {
             known => known,
         };
         let (len, halted) = (word::len(word), self.halt != Halt::No);
-        let message = word::kind(word) == RecordKind::Message && word::carries(word, self.received);
+        let message = word::is_message(word, self.received);
         let size = word::size(len);
         if !message || len > self.max_message || size > self.ring.to_end(at) || halted {
             return None;
@@ -156,7 +156,7 @@ impl<M: Memory> RecordRx<M> {
             return Poll::Empty;
         }
         self.next = word;
-        if word::kind(word) == RecordKind::Message && word::carries(word, received) {
+        if word::is_message(word, received) {
             return self.message(read, word, received);
         }
         self.other(read, word, received)

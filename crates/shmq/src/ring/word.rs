@@ -72,6 +72,12 @@ pub const fn carries(word: u64, sequence: u64) -> bool {
     (word >> 2) & SEQUENCE_MASK == sequence & SEQUENCE_MASK
 }
 
+/// Whether it is a message with this number: kind and number are the low half of the word, so that this is one comparison.
+#[inline(always)]
+pub const fn is_message(word: u64, sequence: u64) -> bool {
+    word as u32 == (sequence << 2) as u32 | RecordKind::Message as u32
+}
+
 /// Largest message that a ring of this many bytes can always make room for: its record and the padding before it
 /// are both shorter than half the ring, and the word at the tail stays free.
 pub const fn largest_message(capacity: u64) -> u64 {
@@ -91,7 +97,11 @@ mod tests {
                 assert_ne!(w, NONE);
                 assert_eq!(kind(w), RecordKind::Message);
                 assert_eq!(super::len(w), len);
-                assert!(carries(w, sequence));
+                assert!(carries(w, sequence) && is_message(w, sequence));
+                assert!(!is_message(w, sequence.wrapping_add(1)));
+                for other in [RecordKind::None, RecordKind::Padding, RecordKind::End] {
+                    assert!(!is_message(word(other, len, sequence), sequence));
+                }
                 for near in [sequence, sequence.wrapping_sub(1000), sequence.wrapping_add(1000)] {
                     assert_eq!(super::sequence(w, near), sequence);
                 }
