@@ -215,3 +215,45 @@ fn p4_a_successor_goes_on_in_the_middle_of_a_line() {
         assert_eq!((rx.try_recv(), rx.try_recv()), (Ok(2 * i), Ok(2 * i + 1)));
     }
 }
+
+/// Slices in both directions, of `N` bytes a message, in pieces that fit no group; and batches, all or none.
+fn slices_of<const N: usize>()
+where
+    [u8; N]: bytemuck::Pod,
+{
+    let message = |n: u64| -> [u8; N] { std::array::from_fn(|i| (n as usize * 31 + i * 7) as u8) };
+    for depth in [1, 2, 5, 40] {
+        let queue = shmq::slots::Queue::<[u8; N]>::anonymous(depth, &shmq::Options::new()).unwrap();
+        let (mut tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
+        let (mut sent, mut got) = (0, 0);
+        while got < 500 {
+            let some: Vec<_> = (sent..sent + 1 + sent % 11).map(message).collect();
+            if sent % 3 == 0 {
+                sent += tx.try_send_batch(&some).map_or(0, |numbers| numbers.end - numbers.start);
+            }
+            let some: Vec<_> = (sent..sent + 1 + sent % 7).map(message).collect();
+            sent += tx.try_send_slice(&some).unwrap() as u64;
+            let mut into = vec![[0xee; N]; 1 + (got % 9) as usize];
+            let n = rx.try_recv_slice(&mut into).unwrap();
+            assert!(n >= 1 && n as u64 <= depth);
+            for (seen, n) in into[..n].iter().zip(got..) {
+                assert_eq!(*seen, message(n), "message {n} of {N} bytes, depth {depth}");
+            }
+            assert!(into[n..].iter().all(|rest| *rest == [0xee; N]), "no more than was there");
+            got += n as u64;
+            assert_eq!((tx.next_sequence(), rx.next_sequence()), (sent, got));
+        }
+    }
+}
+
+#[test]
+fn p1_p2_slices_and_batches_of_every_kind_of_size_arrive_whole_and_in_order() {
+    slices_of::<1>();
+    slices_of::<3>();
+    slices_of::<8>();
+    slices_of::<13>();
+    slices_of::<16>();
+    slices_of::<24>();
+    slices_of::<64>();
+    slices_of::<1024>();
+}

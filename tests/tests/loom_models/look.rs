@@ -49,6 +49,17 @@ unsafe impl Memory for Looking {
 
 impl Extent for Looking {}
 
+/// What is shown is the one message there is, whole.
+fn look_at_all(mut walk: Walk<'_, Looking>) {
+    while let Ok(spotted) = walk.look() {
+        let mut bytes = [0xee; 8];
+        walk.copy_out(&spotted, &mut bytes);
+        if walk.pass(&spotted) {
+            assert_eq!((spotted.sequence, bytes), (0, content(0)));
+        }
+    }
+}
+
 /// What a look shows is whole, although the message may be erased meanwhile.
 pub fn while_it_is_taken(faults: Faults) {
     let memory = LoomMemory::new(64, 0, 0, faults);
@@ -57,14 +68,7 @@ pub fn while_it_is_taken(faults: Faults) {
     let parts: Parts = *memory.window().parts();
     let consumer = spawn(move || recv(&mut rx, 1));
     let window = Window::new(Looking(memory.window().memory().clone()), parts).expect("a sound ring");
-    let mut walk = Walk::records(&window, 16);
-    while let Ok(spotted) = walk.look() {
-        let mut bytes = [0xee; 8];
-        walk.copy_out(&spotted, &mut bytes);
-        if walk.pass(&spotted) {
-            assert_eq!((spotted.sequence, bytes), (0, content(0)));
-        }
-    }
+    look_at_all(Walk::records(&window, 16));
     consumer.join().unwrap();
 }
 
@@ -78,14 +82,7 @@ pub fn while_it_is_handed_back(faults: Faults) {
     let producer = spawn(move || slots::send(&mut tx, 1));
     let consumer = spawn(move || rx.poll());
     let window = Window::new(Looking(memory.window().memory().clone()), parts).expect("a sound ring");
-    let mut walk = Walk::slots(&window, &shape);
-    while let Ok(spotted) = walk.look() {
-        let mut bytes = [0xee; 8];
-        walk.copy_out(&spotted, &mut bytes);
-        if walk.pass(&spotted) {
-            assert_eq!((spotted.sequence, bytes), (0, content(0)));
-        }
-    }
+    look_at_all(Walk::slots(&window, &shape));
     producer.join().unwrap();
     consumer.join().unwrap();
 }
