@@ -125,7 +125,8 @@ struct Done {
 }
 
 impl<K: Ring> Explorer<'_, K> {
-    fn visit(&mut self, state: State<K>) {
+    fn visit(&mut self, mut state: State<K>) {
+        self.rig.scorch(&mut state.image, &state.live);
         let mut hasher = DefaultHasher::new();
         self.rig.relative(&state.image, &state.live).hash(&mut hasher);
         let Ghost { queue, finished, doubt, released, .. } = &state.live.ghost;

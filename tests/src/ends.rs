@@ -34,10 +34,8 @@ pub enum Op {
     Claim(usize),
     /// A claim of the first length, committed with the second.
     Part(usize, usize),
-    /// A claim that is filled and given up.
+    /// A claim that is filled and given up; to forget it is the same.
     Abort(usize),
-    /// A claim that is filled and forgotten.
-    Forget(usize),
     /// End of data.
     Finish,
     /// Takes a message.

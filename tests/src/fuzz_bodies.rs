@@ -107,15 +107,14 @@ fn lens(bytes: &mut Bytes<'_>, shape: &Shape) -> Vec<u64> {
 }
 
 fn tx(bytes: &mut Bytes<'_>, shape: &Shape) -> TxOp {
-    match bytes.below(12) {
+    match bytes.below(11) {
         0 => TxOp::Slices(len(bytes, shape), 1 + bytes.below(20)),
         1 => TxOp::Batch(lens(bytes, shape)),
         2 => TxOp::Pushes(lens(bytes, shape)),
         3 => TxOp::Part(len(bytes, shape), len(bytes, shape)),
         4 => TxOp::Abort(len(bytes, shape)),
-        5 => TxOp::Forget(len(bytes, shape)),
-        6 => TxOp::ForgetBatch(lens(bytes, shape)),
-        7 if bytes.byte() == 0xff => TxOp::Finish,
+        5 => TxOp::AbortBatch(lens(bytes, shape)),
+        6 if bytes.byte() == 0xff => TxOp::Finish,
         _ => TxOp::Send(len(bytes, shape)),
     }
 }

@@ -7,12 +7,12 @@
 //! |---|---|---|
 //! | a commit word is looked at (`load`) | load | - |
 //! | a commit word is stored (`store`) | store | write |
-//! | payload goes in, space is erased (`copy_in`, `zero`) | relaxed store | write |
+//! | payload goes in (`copy_in`) | relaxed store | write |
 //! | payload comes out (`copy_out`) | relaxed load | read |
 //!
-//! So looking at a word that is being erased is no alarm: a successor producer lawfully does. But an erase that no
-//! ordering keeps from landing on new payload or on a new commit word is one, also where loom, which takes stores of
-//! one word in the order of execution, would not show the damage.
+//! So looking at a word that is being stored is no alarm: observers lawfully do. But a store that no ordering keeps from landing
+//! on new payload or on a new commit word is one, also where loom, which takes stores of one word in the order of
+//! execution, would not show the damage.
 //!
 //! **Looks.** Loom decides which accesses to try in another order by remembering the last access to an atomic, of
 //! whatever kind; a thread that looks at a word before it stores it thereby hides from loom that the other looked
@@ -362,13 +362,6 @@ unsafe impl Memory for LoomMemory {
             self.word(at + 8 * i).shadow.with(|_| ());
             let word = self.look(at + 8 * i, Ordering::Relaxed);
             chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
-        }
-    }
-
-    unsafe fn zero(&self, at: usize, len: usize) {
-        self.instruction();
-        for i in (0..len).step_by(8) {
-            self.overwrite(at + i, 0);
         }
     }
 }

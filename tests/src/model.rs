@@ -76,12 +76,10 @@ pub enum TxOp {
     Pushes(Vec<u64>),
     /// A claim of the first length, committed with the second.
     Part(u64, u64),
-    /// A claim that is filled and given up.
+    /// A claim that is filled and given up; to forget it, as `mem::forget` does, is the same.
     Abort(u64),
-    /// A claim that is filled and forgotten, as `mem::forget` does.
-    Forget(u64),
-    /// A batch that is filled and forgotten.
-    ForgetBatch(Vec<u64>),
+    /// A batch that is filled and given up or forgotten.
+    AbortBatch(Vec<u64>),
     /// End of data.
     Finish,
 }

@@ -18,7 +18,7 @@ fn p4_every_crash_state_in_every_order_of_a_compiler_recovers() {
         let tally = (orders.search)(Bug::Weak(leaked(others.collect())));
         let tally = tally.unwrap_or_else(|problem| panic!("{}: {problem}", orders.name));
         println!("{}: {tally:?}", orders.name);
-        assert_eq!(tally.complete, orders.complete, "{}", orders.name);
+        assert!(tally.complete, "{}: cut off", orders.name);
     }
 }
 

@@ -5,7 +5,6 @@
 //! meanwhile, between any two accesses. Run with `--nocapture` to see how many there are.
 
 use shmq::testing::Fault;
-use shmq::testing::layout::Role;
 use shmq_tests::crash::plans::records;
 use shmq_tests::crash::{Plan, explore, run, run_to_the_end};
 use shmq_tests::model::{Bug, RxOp, Shape, TxOp};
@@ -84,7 +83,7 @@ macro_rules! controls {
 
 controls! {
     null_control_payload_after_the_word: Bug::Fault(Fault::PublishFirst);
-    null_control_without_dirty: Bug::Fault(Fault::Drop("DIRTY"));
+    null_control_without_next_words: Bug::Fault(Fault::Drop("NEXT_WORD"));
     null_control_without_later_words: Bug::Fault(Fault::Drop("LATER_WORD"));
     null_control_without_commit: Bug::Fault(Fault::Drop("COMMIT"));
     null_control_without_sequence: Bug::Fault(Fault::Drop("SEQUENCE"));
@@ -96,14 +95,12 @@ controls! {
     null_control_without_giving_back: Bug::Fault(Fault::Drop("GIVE_BACK"));
     null_control_without_recovered_tail: Bug::Fault(Fault::Drop("RECOVER_TAIL"));
     null_control_without_recovered_sequence: Bug::Fault(Fault::Drop("RECOVER_SEQUENCE"));
-    null_control_dirty_after_the_payload: Bug::Late("DIRTY", "COMMIT");
+    null_control_next_word_after_the_word: Bug::Late("NEXT_WORD", "COMMIT");
     null_control_word_after_the_tail: Bug::Late("COMMIT", "TAIL");
     null_control_word_after_the_sequence: Bug::Late("COMMIT", "SEQUENCE");
     null_control_sequence_after_the_tail: Bug::Late("SEQUENCE", "TAIL");
     null_control_received_after_read: Bug::Late("RECEIVED", "READ");
-    null_control_erase_before_read: Bug::Late("READ", "FREED");
+    null_control_freed_before_read: Bug::Late("READ", "FREED");
+    null_control_given_back_before_read: Bug::Late("READ", "GIVE_BACK");
     null_control_recovered_sequence_after_the_tail: Bug::Late("RECOVER_SEQUENCE", "RECOVER_TAIL");
-    null_control_producer_never_erases: Bug::NoErase(Role::Producer);
-    null_control_walker_never_looks_at_read_again: Bug::Stale("WALK_READ");
-    null_control_consumer_never_erases: Bug::NoErase(Role::Consumer);
 }

@@ -47,11 +47,6 @@ unsafe impl Memory for Liar {
         // SAFETY: the caller's.
         unsafe { self.memory.copy_out(at, into) }
     }
-
-    unsafe fn zero(&self, at: usize, len: usize) {
-        // SAFETY: the caller's.
-        unsafe { self.memory.zero(at, len) }
-    }
 }
 
 /// Lies that only ever fail at the door would prove little.

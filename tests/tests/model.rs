@@ -39,9 +39,8 @@ fn tx(shape: Shape) -> impl Strategy<Value = TxOp> + Clone {
         3 => some.clone().prop_map(TxOp::Batch),
         2 => some.clone().prop_map(TxOp::Pushes),
         2 => (len.clone(), len.clone()).prop_map(|(claimed, len)| TxOp::Part(claimed, len)),
-        1 => len.clone().prop_map(TxOp::Abort),
-        1 => len.prop_map(TxOp::Forget),
-        1 => some.prop_map(TxOp::ForgetBatch),
+        2 => len.prop_map(TxOp::Abort),
+        1 => some.prop_map(TxOp::AbortBatch),
     ]
 }
 

@@ -146,7 +146,7 @@ fn whole_or_absent(queue: &Scratch, max: u64) -> Result<(), String> {
     if !(3..=4).contains(&first) {
         return Err(format!("to resume at {first}"));
     }
-    // Small steps first, so that the polls meet every word that was left unerased; then a few laps of the ring.
+    // Small steps first, so that the polls meet every word that was left from before; then a few laps of the ring.
     let message = |i: u64| {
         let mut message = Vec::new();
         if i < first || i > first + 200 {
@@ -220,7 +220,7 @@ fn p1_control_a_sender_that_publishes_before_the_payload_is_caught() {
 
 #[test]
 fn p1_control_a_sender_that_does_not_say_how_far_it_wrote_is_caught() {
-    let (_, wrong) = deaths_of_a_sender("forget-dirty");
+    let (_, wrong) = deaths_of_a_sender("forget-next-word");
     assert!(!wrong.is_empty());
 }
 

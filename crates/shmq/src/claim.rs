@@ -7,8 +7,8 @@ use crate::{Checked, OutOfBounds, Trusted};
 use std::io::IoSlice;
 use std::ops::{Deref, DerefMut, Range};
 
-/// Room for one message inside the ring. Committed, it is sent; dropped or aborted, nothing was; forgotten
-/// (`mem::forget`), the next call cleans up; and if this process dies, whoever takes the role next does.
+/// Room for one message inside the ring. Committed, it is sent; dropped, aborted or forgotten (`mem::forget`), nothing was,
+/// and nothing is left to clean up, also if this process dies.
 ///
 /// ```
 /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -29,18 +29,19 @@ use std::ops::{Deref, DerefMut, Range};
 /// # Ok::<(), shmq::Error>(())
 /// ```
 ///
-/// It must not be dropped in a child of `fork`, where the ring is not mapped: see [the crate's word on it](crate#fork).
+/// Of a peer that is vouched for, it is a slice, which holds what an earlier message left there until it is written.
 #[derive(Debug)]
 pub struct Claim<'a, T = Checked> {
     producer: &'a mut Producer<T>,
     draft: Draft,
     place: Place,
-    open: bool,
+    /// What was written, or is zero, ends here at least; a multiple of 8.
+    known: u64,
 }
 
 impl<'a, T> Claim<'a, T> {
     pub(crate) fn new(producer: &'a mut Producer<T>, draft: Draft, place: Place) -> Self {
-        Self { producer, draft, place, open: true }
+        Self { producer, draft, place, known: 0 }
     }
 
     /// Bytes claimed; see the example of [`Claim::write_at`].
@@ -51,7 +52,8 @@ impl<'a, T> Claim<'a, T> {
         self.place.len() as usize
     }
 
-    /// Writes bytes at an offset; what is never written is zero. Bounded by their number.
+    /// Writes bytes at an offset; what is never written is zero, unless the claim was used as a slice. Bounded by what was
+    /// claimed.
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -71,8 +73,30 @@ impl<'a, T> Claim<'a, T> {
     /// [`OutOfBounds`] if they would not lie inside the claim; nothing is written then.
     pub fn write_at(&mut self, offset: usize, bytes: &[u8]) -> Result<(), OutOfBounds> {
         OutOfBounds::check(offset, bytes.len(), self.len())?;
-        self.producer.end.ring.patch(&self.place, offset as u64, bytes);
+        let (begin, end) = (offset as u64, (offset + bytes.len()) as u64);
+        // The words that these bytes do not fill, as far as nothing is known of them.
+        self.know(begin.next_multiple_of(8));
+        self.know_last(end);
+        self.producer.end.ring.patch(&self.place, begin, bytes);
         Ok(())
+    }
+
+    /// Whatever lies before `end` and was not written is zero from now on.
+    #[inline(always)]
+    fn know(&mut self, end: u64) {
+        if self.known < end {
+            self.producer.end.ring.blank(&self.place, self.known, end);
+            self.known = end;
+        }
+    }
+
+    /// Bytes up to `end` are about to be written, from where everything is known: the rest of their last word is zero.
+    fn know_last(&mut self, end: u64) {
+        let (last, behind) = (end & !7, end.next_multiple_of(8));
+        if self.known < behind {
+            self.producer.end.ring.blank(&self.place, last.max(self.known), behind);
+            self.known = behind;
+        }
     }
 
     /// Sends all that was claimed; returns the sequence number. See the example of [`Claim::write_at`].
@@ -97,7 +121,7 @@ impl<'a, T> Claim<'a, T> {
         Ok(self.publish(len as u64))
     }
 
-    /// Sends nothing; the same as dropping it. Bounded by what was claimed, which is erased.
+    /// Sends nothing; the same as dropping it.
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -111,21 +135,12 @@ impl<'a, T> Claim<'a, T> {
 
     #[inline(always)]
     fn publish(&mut self, len: u64) -> u64 {
+        self.know(len.next_multiple_of(8));
         let end = &mut self.producer.end;
         end.ring.seal(&mut self.draft, &self.place, len);
         let sequence = end.ring.publish(self.draft);
-        self.open = false;
         end.published();
         sequence
-    }
-}
-
-impl<T> Drop for Claim<'_, T> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if self.open {
-            self.producer.end.ring.undo();
-        }
     }
 }
 
@@ -143,13 +158,15 @@ impl Deref for Claim<'_, Trusted> {
 impl DerefMut for Claim<'_, Trusted> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [u8] {
+        // Only the user knows what is written from here on.
+        self.known = u64::MAX;
         let at = self.producer.end.ring.window().pointer(self.place.payload());
         // SAFETY: as for `deref`, and `self` is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(at, self.len()) }
     }
 }
 
-/// Messages that become visible together: committed, all of them; dropped, none; forgotten, the next call cleans up.
+/// Messages that become visible together: committed, all of them; dropped or forgotten, none.
 /// If this process dies before `commit` has returned, it is all or none.
 ///
 /// ```
@@ -163,17 +180,16 @@ impl DerefMut for Claim<'_, Trusted> {
 /// # Ok::<(), shmq::Error>(())
 /// ```
 ///
-/// As a [`Claim`], it borrows the producer, and must not be dropped in a child of `fork`.
+/// As a [`Claim`], it borrows the producer.
 #[derive(Debug)]
 pub struct Batch<'a, T = Checked> {
     producer: &'a mut Producer<T>,
     draft: Draft,
-    open: bool,
 }
 
 impl<'a, T> Batch<'a, T> {
     pub(crate) fn new(producer: &'a mut Producer<T>, draft: Draft) -> Self {
-        Self { producer, draft, open: true }
+        Self { producer, draft }
     }
 
     /// Adds a message; returns the sequence number it will have. See the example of [`Batch`].
@@ -219,10 +235,9 @@ impl<'a, T> Batch<'a, T> {
     /// Does not fail and does not wait. A consumer that is gone shows at the next send.
     ///
     /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
-    pub fn commit(mut self) -> Range<u64> {
+    pub fn commit(self) -> Range<u64> {
         let end = &mut self.producer.end;
         let first = end.ring.publish(self.draft);
-        self.open = false;
         end.published();
         first..end.ring.sequence()
     }
@@ -231,12 +246,4 @@ impl<'a, T> Batch<'a, T> {
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn abort(self) {}
-}
-
-impl<T> Drop for Batch<'_, T> {
-    fn drop(&mut self) {
-        if self.open {
-            self.producer.end.ring.undo();
-        }
-    }
 }

@@ -124,7 +124,7 @@ pub struct Snapshot {
     pub pending_messages: u64,
     /// Ring bytes they take.
     pub pending_bytes: u64,
-    /// Ring bytes not yet given back: pending ones, and those taken but not erased.
+    /// Ring bytes not yet given back: pending ones, and those taken of late.
     pub used_bytes: u64,
     /// The producer's position in bytes; with fixed-size messages, its count of them.
     pub tail: u64,
@@ -399,7 +399,7 @@ impl Inspector {
         (end.state == PeerState::Attached).then(|| Process::find(file.as_fd(), &end)).flatten()
     }
 
-    /// Checks everything that must hold: geometry, positions, each pending message, free space, roles. Nothing is taken, and
+    /// Checks everything that must hold: geometry, positions, each pending message, roles. Nothing is taken, and
     /// both ends may go on meanwhile. See the example of [`Check`].
     ///
     /// Reads the whole ring; allocates; makes no system call but to sleep a little when it has to look again.

@@ -205,7 +205,7 @@ impl Control {
 pub const TAIL: Control = Control::new(Role::Producer, 0x000);
 /// Sequence number of the next message. Stored between commit word and tail.
 pub const SEQUENCE: Control = Control::new(Role::Producer, 0x008);
-/// Payload may have been written up to here. Stored before the first payload byte beyond it.
+/// Slots only: words may run ahead up to this message. Stored before the first of them.
 pub const DIRTY: Control = Control::new(Role::Producer, 0x010);
 
 // The consumer's page. Line 0 as above; line 1 is what the producer reads when it runs out of room.
@@ -214,7 +214,7 @@ pub const DIRTY: Control = Control::new(Role::Producer, 0x010);
 pub const READ: Control = Control::new(Role::Consumer, 0x000);
 /// Sequence number of the next message to take. Stored before `READ`.
 pub const RECEIVED: Control = Control::new(Role::Consumer, 0x008);
-/// Everything before is erased and given back.
+/// Everything before is given back.
 pub const FREE: Control = Control::new(Role::Consumer, 0x080);
 /// Messages given back. Stored before `FREE`.
 pub const FREED: Control = Control::new(Role::Consumer, 0x088);

@@ -52,8 +52,8 @@
 //! | create, open, taking a role, `finish`, dropping an end | yes | yes | by the ring size |
 //! | [`sigbus::install`] | yes | yes | yes |
 //!
-//! Bounds hold whatever the other process does, alive or dead. Erasing what a dead predecessor left happens while
-//! taking a role. A wait that spins asks the kernel every 10 ms whether the other end lives. Where the kernel has no
+//! Bounds hold whatever the other process does, alive or dead. What a dead predecessor left is found out while taking
+//! a role. A wait that spins asks the kernel every 10 ms whether the other end lives. Where the kernel has no
 //! `membarrier`, a sleeper wakes up a thousand times a second instead of a hundred. A hostile peer can make each
 //! send or receive cost its wake, which is one call, or two if the sleeper was not in the futex. A receive that has caught up with
 //! a stream may wait for up to 316 spin hints, some microseconds, unless [`Waiting::adaptive`] says no; a send that finds
@@ -70,7 +70,7 @@
 //! A role belongs to the process that took it. In a forked child the ring is not mapped, so that the parent's death
 //! is the end of its roles, whatever children it has. In the child, a [`Producer`] or [`Consumer`] may be dropped,
 //! which does nothing, or left alone; other calls kill the child (SIGSEGV). An open [`Claim`], [`Batch`], [`Message`]
-//! or [`Run`] must not be used there, nor even dropped: dropping a claim or a message is an access to the ring. A
+//! or [`Run`] must not be used there, and a message not even dropped: that is an access to the ring. A
 //! child that calls `exec` or `_exit` drops nothing. A [`Queue`] can be used in the child, and take a role of its own.
 //!
 //! A process that forks in one thread while another is just taking a role may hand the child a copy of the

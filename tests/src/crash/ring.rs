@@ -54,6 +54,10 @@ pub trait Ring: Debug + Sized + 'static {
     fn receive(&self, live: &mut LiveOf<Self>, op: &Self::RxOp) -> Verdict<Effect>;
     /// What must hold between any two operations.
     fn inspect(&self, live: &LiveOf<Self>) -> Verdict;
+    /// Puts into memory that nobody may look at what would do most harm.
+    fn scorch(&self, image: &mut Image, live: &LiveOf<Self>) {
+        let _ = (image, live);
+    }
     /// A state without what does not matter for what can come of it: laps, and how many messages have passed.
     fn relative(&self, image: &[u64], live: &LiveOf<Self>) -> Vec<u64>;
     /// What the living ends know.
@@ -204,11 +208,15 @@ impl Ring for Rig {
         self.inspect(live)
     }
 
+    fn scorch(&self, image: &mut Image, live: &Live) {
+        self.scorch(image, live);
+    }
+
     /// Positions and sequence numbers relative to the first message that is not taken, in words of the ring too (see
     /// [`crate::model::content`]).
     fn relative(&self, image: &[u64], live: &Live) -> Vec<u64> {
         let capacity = 8 * (image.len() - CONTROLS.len()) as u64;
-        let [tail, sequence, dirty, read, received, free, freed] = image[..CONTROLS.len()] else {
+        let [tail, sequence, _, read, received, free, freed] = image[..CONTROLS.len()] else {
             unreachable!()
         };
         let origin = read & !(capacity - 1);
@@ -218,14 +226,13 @@ impl Ring for Rig {
             let relative = nth(word >> 2) << 2 & u64::from(u32::MAX);
             if word == 0 { 0 } else { word & !0xffff_fffc | relative }
         };
-        let mut seen =
-            vec![at(tail), nth(sequence), at(dirty), at(read), nth(received), at(free), nth(freed)];
+        let mut seen = vec![at(tail), nth(sequence), at(read), nth(received), at(free), nth(freed)];
         seen.extend(image[CONTROLS.len()..].iter().map(|&word| low(word)));
         if let Some(tx) = &live.tx {
-            let [tail, sequence, free, freed, dirty, stop, soiled] = tx.private();
+            let [tail, sequence, free, freed, stop] = tx.private();
             // Behind the tail, wherever that is, `stop` only says that something is to be done first.
             let short = (stop.wrapping_sub(tail) as i64).max(0) as u64;
-            seen.extend([at(tail), nth(sequence), at(free), nth(freed), at(dirty), short, at(soiled)]);
+            seen.extend([at(tail), nth(sequence), at(free), nth(freed), short]);
         }
         if let Some(rx) = &live.rx {
             let [read, received, free, padding, next] = rx.private();
@@ -239,7 +246,7 @@ impl Ring for Rig {
         let tx = live.tx.as_ref().map(RecordTx::private);
         let rx = live.rx.as_ref().map(RecordRx::private);
         format!(
-            "producer, tail, sequence, free, freed, dirty, stop, soiled: {tx:?}\n\
+            "producer, tail, sequence, free, freed, stop: {tx:?}\n\
              consumer, read, received, free, padding, next: {rx:?}"
         )
     }

@@ -29,7 +29,7 @@ pub fn send(tx: &mut Producer, op: &Op) -> Result<Done, Problem> {
                 _ => Done::default(),
             }
         }
-        Op::Claim(len) | Op::Part(len, _) | Op::Abort(len) | Op::Forget(len) => {
+        Op::Claim(len) | Op::Part(len, _) | Op::Abort(len) => {
             let bytes = bytes(0, *len);
             let mut claim = tx.try_claim(*len)?;
             let cut = len / 2;
@@ -38,10 +38,6 @@ pub fn send(tx: &mut Producer, op: &Op) -> Result<Done, Problem> {
             match op {
                 Op::Claim(_) => sent(&[*len], claim.commit()),
                 Op::Part(_, less) => sent(&[*less], claim.commit_part(*less)?),
-                Op::Forget(_) => {
-                    std::mem::forget(claim);
-                    Done::default()
-                }
                 _ => {
                     claim.abort();
                     Done::default()

@@ -25,7 +25,7 @@ pub fn send<T>(tx: &mut Producer<SlotMessage, T>, op: &Op) -> Result<Done, Probl
             0 if !lens.is_empty() => return Err(Problem::Nothing),
             n => sent(&vec![SIZE; n], next),
         },
-        Op::Abort(_) | Op::Forget(_) | Op::AbortBatch(_) => Done::default(),
+        Op::Abort(_) | Op::AbortBatch(_) => Done::default(),
         other => return Err(Problem::Wrong(format!("{other:?} by a producer"))),
     })
 }
@@ -39,7 +39,7 @@ pub fn send_in_place(tx: &mut Producer<SlotMessage, Trusted>, op: &Op) -> Result
             Ok(sent(&[SIZE], claim.commit()))
         }
         // A claim of slots that is forgotten is one that is given up.
-        Op::Abort(_) | Op::Forget(_) => {
+        Op::Abort(_) => {
             let mut claim = tx.try_claim()?;
             *claim = slot_content(next);
             claim.abort();

@@ -92,11 +92,6 @@ unsafe impl Memory for Liar {
             }
         }
     }
-
-    unsafe fn zero(&self, at: usize, len: usize) {
-        // SAFETY: the caller's.
-        unsafe { self.memory.zero(at, len) }
-    }
 }
 
 /// Both ends of a pool some of whose loads are answered by a script, over a memory that holds anything at the start.

@@ -4,15 +4,13 @@ use super::{TxOp, content};
 use shmq::testing::{Draft, Memory, RecordTx, Refused, word};
 
 impl TxOp {
-    /// Words of all the records it may write, and one more each, for the dirty word.
+    /// Words of all the records it may write, and one more each.
     pub fn words(&self, max_message: u64) -> u64 {
         let lens = match self {
-            Self::Send(len)
-            | Self::Slices(len, _)
-            | Self::Part(len, _)
-            | Self::Abort(len)
-            | Self::Forget(len) => std::slice::from_ref(len),
-            Self::Batch(lens) | Self::Pushes(lens) | Self::ForgetBatch(lens) => lens,
+            Self::Send(len) | Self::Slices(len, _) | Self::Part(len, _) | Self::Abort(len) => {
+                std::slice::from_ref(len)
+            }
+            Self::Batch(lens) | Self::Pushes(lens) | Self::AbortBatch(lens) => lens,
             Self::Finish => &[],
         };
         lens.iter().filter(|&&len| len <= max_message).map(|&len| word::size(len) / 8 + 1).sum()
@@ -30,12 +28,8 @@ pub fn perform<M: Memory>(tx: &mut RecordTx<M>, op: &TxOp) -> (Vec<u64>, Result<
             Ok(first) => (vec![*len.min(claimed)], Ok(Some(first))),
             Err(refused) => (vec![*claimed], Err(refused)),
         },
-        TxOp::Abort(len) => {
-            let filled = fill(tx, &[*len]).map(|_| tx.undo());
-            (vec![*len], filled.map(|()| None))
-        }
-        TxOp::Forget(len) => (vec![*len], fill(tx, &[*len]).map(|_| None)),
-        TxOp::ForgetBatch(lens) => (lens.clone(), fill(tx, lens).map(|_| None)),
+        TxOp::Abort(len) => (vec![*len], fill(tx, &[*len]).map(|_| None)),
+        TxOp::AbortBatch(lens) => (lens.clone(), fill(tx, lens).map(|_| None)),
         TxOp::Finish => (Vec::new(), tx.finish().map(|()| Some(tx.sequence()))),
     }
 }
@@ -88,7 +82,6 @@ fn pushes<M: Memory>(tx: &mut RecordTx<M>, lens: &[u64]) -> (Vec<u64>, Result<Op
     };
     let fit = lens.iter().copied().filter(|&len| push(tx, &mut draft, len).is_ok()).collect::<Vec<_>>();
     if fit.is_empty() {
-        tx.undo();
         return (fit, Ok(None));
     }
     let first = tx.publish(draft);

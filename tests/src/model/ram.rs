@@ -1,6 +1,6 @@
 //! The memory of the rig: it logs every store, and a bug can be planted in it.
 
-use shmq::testing::layout::{Control, DIRTY, FREE, FREED, PAGE, Parts, READ, RECEIVED, Role, SEQUENCE, TAIL};
+use shmq::testing::layout::{Control, DIRTY, FREE, FREED, PAGE, Parts, READ, RECEIVED, SEQUENCE, TAIL};
 use shmq::testing::{Fault, Faulty, Memory, Order, Recording, Site, Words, at};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -14,10 +14,6 @@ pub enum Bug {
     Fault(Fault),
     /// The store of the first label happens only after that of the second.
     Late(&'static str, &'static str),
-    /// This end never erases.
-    NoErase(Role),
-    /// Every load of this label returns what the first one did.
-    Stale(&'static str),
     /// The sites of these labels have no ordering.
     Weak(&'static [&'static str]),
 }
@@ -27,9 +23,7 @@ pub enum Bug {
 pub struct Ram {
     memory: Faulty<Recording>,
     bug: Bug,
-    role: Role,
     held: Rc<Cell<Option<(usize, u64)>>>,
-    first: Rc<Cell<Option<u64>>>,
     guest: Guest,
 }
 
@@ -68,16 +62,9 @@ impl std::fmt::Debug for Guest {
 
 impl Ram {
     /// Over a recording that both ends share.
-    pub fn new(recording: Recording, bug: Bug, role: Role, guest: Guest) -> Self {
+    pub fn new(recording: Recording, bug: Bug, guest: Guest) -> Self {
         let fault = if let Bug::Fault(fault) = bug { fault } else { Fault::None };
-        Self {
-            memory: Faulty::new(recording, fault),
-            bug,
-            role,
-            held: Rc::default(),
-            first: Rc::default(),
-            guest,
-        }
+        Self { memory: Faulty::new(recording, fault), bug, held: Rc::default(), guest }
     }
 
     fn bend(&self, site: Site) -> Site {
@@ -90,7 +77,6 @@ impl Ram {
     /// Forgets what a planted bug remembers.
     pub fn reset(&self) {
         self.held.take();
-        self.first.take();
     }
 }
 
@@ -103,13 +89,7 @@ unsafe impl Memory for Ram {
     unsafe fn load(&self, at: usize, site: Site) -> u64 {
         self.guest.tick();
         // SAFETY: the caller's.
-        let found = unsafe { self.memory.load(at, site) };
-        if self.bug != Bug::Stale(site.label) {
-            return found;
-        }
-        let first = self.first.get().unwrap_or(found);
-        self.first.set(Some(first));
-        first
+        unsafe { self.memory.load(at, site) }
     }
 
     unsafe fn store(&self, at: usize, value: u64, site: Site) {
@@ -146,17 +126,6 @@ unsafe impl Memory for Ram {
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
         // SAFETY: the caller's.
         unsafe { self.memory.copy_out(at, into) }
-    }
-
-    unsafe fn zero(&self, at: usize, len: usize) {
-        if self.bug == Bug::NoErase(self.role) {
-            return;
-        }
-        for at in (at..at + len).step_by(8) {
-            self.guest.tick();
-            // SAFETY: a word of the caller's range.
-            unsafe { self.memory.zero(at, 8) }
-        }
     }
 }
 

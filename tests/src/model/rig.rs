@@ -4,7 +4,7 @@ use super::ops::perform;
 use super::ram::{self, CONTROLS, Guest, Image, Ram, address, peek, poke};
 use super::{Bug, Doubt, Ghost, RxOp, Shape, TxOp, Verdict, content};
 use shmq::testing::distance;
-use shmq::testing::layout::{Control, DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
+use shmq::testing::layout::{Control, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use shmq::testing::word::{self, RecordKind};
 use shmq::testing::{Halt, Poll, Record, RecordRx, RecordTx, Recording, Refused, Store, Window, Words};
 
@@ -73,8 +73,7 @@ impl Rig {
         let words = Words::new(parts.ring + shape.capacity as usize);
         let recording = Recording::new(words.clone());
         let guest = Guest::default();
-        let rams = [Role::Producer, Role::Consumer]
-            .map(|role| Ram::new(recording.clone(), bug, role, guest.clone()));
+        let rams = [(); 2].map(|()| Ram::new(recording.clone(), bug, guest.clone()));
         let rig = Self { shape, words, recording, rams, guest, white_box: bug == Bug::None };
         for control in CONTROLS {
             let count = [SEQUENCE, RECEIVED, FREED].contains(&control);
@@ -163,7 +162,6 @@ impl Rig {
         let tx = live.tx.as_mut().expect("the producer lives");
         let idle = live.rx.is_some() && live.ghost.is_idle();
         let before = self.recording.stores();
-        let [tail, .., soiled] = tx.private();
         let room = {
             let _ = tx.refresh();
             tx.room()
@@ -197,12 +195,10 @@ impl Rig {
             let fits = room.is_some_and(|room| *len <= room);
             ensure!(fits == (effect != Effect::None), "room {room:?}, but sending {len}: {effect:?}");
         }
-        // Every word written once and erased once (a claim that is cut or aborted), and padding, shorter than its
-        // record, erased too; then first commit word, padding's word, dirty, count, tail. A
-        // piece that is no whole word costs up to two.
-        let forgotten = soiled.wrapping_sub(tail) / 8;
+        // Every word written once; then the next commit word, the first one, padding's word, count, tail. A piece that is no
+        // whole word costs up to two.
         let pieces = if let TxOp::Slices(len, cut) = op { 2 * len / cut } else { 0 };
-        let bound = pieces + 3 * op.words(self.shape.max_message) + 5 + forgotten;
+        let bound = pieces + op.words(self.shape.max_message) + 5;
         let stores = (self.recording.stores() - before) as u64;
         ensure!(stores <= bound, "{op:?} took {stores} stores, over {bound}");
         Ok(effect)
@@ -270,18 +266,15 @@ impl Rig {
     /// What must hold between any two operations.
     pub fn inspect(&self, live: &Live) -> Verdict {
         let Shape { capacity, .. } = self.shape;
-        let [tail, dirty, read, free] = [TAIL, DIRTY, READ, FREE].map(|c| self.word(c));
+        let [read, free] = [READ, FREE].map(|c| self.word(c));
         let ghost = &live.ghost;
         let pending = ghost.queue.len() as u64;
-        let mut end = tail;
-        let mut written = dirty;
         if let Some(tx) = &live.tx {
             ensure!(tx.sequence() == ghost.next(), "the next message is {}", tx.sequence());
             ensure!(tx.halt() == Halt::No, "the producer stopped: {:?}", tx.halt());
             let said = tx.pending();
             let least = pending.saturating_sub(ghost.released as u64);
             ensure!((least..=pending).contains(&said), "the producer calls {said} of {pending} pending");
-            [end, .., written] = tx.private();
             self.agrees(tx)?;
         }
         if let Some(rx) = &live.rx {
@@ -289,53 +282,68 @@ impl Rig {
             let said = rx.pending();
             let most = if live.tx.is_some() || ghost.finished { pending } else { 0 };
             ensure!(said >= most && said <= pending + in_doubt(ghost), "the consumer calls {said} pending");
-            let [at, received, erased, ..] = rx.private();
+            let [at, received, freed, ..] = rx.private();
             if self.white_box {
                 let stored = [READ, RECEIVED, FREE].map(|c| self.word(c));
-                ensure!(stored == [at, received, erased], "the consumer's page says {stored:?}");
-                let backlog = at.wrapping_sub(erased);
-                ensure!(backlog <= lazy(capacity), "{backlog} bytes wait to be erased");
+                ensure!(stored == [at, received, freed], "the consumer's page says {stored:?}");
+                let backlog = at.wrapping_sub(freed);
+                ensure!(backlog <= lazy(capacity), "{backlog} bytes wait to be given back");
             }
             ensure!(!ghost.is_idle() || read == free, "an idle consumer keeps space to itself");
         }
-        // Without a producer the tail is not known for sure: then DIRTY must bound all it may have written.
-        if live.tx.is_none() && !self.white_box {
-            return Ok(());
-        }
-        if distance(written, end) < 0 || live.tx.is_none() && distance(read, written) > 0 {
-            written = if distance(read, end) > 0 { read } else { end };
-        }
-        self.is_zero(written, free.wrapping_add(capacity), live)
+        Ok(())
     }
 
-    /// Invariant Z beyond what the producer may have written, with the word of an end of data excepted.
-    fn is_zero(&self, from: u64, to: u64, live: &Live) -> Verdict {
-        let Shape { capacity, .. } = self.shape;
-        let size = to.wrapping_sub(from);
-        ensure!(size <= capacity, "positions contradict each other: {size} bytes beyond what was written");
-        let ended = live.ghost.finished || live.ghost.doubt == Doubt::End;
-        for position in (0..size).step_by(8).map(|i| from.wrapping_add(i)) {
-            let index = position & (capacity - 1) & !7;
-            let found = peek(&self.words, ram::parts(capacity).ring + index as usize);
-            let end = ended && position == from && word::kind(found) == RecordKind::End;
-            ensure!(found == 0 || end, "free space at {position} holds {found:#x}");
+    fn ring_word(&self, position: u64) -> u64 {
+        let index = position & (self.shape.capacity - 1);
+        peek(&self.words, ram::parts(self.shape.capacity).ring + index as usize)
+    }
+
+    /// Puts into free space what would do most harm if anybody looked at it: the next messages. What was there before is
+    /// as good as gone, so states do not differ by it.
+    pub fn scorch(&self, image: &mut [u64], live: &Live) {
+        let capacity = self.shape.capacity;
+        let (controls, ring) = image.split_at_mut(CONTROLS.len());
+        let [tail, sequence, _, _, _, free, _] = *controls else { unreachable!() };
+        let index = |position: u64| (position & (capacity - 1)) as usize / 8;
+        let (mut tail, mut sequence) = (tail, sequence);
+        match &live.tx {
+            Some(tx) => [tail, sequence, ..] = tx.private(),
+            // What was committed by the last store is there, though nobody counts it yet.
+            None => {
+                let end = tail.wrapping_add(capacity);
+                while let word = ring[index(tail)]
+                    && matches!(word::kind(word), RecordKind::Message | RecordKind::Padding)
+                    && distance(end, tail) > 0
+                {
+                    sequence = word::sequence(word, sequence)
+                        .wrapping_add(u64::from(word::kind(word) == RecordKind::Message));
+                    tail = tail.wrapping_add(word::size(word::len(word)));
+                }
+            }
         }
-        Ok(())
+        // Not where a successor begins its walk, although the space may be given back: it stores where it got to first.
+        let ends = [free, controls[0]].map(|from| distance(from.wrapping_add(capacity), tail));
+        let mut at = tail.wrapping_add(8);
+        while distance(at, tail) < ends[0].min(ends[1]) {
+            ring[index(at)] = word::word(RecordKind::Message, 0, sequence);
+            at = at.wrapping_add(8);
+        }
     }
 
     /// The producer's page against its private words, and `room` against the plain definition.
     fn agrees(&self, tx: &RecordTx<Ram>) -> Verdict {
         let Shape { capacity, max_message, depth, .. } = self.shape;
-        let [tail, sequence, free, freed, dirty, _, soiled] = tx.private();
+        let [tail, sequence, free, freed, _] = tx.private();
         let [now, now_freed] = [FREE, FREED].map(|c| self.word(c));
         if !self.white_box {
             return Ok(());
         }
-        let stored = [TAIL, SEQUENCE, DIRTY].map(|c| self.word(c));
-        ensure!(stored == [tail, sequence, dirty], "the producer's page says {stored:?}");
+        let stored = [TAIL, SEQUENCE].map(|c| self.word(c));
+        ensure!(stored == [tail, sequence], "the producer's page says {stored:?}");
         ensure!(tail.wrapping_sub(now) <= capacity - 8, "tail {tail} has outrun free {now}");
         ensure!(distance(now, free) >= 0 && distance(now_freed, freed) >= 0, "space was taken back");
-        ensure!(soiled == tail || distance(dirty, soiled) >= 0, "dirt up to {soiled}, but dirty is {dirty}");
+        ensure!(self.ring_word(tail) == word::NONE, "invariant Z: the word at the tail is not zero");
         let mut tx = tx.clone();
         let _ = tx.refresh();
         let deep = sequence.wrapping_sub(now_freed) >= depth.unwrap_or(u64::MAX);
@@ -354,7 +362,7 @@ impl Rig {
     }
 }
 
-/// Most bytes a consumer may leave unerased when a call returns.
+/// Most bytes a consumer may have taken and not given back when a call returns.
 fn lazy(capacity: u64) -> u64 {
     (capacity / 4).min(16 << 10)
 }

@@ -81,7 +81,7 @@ impl Rig {
         let guest = Guest::default();
         let rams = [Role::Producer, Role::Consumer].map(|role| {
             let bug = if culprit.is_none_or(|culprit| culprit == role) { bug } else { Bug::None };
-            Ram::new(recording.clone(), bug, role, guest.clone())
+            Ram::new(recording.clone(), bug, guest.clone())
         });
         let mut addresses = Vec::new();
         for parts in [layout.full, layout.empty] {

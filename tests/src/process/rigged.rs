@@ -97,13 +97,6 @@ unsafe impl Memory for Rigged {
         // SAFETY: the caller's.
         unsafe { self.map.copy_out(at, into) }
     }
-    unsafe fn zero(&self, at: usize, len: usize) {
-        let words = len as u64 / 8;
-        let now = self.live(words);
-        // SAFETY: the caller's; a part of it.
-        unsafe { self.map.zero(at, now as usize * 8) }
-        self.live(words - now);
-    }
 }
 
 impl Park for Rigged {

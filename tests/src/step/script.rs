@@ -57,7 +57,7 @@ fn life() -> Vec<Step> {
         Do(Part(64, 9)),
         Do(Abort(32)),
         Do(Send(8)),
-        Do(Forget(48)),
+        Do(Abort(48)),
         Do(Send(16)),
         Do(AbortBatch(vec![16, 0])),
         Do(Batch(vec![9; 4])),

@@ -191,7 +191,7 @@ impl Tracer {
         let at = parts.ring + (tail & (parts.capacity - 1)) as usize;
         let published = word_at(at) != word::NONE || shmq::testing::distance(read, tail) > 0;
         self.tally.lagging += u64::from(published && !spec.finished);
-        let behind = image[at..].iter().take(64).any(|&byte| byte != 0);
+        let behind = image[at..].iter().skip(8).take(64).any(|&byte| byte != 0);
         // Beyond what is pending there is free space, unless the ring is nearly full.
         let roomy = tail.wrapping_sub(read) < parts.capacity / 2;
         self.tally.dirty += u64::from(!published && behind && roomy);

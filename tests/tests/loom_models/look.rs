@@ -1,13 +1,13 @@
-//! Someone looks at the pending messages while the consumer takes them.
+//! Someone looks at the pending messages while the consumer takes them and the producer overwrites them.
 
-use crate::ring::{content, receiver, recv, sender};
+use crate::ring::{content, receiver, recv, send, send_empty, sender};
 use crate::slots;
 use loom::thread::spawn;
 use shmq::testing::layout::Parts;
 use shmq::testing::{Extent, Memory, Site, Walk, Window, at};
 use shmq_tests::loom_memory::{Faults, LoomMemory, explore};
 
-/// Copies by looking. Whoever looks races with the consumer's erasing, and throws away what came of it; for the two
+/// Copies by looking. Whoever looks races with the producer's next messages, and throws away what came of it; for the two
 /// ends such a race would be a defect, so the memory itself raises an alarm.
 struct Looking(LoomMemory);
 
@@ -41,35 +41,73 @@ unsafe impl Memory for Looking {
             chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
         }
     }
-
-    unsafe fn zero(&self, _: usize, _: usize) {
-        unreachable!("nobody who looks stores");
-    }
 }
 
 impl Extent for Looking {}
 
-/// What is shown is the one message there is, whole.
+/// What is shown is whole.
 fn look_at_all(mut walk: Walk<'_, Looking>) {
     while let Ok(spotted) = walk.look() {
         let mut bytes = [0xee; 8];
-        walk.copy_out(&spotted, &mut bytes);
+        walk.copy_out(&spotted, &mut bytes[..spotted.len as usize]);
         if walk.pass(&spotted) {
-            assert_eq!((spotted.sequence, bytes), (0, content(0)));
+            let expected = if spotted.len == 0 { [0xee; 8] } else { content(spotted.sequence) };
+            assert_eq!(bytes, expected, "message {}", spotted.sequence);
         }
     }
 }
 
-/// What a look shows is whole, although the message may be erased meanwhile.
-pub fn while_it_is_taken(faults: Faults) {
-    let memory = LoomMemory::new(64, 0, 0, faults);
-    sender(memory.window()).try_send(&content(0)).unwrap();
-    let mut rx = receiver(memory.window());
+fn looking(memory: &LoomMemory) -> Window<Looking> {
     let parts: Parts = *memory.window().parts();
-    let consumer = spawn(move || recv(&mut rx, 1));
-    let window = Window::new(Looking(memory.window().memory().clone()), parts).expect("a sound ring");
-    look_at_all(Walk::records(&window, 16));
-    consumer.join().unwrap();
+    Window::new(Looking(memory.window().memory().clone()), parts).expect("a sound ring")
+}
+
+/// What a look shows is whole, although the message may be taken meanwhile and another one lie in its place.
+pub fn while_it_is_overwritten(faults: Faults) {
+    let memory = LoomMemory::new(32, 0, 0, faults);
+    let (mut tx, mut rx) = (sender(memory.window()), receiver(memory.window()));
+    send(&mut tx);
+    send_empty(&mut tx);
+    let ends = spawn(move || {
+        recv(&mut rx, 2);
+        // Behind padding, and so in the place of the first one.
+        send(&mut tx);
+    });
+    look_at_all(Walk::records(&looking(&memory), 16));
+    ends.join().unwrap();
+}
+
+/// The same where a successor overwrites it, who came when its place was given back.
+pub fn while_a_successor_overwrites_it(faults: Faults) {
+    let memory = LoomMemory::new(32, 0, 0, faults);
+    let mut rx = receiver(memory.window());
+    let mut dead = sender(memory.window());
+    send(&mut dead);
+    send_empty(&mut dead);
+    let window = memory.window();
+    let ends = spawn(move || {
+        recv(&mut rx, 2);
+        send(&mut sender(window));
+    });
+    look_at_all(Walk::records(&looking(&memory), 16));
+    ends.join().unwrap();
+}
+
+/// The same of slots.
+pub fn while_a_slot_is_overwritten(faults: Faults) {
+    let shape = slots::shape(1, 1);
+    let memory = LoomMemory::slots(&shape, faults);
+    let (mut tx, mut rx) = (slots::sender(memory.window(), shape), slots::receiver(memory.window(), shape));
+    slots::send(&mut tx, 1);
+    let groups = shape.groups as usize;
+    let ends = spawn(move || {
+        for _ in 0..groups {
+            assert!(slots::try_recv(&mut rx).is_some());
+            slots::send(&mut tx, 1);
+        }
+    });
+    look_at_all(Walk::slots(&looking(&memory), &shape));
+    ends.join().unwrap();
 }
 
 /// The same of a full group of slots whose word a consumer, who takes nothing yet, has stored once more: with it goes what the
@@ -78,18 +116,18 @@ pub fn while_it_is_handed_back(faults: Faults) {
     let shape = slots::shape(2, 1);
     let memory = LoomMemory::slots(&shape, faults);
     let (mut tx, mut rx) = (slots::sender(memory.window(), shape), slots::receiver(memory.window(), shape));
-    let parts: Parts = *memory.window().parts();
     let producer = spawn(move || slots::send(&mut tx, 1));
     let consumer = spawn(move || rx.poll());
-    let window = Window::new(Looking(memory.window().memory().clone()), parts).expect("a sound ring");
-    look_at_all(Walk::slots(&window, &shape));
+    look_at_all(Walk::slots(&looking(&memory), &shape));
     producer.join().unwrap();
     consumer.join().unwrap();
 }
 
 #[test]
-fn what_is_shown_was_not_erased_meanwhile() {
-    explore(3, || while_it_is_taken(Faults::default())).unwrap();
+fn what_is_shown_was_not_overwritten_meanwhile() {
+    explore(2, || while_it_is_overwritten(Faults::default())).unwrap();
+    explore(2, || while_a_successor_overwrites_it(Faults::default())).unwrap();
+    explore(2, || while_a_slot_is_overwritten(Faults::default())).unwrap();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Each ordering earns its place: without it, a model fails. The table covers every site there is.
 
-use crate::{look, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
+use crate::{look, pairs, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
 use Verdict::{CrashOnly, Needed, NothingToWeaken};
 use shmq::testing::{Order, SITES};
 use shmq_tests::loom_memory::{Faults, explore};
@@ -22,6 +22,7 @@ const TABLE: &[(&str, Verdict)] = &[
     ("DIRTY", NothingToWeaken),
     ("DIRTY_LOG", CrashOnly),
     ("LATER_WORD", NothingToWeaken),
+    ("NEXT_WORD", NothingToWeaken),
     ("COMMIT", Needed(&[ring::send_receive_full, ring::batch, ring::abort_send_finish])),
     ("COMMIT_LOG", CrashOnly),
     ("SEQUENCE", NothingToWeaken),
@@ -29,25 +30,32 @@ const TABLE: &[(&str, Verdict)] = &[
     ("FINISH", Needed(&[ring::abort_send_finish])),
     ("FREE_LOAD", Needed(&[ring::send_receive_full, takeover::producer_of_a_full_ring])),
     ("FREED_LOAD", NothingToWeaken),
+    (
+        "ROOM_FENCE",
+        Needed(&[
+            look::while_it_is_overwritten,
+            look::while_a_successor_overwrites_it,
+            look::while_a_slot_is_overwritten,
+        ]),
+    ),
     ("UNDO_LOG", CrashOnly),
     ("POLL", Needed(&[ring::send_receive_full, ring::batch, takeover::consumer])),
     ("RECEIVED", NothingToWeaken),
-    ("READ", Needed(&[takeover::producer])),
-    ("ERASE_FENCE", Needed(&[takeover::producer, takeover::finished, takeover::both_in_taking_their_roles])),
-    ("FREED", NothingToWeaken),
+    ("READ", Needed(&[pairs::inspector])),
+    ("FREED", Needed(&[pairs::inspector_of_counts])),
     ("HAND_BACK_LOAD", NothingToWeaken),
     ("HAND_BACK", Needed(&[look::while_it_is_handed_back])),
     ("PACE", NothingToWeaken),
     ("GIVE_BACK", Needed(&[ring::send_receive_full, takeover::consumer])),
     // For FREE: it says where new payload may go.
     ("RECOVER", Needed(&[takeover::producer_of_space_given_back])),
-    ("WALK", Needed(&[takeover::producer, takeover::both])),
-    ("WALK_READ", Needed(&[takeover::producer, takeover::both])),
-    ("WALK_RECEIVED", NothingToWeaken),
+    ("WALK", NothingToWeaken),
+    // Of slots.
+    ("WALK_READ", Needed(&[slots_takeover::producer_of_space_given_back])),
     ("RECOVER_SEQUENCE", NothingToWeaken),
     ("RECOVER_TAIL", Needed(&[takeover::observer])),
     ("OBSERVE", Needed(&[ring::observer, takeover::observer])),
-    ("LOOK_FENCE", Needed(&[look::while_it_is_taken])),
+    ("LOOK_FENCE", Needed(&[look::while_it_is_overwritten, look::while_a_slot_is_overwritten])),
     ("ROLE_LOAD", Needed(&[roles::clean_leave])),
     ("ROLE_STORE", Needed(&[roles::clean_leave])),
     ("COUNT", NothingToWeaken),
@@ -58,7 +66,7 @@ const TABLE: &[(&str, Verdict)] = &[
     ("SLEEP_FENCE", Needed(&[signals::empty, signals::full, signals::both, signals::finish])),
     ("CHECK_TICKET", NothingToWeaken),
     ("WAKE_FENCE", Needed(&[signals::empty, signals::full, signals::both, signals::finish])),
-    ("RING_BELL", Needed(&[signals::successor::<false>])),
+    ("RING_BELL", Needed(&[signals::successor_of_a_consumer])),
     ("SOUND_FENCE", Needed(&[signals::deep_successor])),
     ("READ_BELL", NothingToWeaken),
 ];
@@ -66,20 +74,22 @@ const TABLE: &[(&str, Verdict)] = &[
 /// What rings of slots lean on: each of these weakened, each of its models fails. All other sites that the two ends use
 /// need no ordering for slots, but for roles and sleeping, which know nothing of the shape:
 ///
-/// - `WALK` and `RECOVER` look at the producer's own words, or at what the predecessor in the same role stored, which the
-///   role's lock orders; nobody erases a word that a successor walks over.
+/// - `RECOVER` looks at the producer's own words, or at what the predecessor in the same role stored, which the role's lock
+///   orders.
 /// - `LATER_WORD`, `SEQUENCE`, `DIRTY` and `RECOVER_SEQUENCE` are relaxed: `COMMIT` carries the words, and only successors and
 ///   observers read the rest.
-/// - `TAIL`, `READ`, `RECEIVED`, `FREED`, the erase fences and `RECOVER_TAIL` are never reached.
+/// - `TAIL`, `NEXT_WORD`, `READ`, `RECEIVED`, `FREED` and `RECOVER_TAIL` are never reached.
 const SLOTS: &[(&str, &[Model])] = &[
     ("COMMIT", &[slots::send_receive_full, slots::shared_word, slots::batch]),
     ("FINISH", &[slots::finish]),
     ("FREE_LOAD", &[slots::send_receive_full]),
+    ("ROOM_FENCE", &[look::while_a_slot_is_overwritten]),
     ("POLL", &[slots::send_receive_full, slots::shared_word, slots::batch]),
     ("GIVE_BACK", &[slots::send_receive_full, slots_takeover::producer_of_space_given_back]),
     ("HAND_BACK", &[look::while_it_is_handed_back]),
     ("WALK_READ", &[slots_takeover::producer_of_space_given_back]),
     ("OBSERVE", &[slots::observer]),
+    ("LOOK_FENCE", &[look::while_a_slot_is_overwritten]),
 ];
 
 /// The models of slots, deaths included.

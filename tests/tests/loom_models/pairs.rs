@@ -4,7 +4,7 @@
 use crate::ring::{BEFORE_THE_WRAP, FIRST, content, receiver, sender};
 use crate::slots;
 use loom::thread::{spawn, yield_now};
-use shmq::testing::layout::{FREE, READ, RECEIVED, SEQUENCE, TAIL};
+use shmq::testing::layout::{FREE, FREED, READ, RECEIVED, SEQUENCE, TAIL};
 use shmq::testing::{
     Halt, Poll, Record, RecordRx, RecordTx, Refused, SlotPoll, SlotRx, SlotTx, Window, at, distance,
 };
@@ -43,7 +43,7 @@ enum Receives {
     Drain,
     /// Looks at all there is, then takes it.
     Look,
-    /// A predecessor took a message before these and died before it erased it.
+    /// A predecessor took a message before these and died before it gave it back.
     Takeover,
 }
 
@@ -83,7 +83,6 @@ fn send(tx: &mut Tx, how: Sends) {
             let mut draft = tx.begin().expect("a living end");
             let place = tx.reserve(&mut draft, 16).expect("room");
             tx.fill(&place, &[0xff; 16]);
-            tx.undo();
             (0..2).for_each(|_| crate::ring::send_empty(tx));
         }
         Sends::Finish => {
@@ -147,7 +146,7 @@ fn records(sends: Sends, receives: Receives, faults: Faults) {
     let mut rx = receiver(memory.window());
     if receives == Receives::Takeover {
         crate::ring::send_empty(&mut sender(memory.window()));
-        // Taking the role stores three words, taking the message two before it erases.
+        // Taking the role stores three words, taking the message two before it gives it back.
         let mut dying = receiver(memory.dying(Death::After(3 + 2)));
         assert_eq!(receive(&mut dying, Receives::OneByOne), Some(1));
     }
@@ -338,6 +337,19 @@ pub fn inspector(faults: Faults) {
     ends.join().unwrap();
 }
 
+/// The same of a ring with a limit on messages, where what is given back is counted for each.
+pub fn inspector_of_counts(faults: Faults) {
+    let memory = LoomMemory::new(64, 0, 0, faults);
+    let mut tx = sender(memory.window());
+    (0..2).for_each(|_| crate::ring::send_empty(&mut tx));
+    let mut rx = RecordRx::attach(memory.window(), 16, Some(2)).expect("a sound ring");
+    let consumer = spawn(move || crate::ring::recv(&mut rx, 1));
+    let window = memory.window();
+    let [freed, received] = [FREED, RECEIVED].map(|control| window.load(control, at::OBSERVE));
+    assert!(freed <= received, "{freed} given back of {received} received");
+    consumer.join().unwrap();
+}
+
 /// The same of a ring of slots, while messages are taken in a run.
 pub fn inspector_of_slots(faults: Faults) {
     let shape = slots::shape(2, 2);
@@ -400,5 +412,6 @@ fn null_control_without_publication_every_pair_that_takes_a_message_tears_it() {
 #[test]
 fn an_inspector_sees_positions_in_order_and_counts_that_were_there() {
     explore(3, || inspector(Faults::default())).unwrap();
+    explore(3, || inspector_of_counts(Faults::default())).unwrap();
     explore(3, || inspector_of_slots(Faults::default())).unwrap();
 }

@@ -215,6 +215,23 @@ pub fn successor<const GOES_ON: bool>(faults: Faults) {
     producer.join().unwrap();
 }
 
+/// The same of a consumer that gives back and dies before it looks for a sleeper.
+pub fn successor_of_a_consumer(faults: Faults) {
+    let memory = LoomMemory::new(32, 0, FIRST, faults);
+    let (mut tx, mut asleep) = (sender(memory.window()), Signals::new(memory.window(), Role::Producer));
+    let (dying, window) = (memory.interruptible(), memory.interruptible());
+    send(&mut tx);
+    let consumer = spawn(move || {
+        assert_eq!(try_recv(&mut receiver(dying)), Some(FIRST));
+        let mut awake = Signals::new(window.clone(), Role::Consumer);
+        let rx = receiver(window);
+        awake.ring();
+        rx.window().memory().retire();
+    });
+    send_asleep(&mut tx, &mut asleep);
+    consumer.join().unwrap();
+}
+
 /// A planted bug: the sleeper's announcement and the waker's bell are one word, with every fence in place.
 fn merged(_: Faults) {
     const WORD: Control = PRODUCER.bell;
@@ -363,6 +380,7 @@ fn p4_a_successor_wakes_whom_the_dead_one_left_asleep() {
     for faults in [Faults::default(), INTERRUPT] {
         explore(2, move || successor::<false>(faults)).unwrap();
         explore(2, move || successor::<true>(faults)).unwrap();
+        explore(2, move || successor_of_a_consumer(faults)).unwrap();
     }
 }
 

@@ -13,12 +13,12 @@ use shmq_tests::loom_memory::{Death, Faults, LoomMemory, explore};
 
 /// Where a batch of two messages of 8 bytes has padding in its middle, in a ring of 64 bytes.
 const PADDED: u64 = BEFORE_THE_WRAP.wrapping_sub(16);
-/// What that batch stores: DIRTY, payload, padding word, payload, second word, COMMIT, SEQUENCE, TAIL.
+/// What that batch stores: payload, padding word, payload, second word, next word, COMMIT, SEQUENCE, TAIL.
 const BATCH_STORES: usize = 8;
 const BATCH_COMMITS_AT: usize = 6;
 
 /// A producer died having made `stores` stores of a batch of two; a successor walks, and sends one more message,
-/// while the consumer takes and erases.
+/// while the consumer takes.
 pub fn producer_after(stores: usize, faults: Faults) {
     let memory = LoomMemory::new(64, PADDED, FIRST, faults);
     let mut rx = receiver(memory.window());
@@ -47,7 +47,7 @@ pub fn producer(faults: Faults) {
     producer_after(BATCH_COMMITS_AT, faults);
 }
 
-/// As above, in a ring that has no more room: the successor's message goes where the consumer erases.
+/// As above, in a ring that has no more room: the successor's message goes where the consumer has just read.
 pub fn producer_of_a_full_ring(faults: Faults) {
     let memory = LoomMemory::new(32, 0, FIRST, faults);
     let mut rx = receiver(memory.window());
@@ -72,7 +72,7 @@ pub fn producer_of_space_given_back(faults: Faults) {
     let window = memory.window();
     let producer = spawn(move || {
         let mut tx = sender(window);
-        // The second goes where the consumer erases.
+        // The second goes where the consumer has just read.
         send_empty(&mut tx);
         send_empty(&mut tx);
     });
@@ -80,8 +80,8 @@ pub fn producer_of_space_given_back(faults: Faults) {
     producer.join().unwrap();
 }
 
-/// What taking a message of 8 bytes behind padding stores: RECEIVED, READ, three words erased, FREED, FREE.
-const TAKE_STORES: usize = 7;
+/// What taking a message of 8 bytes behind padding stores: RECEIVED, READ, a word in each of two lines, FREED, FREE.
+const TAKE_STORES: usize = 6;
 const TAKE_READS_AT: usize = 2;
 
 /// A consumer died having made `stores` stores of taking the first of two messages; a successor goes on, while the
@@ -116,13 +116,13 @@ fn receiver_that_dies(memory: &LoomMemory, stores: usize) -> RecordRx<LoomMemory
     receiver(memory.dying(Death::After(3 + stores)))
 }
 
-/// As above, killed when the message is taken and nothing of it erased.
+/// As above, killed when the message is taken and nothing of it given back.
 pub fn consumer(faults: Faults) {
     consumer_after(TAKE_READS_AT, faults);
 }
 
 /// Both: the producer died after its commit, and while its successor walks, the consumer dies after taking and its
-/// successor erases.
+/// successor gives back.
 pub fn both(faults: Faults) {
     let memory = LoomMemory::new(64, PADDED, FIRST, faults);
     let mut rx = receiver_that_dies(&memory, TAKE_READS_AT);
@@ -195,7 +195,7 @@ fn p4_a_producer_dead_after_any_store_is_succeeded_while_the_consumer_works() {
 }
 
 #[test]
-fn p4_a_successor_producer_writes_only_where_the_consumer_has_erased() {
+fn p4_a_successor_producer_writes_only_what_the_consumer_has_given_back() {
     explore(2, || producer_of_a_full_ring(Faults::default())).unwrap();
 }
 

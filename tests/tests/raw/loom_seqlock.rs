@@ -74,10 +74,6 @@ unsafe impl Memory for Cell {
             word.copy_from_slice(&self.words[at / 8 + i].load(Ordering::Relaxed).to_le_bytes());
         }
     }
-
-    unsafe fn zero(&self, _: usize, _: usize) {
-        unreachable!("a seqlock erases nothing");
-    }
 }
 
 fn value(n: u64) -> [u8; SIZE] {

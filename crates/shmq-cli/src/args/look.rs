@@ -113,7 +113,7 @@ pub struct DumpArgs {
 
 /// Check queues and the machine they are on, and say what to do
 ///
-/// Of each queue: format, positions, every message, free space, both ends, and the file. Of the machine: shared memory and
+/// Of each queue: format, positions, every message, both ends, and the file. Of the machine: shared memory and
 /// its space, and what the kernel offers. Takes no end and disturbs nobody, but reads each queue from end to end.
 #[derive(Debug, Args)]
 #[command(after_help = "\

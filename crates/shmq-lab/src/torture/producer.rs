@@ -191,11 +191,7 @@ impl Sender for shmq::Producer {
             4 | 5 => {
                 let mut claim = self.claim(message.len(), until)?;
                 claim.write_at(0, &vec![0xee; message.len()]).map_err(wrong)?;
-                if how == 4 {
-                    claim.abort()
-                } else {
-                    std::mem::forget(claim)
-                }
+                claim.abort();
                 self.send(message, until)?
             }
             _ => self.send(message, until)?,
@@ -227,8 +223,7 @@ fn send_batch(
             }
             match how {
                 0 | 1 => return Ok(batch.commit()),
-                2 => batch.abort(),
-                _ => std::mem::forget(batch),
+                _ => batch.abort(),
             }
             Ok(tx.send_batch(messages, until)?)
         }

@@ -4,7 +4,7 @@
 //! stands although neither end has moved past it. Where nobody holds an end, nothing moves, and it is not waited for.
 
 use super::seen::Seen;
-use super::walk::{Stop, Walk, show};
+use super::walk::{Stop, Walk};
 use super::{Inspector, PeerState};
 use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
@@ -20,17 +20,17 @@ use std::time::Duration;
 /// let it = queue.inspect()?;
 /// assert!(it.check().iter().all(|check| matches!(check.outcome, shmq::Outcome::Fine { .. })));
 /// # let path = queue.path().unwrap();
-/// // A stray write into free space, which must be zero.
+/// // A stray write where the next message will be.
 /// # use std::os::unix::fs::FileExt;
-/// std::fs::File::options().write(true).open(path)?.write_all_at(b"oops", 50_000)?;
+/// std::fs::File::options().write(true).open(path)?.write_all_at(b"oops", 3 * 4096)?;
 /// let wrong = it.check().into_iter().find(|c| matches!(c.outcome, shmq::Outcome::Damaged { .. })).unwrap();
-/// assert_eq!(wrong.what, "free space");
+/// assert_eq!(wrong.what, "messages");
 /// # queue.remove()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What: `geometry`, `positions`, `messages`, `free space`, `roles`.
+    /// What: `geometry`, `positions`, `messages`, `words` (fixed-size messages only), `roles`.
     pub what: &'static str,
     /// How it is.
     pub outcome: Outcome,
@@ -62,25 +62,19 @@ use Outcome::{Damaged, Fine, Unchecked};
 /// Looks at something that seems wrong this often before it is.
 const LOOKS: usize = 20;
 const BETWEEN: Duration = Duration::from_millis(1);
-const CHUNK: usize = 64 << 10;
 
 pub(super) fn all(it: &Inspector) -> Vec<Check> {
     let mut checks = vec![Check { what: "geometry", outcome: geometry(it) }];
     let Some(window) = it.ring() else { return checks };
-    let (positions, messages, free) = match it.geometry.shape() {
-        None => (
+    let ring = match it.geometry.shape() {
+        None => vec![
             it.look_again(|| positions(window, it.geometry.limits.max_messages)),
             it.walk().map_or_else(no_ring, messages),
-            free_space(it, window),
-        ),
-        Some(shape) => {
-            let [positions, messages, free] = it.check_ring(window, &shape);
-            (positions, messages, free)
-        }
+        ],
+        Some(shape) => it.check_ring(window, &shape).into(),
     };
-    checks.push(Check { what: "positions", outcome: positions });
-    checks.push(Check { what: "messages", outcome: messages });
-    checks.push(Check { what: "free space", outcome: free });
+    let names = ["positions", "messages", "words"];
+    checks.extend(names.into_iter().zip(ring).map(|(what, outcome)| Check { what, outcome }));
     checks.push(Check { what: "roles", outcome: roles(it) });
     checks
 }
@@ -147,7 +141,7 @@ fn positions(window: &Window<Seen>, max_messages: Option<u64>) -> Outcome {
     // In this order each later one can only be further on.
     let (free, freed) = (word(FREE), word(FREED));
     let (received, read) = (word(RECEIVED), word(READ));
-    let (sequence, tail, dirty) = (word(SEQUENCE), word(TAIL), word(DIRTY));
+    let (sequence, tail) = (word(SEQUENCE), word(TAIL));
     let capacity = window.capacity();
     let wrong = |said: String| Damaged { said };
     if (free | read | tail) & 7 != 0 {
@@ -168,9 +162,6 @@ fn positions(window: &Window<Seen>, max_messages: Option<u64>) -> Outcome {
             "the producer is at {tail}, but has been given space up to {} only",
             free.wrapping_add(capacity)
         ));
-    }
-    if distance(dirty, tail) > 0 && dirty.wrapping_sub(free) > capacity {
-        return wrong(format!("the producer may have written up to {dirty}, beyond its space"));
     }
     if distance(received, freed) < 0 {
         return wrong(format!("{freed} messages were given back, but only {received} received"));
@@ -243,61 +234,6 @@ fn messages(mut walk: Walk<'_, Seen>) -> Outcome {
 
 fn whole(window: &Window<Seen>) -> bool {
     window.memory().present() == window.memory().len() as u64
-}
-
-/// Invariant Z: every byte of free space is zero.
-fn free_space(it: &Inspector, window: &Window<Seen>) -> Outcome {
-    let Some(mut walk) = it.walk() else { return no_ring() };
-    if !whole(window) {
-        return Unchecked { why: "a part of the file is missing".into() };
-    }
-    let to = window.load(FREE, at::OBSERVE).wrapping_add(window.capacity());
-    let (_, _, stop) = run(&mut walk);
-    let mut from = match stop {
-        Stop::CaughtUp => walk.position(),
-        // Its word lies in free space, and nothing else does from then on.
-        Stop::Finished => walk.position().wrapping_add(8),
-        // What a living producer has committed or is writing ends at the further of its two marks.
-        Stop::Overtaken => window.load(TAIL, at::OBSERVE),
-        _ => return Unchecked { why: "where it begins is not known, see the messages".into() },
-    };
-    let begin = from;
-    // Whoever wrote the positions may have written anything; what is free is never more than the ring.
-    if to.wrapping_sub(begin) > window.capacity() {
-        return Unchecked { why: "where it begins and ends is not known, see the positions".into() };
-    }
-    let mut chunk = vec![0; CHUNK];
-    let mut looks = 0;
-    // Each turn moves on or is one of a few looks at the same place.
-    while distance(to, from) > 0 && looks < LOOKS {
-        let end = [TAIL, DIRTY].map(|control| window.load(control, at::OBSERVE));
-        if let Some(&further) = end.iter().find(|&&end| distance(end, from) > 0) {
-            (from, looks) = (further, 0);
-            continue;
-        }
-        let len = (to.wrapping_sub(from)).min(window.to_end(from)).min(CHUNK as u64) as usize;
-        window.copy_out(from, &mut chunk[..len]);
-        let Some(at) = chunk[..len].iter().position(|&byte| byte != 0) else {
-            (from, looks) = (from.wrapping_add(len as u64), 0);
-            continue;
-        };
-        from = from.wrapping_add(at as u64 & !7);
-        looks += 1;
-        match it.is_held() {
-            true => std::thread::sleep(BETWEEN),
-            // Whoever wrote it may have left just now: then a second look finds it gone or passed.
-            false if looks > 1 => break,
-            false => {}
-        }
-    }
-    if looks == 0 {
-        return Fine { said: format!("{} bytes, all zero", to.wrapping_sub(begin).min(window.capacity())) };
-    }
-    let file_offset = window.parts().ring as u64 + window.index(from);
-    let found = show(window.load_word(from, at::OBSERVE));
-    let said =
-        format!("at position {from} (byte {file_offset:#x} of the file) expected zeros, found {found}");
-    Damaged { said }
 }
 
 /// Of fixed-size messages: no word of the ring says more than was published or is being prepared.

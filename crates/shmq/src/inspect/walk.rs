@@ -1,7 +1,7 @@
 //! From message to message, without taking any: for those who look, at a living queue or at what is left of one.
 //!
 //! Both ends go on meanwhile, or a hostile one does what it likes. A message is looked at, and only then it is asked whether
-//! the consumer has passed it: if so, its bytes may have been erased or overwritten before they were copied, and the look
+//! the consumer has passed it: if so, its bytes may have been overwritten before they were copied, and the look
 //! goes on from where the consumer is now. What stays wrong although the consumer has not moved is damage. No walk
 //! goes further than one ring.
 
@@ -115,6 +115,8 @@ pub struct Walk<'a, M> {
     sure: bool,
     /// Messages that were taken before they could be looked at.
     pub skipped: u64,
+    /// The consumer is more than a ring away from where this began: what lies here may be there for ever.
+    lost: bool,
 }
 
 impl<'a, M: Extent> Walk<'a, M> {
@@ -131,7 +133,7 @@ impl<'a, M: Extent> Walk<'a, M> {
     fn new(window: &'a Window<M>, shape: Option<Shape>, max_message: u64) -> Self {
         let start = window.load(READ, at::OBSERVE);
         let sequence = window.load(RECEIVED, at::OBSERVE);
-        Self { window, shape, max_message, start, at: start, sequence, sure: false, skipped: 0 }
+        Self { window, shape, max_message, start, at: start, sequence, sure: false, skipped: 0, lost: false }
     }
 
     /// Where the next message would be.
@@ -146,6 +148,9 @@ impl<'a, M: Extent> Walk<'a, M> {
 
     /// The next message. Its bytes are to be copied before [`Walk::pass`] says whether they are good.
     pub fn look(&mut self) -> Result<Spotted, Stop> {
+        if self.lost {
+            return Err(Stop::Overtaken);
+        }
         // Each turn but the last moves `at` forward, and it never gets further than one ring from the start.
         loop {
             let looked = match self.shape {
@@ -171,7 +176,7 @@ impl<'a, M: Extent> Walk<'a, M> {
     /// Moves on behind a message. `false`: the consumer has taken it meanwhile, and what was copied may be anything.
     pub fn pass(&mut self, spotted: &Spotted) -> bool {
         if self.is_overtaken(spotted.position) {
-            self.catch_up();
+            self.lost = !self.catch_up();
             return false;
         }
         match self.shape {
@@ -189,8 +194,8 @@ impl<'a, M: Extent> Walk<'a, M> {
 
     /// Whether the consumer has passed a message, so that what was seen of it may be new bytes.
     fn is_overtaken(&self, position: u64) -> bool {
-        // Bytes that came after an erase, or after space was given back, were loaded before this fence: so the load
-        // behind it finds the position that allowed them.
+        // Bytes that a producer stored when the space was given back were loaded before this fence: so the load behind it
+        // finds the position that allowed them.
         self.window.fence(at::LOOK_FENCE);
         distance(self.window.load(READ, at::OBSERVE), position) > 0
     }
@@ -349,7 +354,7 @@ impl<'a, M: Extent> Walk<'a, M> {
 }
 
 /// A commit word in words.
-pub fn show(word: u64) -> String {
+fn show(word: u64) -> String {
     let what = match word::kind(word) {
         RecordKind::None if word == word::NONE => return "zeros".into(),
         RecordKind::None => return format!("{word:#018x}, which is no commit word"),

@@ -121,34 +121,6 @@ unsafe fn last_out(from: *mut u8, into: &mut [u8], whole: usize) {
     }
 }
 
-/// Zeroes shared memory.
-///
-/// # Safety
-/// `at` is 8-aligned and valid for `len` bytes, a multiple of 8.
-#[inline(always)]
-pub(super) unsafe fn zero(at: *mut u8, len: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if len >= LONG {
-        // SAFETY: the caller's range.
-        return unsafe { long_zero(at, len) };
-    }
-    let mut done = 0;
-    #[cfg(target_arch = "x86_64")]
-    while done + 16 <= len {
-        // SAFETY: `done + 16 <= len`.
-        unsafe {
-            std::arch::asm!("pxor {zero}, {zero}", "movups xmmword ptr [{at}], {zero}", at = in(reg) at.add(done),
-                zero = out(xmm_reg) _, options(nostack, preserves_flags));
-        }
-        done += 16;
-    }
-    while done < len {
-        // SAFETY: `done + 8 <= len`.
-        unsafe { word(at.add(done)).store(0, Relaxed) };
-        done += 8;
-    }
-}
-
 /// Asks for the line at an address, to be written. Wherever that is: nothing is read or written there.
 #[inline(always)]
 pub(super) fn expect_store(at: *const u8) {
@@ -183,7 +155,7 @@ pub(super) fn expect_load(at: *const u8) {
 /// that in the destination. Some bytes are moved twice.
 #[cfg(target_arch = "x86_64")]
 macro_rules! vectors {
-    (copy $to:ident, $from:ident, $len:ident: $width:literal, $mov:literal, $v:literal, $end:literal) => {
+    ($to:ident, $from:ident, $len:ident: $width:literal, $mov:literal, $v:literal, $end:literal) => {
         std::arch::asm!(
             concat!($mov, " ", $v, "4, [{from}]"),
             concat!($mov, " ", $v, "5, [{from} + {len} - ", $width, "]"),
@@ -213,30 +185,6 @@ macro_rules! vectors {
             to = in(reg) $to, from = in(reg) $from, len = in(reg) $len, out("rcx") _,
             inout("rdx") $width - $to.addr() % $width => _, clobber_abi("sysv64"), options(nostack))
     };
-    (zero $to:ident, $len:ident: $width:literal, $clear:literal, $mov:literal, $v:literal, $end:literal) => {
-        std::arch::asm!(
-            $clear,
-            concat!($mov, " [{to}], ", $v, "0"),
-            concat!("2: lea rcx, [rdx + 4*", $width, "]"),
-            "cmp rcx, {len}",
-            "ja 3f",
-            concat!($mov, " [{to} + rdx], ", $v, "0"),
-            concat!($mov, " [{to} + rdx + ", $width, "], ", $v, "0"),
-            concat!($mov, " [{to} + rdx + 2*", $width, "], ", $v, "0"),
-            concat!($mov, " [{to} + rdx + 3*", $width, "], ", $v, "0"),
-            "mov rdx, rcx",
-            "jmp 2b",
-            concat!("3: lea rcx, [rdx + ", $width, "]"),
-            "cmp rcx, {len}",
-            "ja 4f",
-            concat!($mov, " [{to} + rdx], ", $v, "0"),
-            "mov rdx, rcx",
-            "jmp 3b",
-            concat!("4: ", $mov, " [{to} + {len} - ", $width, "], ", $v, "0"),
-            $end,
-            to = in(reg) $to, len = in(reg) $len, out("rcx") _,
-            inout("rdx") $width - $to.addr() % $width => _, clobber_abi("sysv64"), options(nostack))
-    };
 }
 
 /// Copies a long block, of which either side may be shared.
@@ -248,26 +196,10 @@ macro_rules! vectors {
 unsafe fn long_copy(to: *mut u8, from: *const u8, len: usize) {
     if std::arch::is_x86_feature_detected!("avx") {
         // SAFETY: every vector lies inside both ranges, and the processor has them.
-        unsafe { vectors!(copy to, from, len: 32, "vmovdqu", "ymm", "vzeroupper") }
+        unsafe { vectors!(to, from, len: 32, "vmovdqu", "ymm", "vzeroupper") }
     } else {
         // SAFETY: as above.
-        unsafe { vectors!(copy to, from, len: 16, "movups", "xmm", "") }
-    }
-}
-
-/// Zeroes a long block.
-///
-/// # Safety
-/// The range is valid for `len` bytes, at least 32.
-#[cfg(target_arch = "x86_64")]
-#[inline(never)]
-unsafe fn long_zero(to: *mut u8, len: usize) {
-    if std::arch::is_x86_feature_detected!("avx") {
-        // SAFETY: every vector lies inside the range, and the processor has them.
-        unsafe { vectors!(zero to, len: 32, "vpxor xmm0, xmm0, xmm0", "vmovdqu", "ymm", "vzeroupper") }
-    } else {
-        // SAFETY: as above.
-        unsafe { vectors!(zero to, len: 16, "pxor xmm0, xmm0", "movups", "xmm", "") }
+        unsafe { vectors!(to, from, len: 16, "movups", "xmm", "") }
     }
 }
 
@@ -329,32 +261,22 @@ mod tests {
             if len % 8 != 0 {
                 assert_eq!(shared[words] >> (len % 8 * 8), 0, "the rest of the last word is zero");
             }
-            let at = shared[1..].as_mut_ptr().cast::<u8>();
-            // SAFETY: as above.
-            unsafe { zero(at, words * 8) };
-            assert!(shared[1..=words].iter().all(|&w| w == 0));
-            assert_eq!((shared[0], shared[words + 1]), (u64::MAX, u64::MAX));
         }
     }
 
     /// What processors without AVX do, which few of those that run this are.
     #[cfg(target_arch = "x86_64")]
     #[test]
-    fn narrow_vectors_copy_and_zero_every_length_at_every_offset_and_leave_the_neighbours() {
+    fn narrow_vectors_copy_every_length_at_every_offset_and_leave_the_neighbours() {
         for len in 32..300usize {
             for (to_at, from_at) in [(0, 0), (8, 3), (1, 8), (15, 15)] {
                 let mut to = vec![0xee_u8; len + 32];
                 let from: Vec<u8> = (0..len + 32).map(|i| (i * 7 + 1) as u8).collect();
                 let (at, source) = (to[to_at..].as_mut_ptr(), from[from_at..].as_ptr());
                 // SAFETY: both have `len` bytes and more from there on.
-                unsafe { vectors!(copy at, source, len: 16, "movups", "xmm", "") }
+                unsafe { vectors!(at, source, len: 16, "movups", "xmm", "") }
                 assert_eq!(to[to_at..to_at + len], from[from_at..from_at + len]);
-                let at = to[to_at..].as_mut_ptr();
-                let outside = |to: &[u8]| to[..to_at].iter().chain(&to[to_at + len..]).all(|&b| b == 0xee);
-                assert!(outside(&to));
-                // SAFETY: as above.
-                unsafe { vectors!(zero at, len: 16, "pxor xmm0, xmm0", "movups", "xmm", "") }
-                assert!(to[to_at..to_at + len].iter().all(|&b| b == 0) && outside(&to));
+                assert!(to[..to_at].iter().chain(&to[to_at + len..]).all(|&b| b == 0xee));
             }
         }
     }

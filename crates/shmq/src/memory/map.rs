@@ -152,13 +152,6 @@ unsafe impl Memory for Map {
     }
 
     #[inline(always)]
-    unsafe fn zero(&self, at: usize, len: usize) {
-        debug_assert!(at.is_multiple_of(8) && len.is_multiple_of(8) && at + len <= self.len);
-        // SAFETY: the caller's contract.
-        unsafe { copy::zero(self.base.as_ptr().add(at), len) }
-    }
-
-    #[inline(always)]
     fn expect_load(&self, at: usize) {
         debug_assert!(at < self.len);
         copy::expect_load(self.base.as_ptr().wrapping_add(at));

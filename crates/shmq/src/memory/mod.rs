@@ -73,12 +73,6 @@ pub unsafe trait Memory {
     /// As for `copy_in`.
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]);
 
-    /// Zeroes `len` bytes.
-    ///
-    /// # Safety
-    /// `at` and `len` are multiples of 8 and `at + len <= len()`.
-    unsafe fn zero(&self, at: usize, len: usize);
-
     /// What a word that is loaded again and again is best found by.
     ///
     /// # Safety

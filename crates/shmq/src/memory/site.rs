@@ -53,40 +53,40 @@ pub struct SiteDoc {
 
 sites! {
     // Producer, sending.
-    DIRTY: Store Relaxed, "RECOVER", "only a successor reads it; DIRTY_LOG keeps it before the payload in a crash";
-    DIRTY_LOG: Fence Compiler, "-", "a kill could leave payload bytes that no successor knows to erase";
+    DIRTY: Store Relaxed, "RECOVER", "slots only; only a successor reads it, and DIRTY_LOG keeps it before the words in a crash";
+    DIRTY_LOG: Fence Compiler, "-", "a kill could leave words running ahead that no successor knows to set back";
     LATER_WORD: Store Relaxed, "POLL", "the words after a batch's first are published by COMMIT";
-    COMMIT: Store Release, "POLL", "torn message: the word is seen before the payload, or before the rest of its batch";
+    NEXT_WORD: Store Relaxed, "POLL", "the word at the new tail; COMMIT carries it, and nobody looks at it before";
+    COMMIT: Store Release, "POLL", "torn message: the word is seen before the payload, before the rest of its batch, or before the next one is zero";
     COMMIT_LOG: Fence Compiler, "-", "a kill could leave a sequence number that counts a message never committed";
     SEQUENCE: Store Relaxed, "RECOVER", "read by a successor, after TAIL in this order";
     TAIL: Store Release, "OBSERVE", "an observer sees the tail beyond what is committed; a crash state with the tail leading";
     FINISH: Store Release, "POLL", "whoever sees the end does not see what the producer did before it";
-    FREE_LOAD: Load Acquire, "GIVE_BACK", "new payload is written, then erased by the consumer's earlier erase";
+    FREE_LOAD: Load Acquire, "GIVE_BACK", "new payload overwrites what the consumer still reads";
     FREED_LOAD: Load Relaxed, "FREED", "carried by FREE_LOAD";
+    ROOM_FENCE: Fence Release, "LOOK_FENCE", "an observer copies new payload and does not see that the consumer had passed it; a kill leaves payload where the stored tail still points";
     UNDO_LOG: Fence Compiler, "-", "a smaller DIRTY could be stored before the words beyond it are set back: a kill leaves words that no successor knows of";
 
     // Consumer, receiving.
     POLL: Load Acquire, "COMMIT", "torn message: payload read before the word that publishes it";
-    RECEIVED: Store Relaxed, "WALK_RECEIVED", "READ carries it";
-    READ: Store Release, "WALK_READ", "a successor producer resumes at a stale sequence number; a kill loses a message not yet copied";
-    ERASE_FENCE: Fence Release, "WALK", "a walking successor sees the erased word but not the read position that explains it";
-    FREED: Store Relaxed, "FREED_LOAD", "GIVE_BACK carries it";
+    RECEIVED: Store Relaxed, "OBSERVE", "READ carries it";
+    READ: Store Release, "OBSERVE", "a kill loses a message not yet copied; an observer that goes on from there misses its number";
+    FREED: Store Release, "OBSERVE", "a kill leaves more given back than taken, which the successor would take back; GIVE_BACK carries it to the producer";
     HAND_BACK_LOAD: Load Relaxed, "-", "what POLL has acquired";
-    HAND_BACK: Store Release, "POLL", "a word that a successor polls, without what the producer published with it";
+    HAND_BACK: Store Release, "POLL", "an observer or a successor sees the word without what the producer published with it";
     PACE: Load Relaxed, "-", "how far the producer has got is a matter of speed alone";
-    GIVE_BACK: Store Release, "FREE_LOAD", "erase lands on new data";
+    GIVE_BACK: Store Release, "FREE_LOAD", "new payload lands where the consumer still reads or hands back";
 
     // A successor taking over.
-    RECOVER: Load Acquire, "GIVE_BACK", "a successor producer writes into space that the consumer is still erasing";
-    WALK: Load Acquire, "ERASE_FENCE", "a zero word is taken for the tail although the consumer has passed it";
-    WALK_READ: Load Acquire, "READ", "the walker takes an old count for the number of the next message";
-    WALK_RECEIVED: Load Relaxed, "RECEIVED", "carried by WALK_READ";
+    RECOVER: Load Acquire, "GIVE_BACK", "a successor producer writes into space that the consumer still reads or hands back";
+    WALK: Load Relaxed, "-", "the words of a predecessor in the same role, whose values nobody changes";
+    WALK_READ: Load Acquire, "GIVE_BACK", "a successor producer of slots writes where the consumer still reads";
     RECOVER_SEQUENCE: Store Relaxed, "OBSERVE", "RECOVER_TAIL carries it";
     RECOVER_TAIL: Store Release, "OBSERVE", "as TAIL";
 
     // Anyone who looks.
     OBSERVE: Load Acquire, "TAIL", "positions that contradict each other";
-    LOOK_FENCE: Fence Acquire, "ERASE_FENCE", "a message that was being erased while it was copied is shown as whole";
+    LOOK_FENCE: Fence Acquire, "ROOM_FENCE", "a message that was being overwritten while it was copied is shown as whole";
 
     // Roles.
     ROLE_LOAD: Load Acquire, "ROLE_STORE", "a peer's state from before its last stores";

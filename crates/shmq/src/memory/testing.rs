@@ -65,13 +65,6 @@ unsafe impl Memory for Words {
             chunk.copy_from_slice(&self.0[at / 8 + i].get().to_le_bytes()[..chunk.len()]);
         }
     }
-
-    unsafe fn zero(&self, at: usize, len: usize) {
-        assert!(at.is_multiple_of(8) && len.is_multiple_of(8));
-        for cell in &self.0[at / 8..(at + len) / 8] {
-            cell.set(0);
-        }
-    }
 }
 
 impl crate::inspect::walk::Extent for Words {}
@@ -168,12 +161,6 @@ unsafe impl Memory for Recording {
         // SAFETY: the caller's.
         unsafe { self.words.copy_out(at, into) }
     }
-
-    unsafe fn zero(&self, at: usize, len: usize) {
-        for i in 0..len / 8 {
-            self.put(at + 8 * i, 0, Order::Relaxed);
-        }
-    }
 }
 
 /// Every load returns what the script says, whatever was stored: a peer that writes at the worst of moments. Fetching
@@ -232,12 +219,6 @@ unsafe impl Memory for Hostile {
         self.count(into.len());
         // SAFETY: the caller's.
         unsafe { self.words.copy_out(at, into) }
-    }
-
-    unsafe fn zero(&self, at: usize, len: usize) {
-        self.count(len);
-        // SAFETY: the caller's.
-        unsafe { self.words.zero(at, len) }
     }
 }
 
@@ -321,10 +302,5 @@ unsafe impl<M: Memory> Memory for Faulty<M> {
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
         // SAFETY: the caller's.
         unsafe { self.memory.copy_out(at, into) }
-    }
-
-    unsafe fn zero(&self, at: usize, len: usize) {
-        // SAFETY: the caller's.
-        unsafe { self.memory.zero(at, len) }
     }
 }

@@ -1,6 +1,6 @@
 //! A checked view of one ring inside a [`Memory`].
 
-use super::{Memory, Site};
+use super::{Memory, Site, at};
 use crate::layout::{Control, LINE64, PAGE, Parts, Role, WORD};
 use std::hint::cold_path;
 
@@ -272,17 +272,25 @@ impl<M: Memory> Window<M> {
         self.copy_out(at.wrapping_add(8), rest);
     }
 
-    /// Zeroes the ring from one position to another; at most the whole ring.
+    /// Stores a word of each line between two positions once more, with what it holds; at most the whole ring. A line that was
+    /// only read stays with both processors, and whoever writes it next has to take it away from the other first, while
+    /// a line that was written moves over whole.
     #[inline(always)]
-    pub fn zero(&self, from: u64, to: u64) {
+    pub fn hand_back(&self, from: u64, to: u64) {
         let len = to.wrapping_sub(from).min(self.parts.capacity) & !(WORD - 1);
         let first = len.min(self.to_end(from));
-        // SAFETY: invariant W; `first` ends inside the ring, and the rest starts at its beginning and is no longer than it.
-        unsafe {
-            self.memory.zero(self.address(from), first as usize);
-            if first < len {
-                self.memory.zero(self.parts.ring, (len - first) as usize);
-            }
+        self.hand_back_block(self.address(from), first as usize);
+        self.hand_back_block(self.parts.ring, (len - first) as usize);
+    }
+
+    /// The same of a block inside the ring that begins at a word.
+    #[inline(always)]
+    fn hand_back_block(&self, mut at: usize, len: usize) {
+        let end = at + len;
+        while at < end {
+            // SAFETY: invariant W: a word of the ring.
+            unsafe { self.memory.store(at, self.memory.load(at, at::HAND_BACK_LOAD), at::HAND_BACK) };
+            at = (at | (LINE64 as usize - 1)) + 1;
         }
     }
 }

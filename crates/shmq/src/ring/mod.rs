@@ -3,7 +3,7 @@
 //! | file | what happens there |
 //! |---|---|
 //! | [`word`] | the commit word and record arithmetic |
-//! | [`records_tx`] | reserve, fill, publish, undo, finish; what a successor producer does |
+//! | [`records_tx`] | reserve, fill, publish, finish; what a successor producer does |
 //! | [`records_rx`] | poll, take, give back; what a successor consumer does |
 //! | [`shape`] | how fixed-size messages lie in groups that share a commit word |
 //! | [`slots_tx`], [`slots_rx`] | the same two ends for fixed-size messages |

@@ -1,8 +1,8 @@
 //! The receiving end of a ring of variable-length messages.
 //!
-//! Two positions: *read*, before which everything is taken, and *free*, before which everything is erased and given
-//! back. `[free, read)` waits to be erased, in bulk and late; a crash in between costs nothing, the successor erases
-//! it again. With one position, a half-erased message could be delivered.
+//! Two positions: *read*, before which everything is taken, and *free*, before which everything is given back. The first moves
+//! with every message and is for a successor; the second, which the producer looks at, moves for many at a time, so that its
+//! line is not fetched back for each. A crash in between costs nothing: the successor gives the rest back.
 
 use super::{Condemn, Corruption, Halt, Rhythm, distance, word};
 use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL};
@@ -10,8 +10,8 @@ use crate::memory::{Memory, Window, at};
 use crate::observe;
 use word::RecordKind;
 
-/// No call erases more than this, or what it took if that is more.
-const ERASE_AT_MOST: u64 = 16 * 1024;
+/// So many bytes are taken before they are given back, at most, though more messages wait.
+const LAZY: u64 = 16 * 1024;
 
 /// A message that is there and not yet taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub struct Ahead {
 pub struct RecordRx<M> {
     ring: Window<M>,
     max_message: u64,
-    /// Largest backlog of unerased bytes.
+    /// Largest backlog of bytes that are not given back.
     lazy: u64,
     /// With a limit on messages, what is taken no longer counts at once; space still comes back in runs.
     counted: bool,
@@ -62,7 +62,7 @@ pub struct RecordRx<M> {
     read: u64,
     /// Sequence number of the next message.
     received: u64,
-    /// The value of the stored `FREE`.
+    /// The value of the stored `FREE`: what is handed back already.
     free: u64,
     /// Bytes of padding at `read` that were looked at already: the next message is behind them.
     padding: u64,
@@ -94,7 +94,7 @@ impl<M: Memory> RecordRx<M> {
         let mut rx = Self {
             ring,
             max_message,
-            lazy: ERASE_AT_MOST.min(capacity / 4),
+            lazy: LAZY.min(capacity / 4),
             counted: max_messages.is_some(),
             read,
             received,
@@ -328,17 +328,15 @@ impl<M: Memory> RecordRx<M> {
         if now {
             self.give_back();
         } else if self.counted {
-            self.ring.fence(at::ERASE_FENCE);
             self.ring.store(FREED, self.received, at::FREED);
         }
         now || self.counted
     }
 
-    /// Erases `[free, read)` and gives it back.
+    /// Gives `[free, read)` back.
     #[inline(always)]
     pub fn give_back(&mut self) {
-        self.ring.fence(at::ERASE_FENCE);
-        self.ring.zero(self.free, self.read);
+        self.ring.hand_back(self.free, self.read);
         self.free = self.read;
         self.ring.store(FREED, self.received, at::FREED);
         self.ring.store(FREE, self.free, at::GIVE_BACK);

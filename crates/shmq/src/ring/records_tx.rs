@@ -2,21 +2,18 @@
 //!
 //! A *draft* is what has been reserved and filled but not published: one message, or a batch, with the padding it
 //! needs. All its commit words but the first are stored as they come; the first is withheld, and storing it
-//! (`COMMIT`) makes everything visible at once. Before that, a crash leaves only bytes beyond a zero word, which the
-//! `DIRTY` word bounds and a successor erases. So padding is never published alone, and a batch needs no rule of its own.
+//! (`COMMIT`) makes everything visible at once. Before that, a crash leaves only bytes beyond a zero word, which nobody
+//! looks at. So padding is never published alone, and a batch needs no rule of its own.
 //!
-//! Invariant Z: every byte of free space is zero, except what this end has written since its last commit:
-//! `[tail, soiled)`, always within `[tail, dirty)`.
+//! Invariant Z: the word at the tail is zero. Whoever publishes sets the next one to zero first (`NEXT_WORD`), so it does not
+//! matter what else free space holds, and nobody erases anything.
 
 use super::rhythm::Room;
 use super::{AHEAD, Condemn, Corruption, Halt, distance, word};
-use crate::layout::{DIRTY, FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL};
+use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
 use word::RecordKind;
-
-/// How far beyond the message at hand `DIRTY` is set, where so much is free.
-const DIRTY_STEP: u64 = 4096;
 
 /// Why a reservation failed; nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,12 +95,8 @@ pub struct RecordTx<M> {
     free: u64,
     /// The consumer's `FREED`, likewise.
     freed: u64,
-    /// The value of the stored `DIRTY`.
-    dirty: u64,
-    /// This end may have written `[tail, soiled)`. Equal to `tail`, or behind it, when nothing is open.
-    soiled: u64,
-    /// Single messages that end here or before need no look at anything else: there is room, `DIRTY` covers them, the ring
-    /// does not end before, nothing is open. `tail` when something is to be done first.
+    /// Single messages that end here or before need no look at anything else: there is room, and the ring does not end
+    /// before. `tail` or less when something is to be done first.
     stop: u64,
     halt: Halt,
     /// When to look for room again.
@@ -113,14 +106,13 @@ pub struct RecordTx<M> {
 impl<M: Memory> RecordTx<M> {
     /// Takes over from whoever held the end before, dead or left; the caller holds the role.
     ///
-    /// The stored tail may lag behind a commit, and the consumer, working all the while, may have taken and erased
-    /// what was committed: so walk the committed words, and where a word is zero look whether *read* has passed it.
+    /// The stored tail may lag behind a commit, so walk the committed words; their values stay, also when the consumer takes them
+    /// meanwhile.
     pub fn attach(ring: Window<M>, max_message: u64, max_messages: Option<u64>) -> Result<Self, Corruption> {
         let capacity = ring.capacity();
         let free = ring.load(FREE, at::RECOVER);
         let freed = ring.load(FREED, at::RECOVER);
         let start = ring.load(TAIL, at::RECOVER);
-        let dirty = ring.load(DIRTY, at::RECOVER);
         let mut tail = start;
         let mut sequence = ring.load(SEQUENCE, at::RECOVER);
         let mut halt = Halt::No;
@@ -130,26 +122,15 @@ impl<M: Memory> RecordTx<M> {
             return Err(Corruption::Position);
         }
         // Each turn moves `tail` forward or ends the loop, and it never gets further than one ring from `start`.
-        let mut known = false;
         loop {
             let word = ring.load_word(tail, at::WALK);
             if word == word::NONE {
-                let read = ring.load(READ, at::WALK_READ);
-                if distance(read, tail) <= 0 {
-                    break;
-                }
-                if read & 7 != 0 || distance(read, start) > capacity as i64 {
-                    return Err(Corruption::Position);
-                }
-                (tail, known) = (read, false);
-                sequence = ring.load(RECEIVED, at::WALK_RECEIVED);
-                continue;
+                break;
             }
-            if known && !word::carries(word, sequence) {
+            if tail != start && !word::carries(word, sequence) {
                 return Err(Corruption::Sequence);
             }
             sequence = word::sequence(word, sequence);
-            known = true;
             let size = match word::kind(word) {
                 RecordKind::Message => {
                     sequence = sequence.wrapping_add(1);
@@ -170,20 +151,13 @@ impl<M: Memory> RecordTx<M> {
                 return Err(Corruption::Position);
             }
         }
-        let held = tail.wrapping_sub(free);
-        let dirt = distance(dirty, tail) > 0;
         // A record is at least one word, so there are never more messages than words.
-        if held > capacity - 8
-            || dirt && dirty.wrapping_sub(free) > capacity
-            || sequence.wrapping_sub(freed) > capacity / 8
-        {
+        if tail.wrapping_sub(free) > capacity - 8 || sequence.wrapping_sub(freed) > capacity / 8 {
             return Err(Corruption::Position);
         }
         ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
         ring.store(TAIL, tail, at::RECOVER_TAIL);
-        if halt == Halt::No && dirt {
-            ring.zero(tail, dirty);
-        }
+        ring.fence(at::ROOM_FENCE);
         Ok(Self {
             ring,
             max_message,
@@ -192,38 +166,21 @@ impl<M: Memory> RecordTx<M> {
             sequence,
             free,
             freed,
-            dirty,
-            soiled: tail,
             stop: tail,
             halt,
             room: Room::new(sequence, capacity, capacity),
         })
     }
 
-    /// Starts a draft; erases what a forgotten one left.
+    /// Starts a draft; whatever another one left that was not published is forgotten.
     #[inline(always)]
-    pub fn begin(&mut self) -> Result<Draft, Refused> {
+    pub fn begin(&self) -> Result<Draft, Refused> {
         match self.halt {
             Halt::No => {}
             Halt::Finished => return Err(Refused::Finished),
             Halt::Corrupt(c) => return Err(Refused::Corrupt(c)),
         }
-        if distance(self.soiled, self.tail) > 0 {
-            self.undo();
-        }
-        // Whatever comes of the draft, the next single message looks first.
-        self.stop = self.tail;
         Ok(Draft { end: self.tail, sequence: self.sequence, first: word::NONE, largest: 0, sum: 0 })
-    }
-
-    /// Erases everything written since the last commit. That comes before the next commit word, which is a Release store.
-    #[cold]
-    pub fn undo(&mut self) {
-        // Single messages leave it behind the tail.
-        if distance(self.soiled, self.tail) > 0 {
-            self.ring.zero(self.tail, self.soiled);
-        }
-        self.soiled = self.tail;
     }
 
     /// Makes room for a message of `len` bytes at the end of the draft, with padding before it where it would cross
@@ -242,29 +199,14 @@ impl<M: Memory> RecordTx<M> {
         let padding = if size > to_end { to_end } else { 0 };
         let record = draft.end.wrapping_add(padding);
         let end = record.wrapping_add(size);
-        // The word at the new tail must lie in erased space as well: 8 bytes more.
-        let need = end.wrapping_add(8);
-        self.need_room(need)?;
+        // The word at the new tail must lie in free space as well: 8 bytes more.
+        self.need_room(end.wrapping_add(8))?;
         self.need_depth(draft.sequence)?;
-        self.soiled = end;
-        if distance(end, self.dirty) > 0 {
-            self.soil(end);
-        }
         if padding != 0 {
             self.put(draft, word::word(RecordKind::Padding, padding - 8, draft.sequence));
         }
         draft.end = record;
         Ok(Place { record, len })
-    }
-
-    /// Says that payload may be written up to `end`, and some way beyond, so that not every message has to say so.
-    #[inline(never)]
-    fn soil(&mut self, end: u64) {
-        let all = self.free.wrapping_add(self.ring.capacity());
-        let some = end.wrapping_add(DIRTY_STEP);
-        self.dirty = if distance(some, all) > 0 { all } else { some };
-        self.ring.store(DIRTY, self.dirty, at::DIRTY);
-        self.ring.fence(at::DIRTY_LOG);
     }
 
     /// A batch that fits an empty ring only from some start positions could wait for ever.
@@ -323,6 +265,7 @@ impl<M: Memory> RecordTx<M> {
             return Err(Refused::Corrupt(Corruption::Position));
         }
         (self.free, self.freed) = (free, freed);
+        self.ring.fence(at::ROOM_FENCE);
         Ok(())
     }
 
@@ -339,17 +282,20 @@ impl<M: Memory> RecordTx<M> {
         self.ring.patch(place.payload(), offset, bytes, at::LATER_WORD);
     }
 
+    /// Zeroes the words of a place between two offsets, multiples of 8.
+    pub fn blank(&mut self, place: &Place, from: u64, to: u64) {
+        for offset in (from..to.min(place.len.next_multiple_of(8))).step_by(8) {
+            self.ring.store_word(place.payload().wrapping_add(offset), 0, at::LATER_WORD);
+        }
+    }
+
     /// Ends a message with `len` bytes, at most what the place has.
     #[inline(always)]
     pub fn seal(&mut self, draft: &mut Draft, place: &Place, len: u64) {
         debug_assert!(len <= place.len && draft.end == place.record);
         let size = word::size(len);
-        let end = place.record.wrapping_add(size);
-        if size != word::size(place.len) {
-            self.ring.zero(end, place.record.wrapping_add(word::size(place.len)));
-        }
         self.put(draft, word::word(RecordKind::Message, len, draft.sequence));
-        draft.end = end;
+        draft.end = place.record.wrapping_add(size);
         draft.sequence = draft.sequence.wrapping_add(1);
         draft.sum += size;
         draft.largest = draft.largest.max(size);
@@ -371,20 +317,27 @@ impl<M: Memory> RecordTx<M> {
         if draft.first == word::NONE {
             return first;
         }
-        self.ring.store_word(self.tail, draft.first, at::COMMIT);
-        self.ring.fence(at::COMMIT_LOG);
-        self.ring.store(SEQUENCE, draft.sequence, at::SEQUENCE);
-        self.ring.store(TAIL, draft.end, at::TAIL);
-        self.ask_ahead(draft.end);
-        (self.tail, self.sequence) = (draft.end, draft.sequence);
+        self.commit(draft.first, draft.end, draft.sequence);
         first
+    }
+
+    /// Publishes everything up to `end`, the number behind which is `sequence`, by the word at the tail.
+    #[inline(always)]
+    fn commit(&mut self, word: u64, end: u64, sequence: u64) {
+        self.ring.store_word(end, word::NONE, at::NEXT_WORD);
+        self.ring.store_word(self.tail, word, at::COMMIT);
+        self.ring.fence(at::COMMIT_LOG);
+        self.ring.store(SEQUENCE, sequence, at::SEQUENCE);
+        self.ring.store(TAIL, end, at::TAIL);
+        self.ask_ahead(end);
+        (self.tail, self.sequence) = (end, sequence);
     }
 
     /// Declares the end of data. Needs no room: the word at the tail is always free.
     pub fn finish(&mut self) -> Result<(), Refused> {
         self.begin()?;
         self.ring.store_word(self.tail, word::word(RecordKind::End, 0, self.sequence), at::FINISH);
-        self.halt = Halt::Finished;
+        (self.halt, self.stop) = (Halt::Finished, self.tail);
         Ok(())
     }
 
@@ -413,7 +366,7 @@ impl<M: Memory> RecordTx<M> {
     }
 
     /// Asks for the lines that will be written soon, as many as the tail moves on by: they are the consumer's, which has
-    /// erased them, and to ask early hides the way. Not for what is not free, for there the consumer still works.
+    /// taken what they held, and to ask early hides the way. Not for what is not free, for there the consumer still works.
     #[inline(always)]
     fn ask_ahead(&self, end: u64) {
         let lines = |position: u64| position.wrapping_add(AHEAD + LINE64 - 1) & !(LINE64 - 1);
@@ -434,12 +387,7 @@ impl<M: Memory> RecordTx<M> {
             return self.try_send_carefully(message);
         }
         self.ring.copy_in(tail.wrapping_add(8), message);
-        self.ring.store_word(tail, word::word(RecordKind::Message, len, sequence), at::COMMIT);
-        self.ring.fence(at::COMMIT_LOG);
-        self.ring.store(SEQUENCE, sequence.wrapping_add(1), at::SEQUENCE);
-        self.ring.store(TAIL, end, at::TAIL);
-        self.ask_ahead(end);
-        (self.tail, self.sequence) = (end, sequence.wrapping_add(1));
+        self.commit(word::word(RecordKind::Message, len, sequence), end, sequence.wrapping_add(1));
         Ok(sequence)
     }
 
@@ -449,8 +397,7 @@ impl<M: Memory> RecordTx<M> {
         let sent = self.try_send_in_steps(message)?;
         if self.max_messages == u64::MAX {
             let room = self.free.wrapping_add(self.ring.capacity() - 8).wrapping_sub(self.tail);
-            let said = distance(self.dirty, self.tail).max(0) as u64;
-            self.stop = self.tail.wrapping_add(room.min(said).min(self.ring.to_end(self.tail)));
+            self.stop = self.tail.wrapping_add(room.min(self.ring.to_end(self.tail)));
         }
         Ok(sent)
     }
@@ -503,16 +450,15 @@ impl<M: Memory> RecordTx<M> {
         &self.ring
     }
 
-    /// What only this end knows, for tests that branch: tail, sequence, free, freed, dirty, stop, soiled.
+    /// What only this end knows, for tests that branch: tail, sequence, free, freed, stop.
     #[cfg(feature = "testing")]
-    pub fn private(&self) -> [u64; 7] {
-        let soiled = if distance(self.soiled, self.tail) > 0 { self.soiled } else { self.tail };
-        [self.tail, self.sequence, self.free, self.freed, self.dirty, self.stop, soiled]
+    pub fn private(&self) -> [u64; 5] {
+        [self.tail, self.sequence, self.free, self.freed, self.stop]
     }
 }
 
 impl<M> Condemn for RecordTx<M> {
     fn condemn(&mut self, what: Corruption) {
-        self.halt = Halt::Corrupt(what);
+        (self.halt, self.stop) = (Halt::Corrupt(what), self.tail);
     }
 }

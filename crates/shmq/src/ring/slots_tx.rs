@@ -69,6 +69,7 @@ impl<M: Memory> SlotTx<M> {
         let ahead = ahead.min(shape.groups - 1);
         let room = Room::new(sequence, shape.depth, shape.capacity);
         let mut tx = Self { ring, shape, cursor, sequence, stop: sequence, limit, soiled, ahead, halt, room };
+        tx.ring.fence(at::ROOM_FENCE);
         tx.ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
         if !finished {
             tx.undo();
@@ -175,6 +176,7 @@ impl<M: Memory> SlotTx<M> {
             return Err(Refused::Corrupt(Corruption::Position));
         }
         self.limit = limit;
+        self.ring.fence(at::ROOM_FENCE);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ fn fault(name: &str) -> Fault {
     match name {
         "publish-first" => Fault::PublishFirst,
         "forget-read" => Fault::Drop("READ"),
-        "forget-dirty" => Fault::Drop("DIRTY"),
+        "forget-next-word" => Fault::Drop("NEXT_WORD"),
         "forget-give-back" => Fault::Drop("GIVE_BACK"),
         _ => Fault::None,
     }

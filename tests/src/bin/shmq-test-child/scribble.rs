@@ -172,7 +172,7 @@ fn any_op(dice: &mut Dice, role: Role) -> Op {
             _ => Op::Ask(Role::Consumer),
         };
     }
-    match dice.below(11) {
+    match dice.below(10) {
         0 | 1 => Op::Send(len(dice)),
         2 if dice.below(4) == 0 => Op::SendWaiting(len(dice)),
         3 => Op::Slices(len(dice)),
@@ -185,7 +185,6 @@ fn any_op(dice: &mut Dice, role: Role) -> Op {
             Op::Part(claimed, dice.below(claimed as u64 + 1) as usize)
         }
         9 => Op::Abort(len(dice)),
-        10 => Op::Forget(len(dice)),
         _ => Op::Ask(Role::Producer),
     }
 }
