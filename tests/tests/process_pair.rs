@@ -188,3 +188,27 @@ fn given_up_claims_and_forgotten_guards_wedge_nothing() {
         assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
     }
 }
+
+/// The ring is full of what earlier messages left, and none of it shows.
+#[test]
+fn what_is_never_written_to_a_claim_is_zero() {
+    let queue = shmq::Queue::anonymous(&options()).unwrap();
+    let (mut tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
+    let mut dice = Dice(7);
+    for _ in 0..5000 {
+        tx.try_send(&[0xff; MAX]).unwrap();
+        assert_eq!(rx.try_recv().unwrap(), [0xff; MAX]);
+        let len = dice.below(100) as usize;
+        let mut expected = vec![0; len];
+        let mut claim = tx.try_claim(len).unwrap();
+        for byte in 1..=dice.below(4) as u8 {
+            let from = dice.below(len as u64 + 1) as usize;
+            let bytes = vec![byte; dice.below((len - from) as u64 + 1) as usize];
+            claim.write_at(from, &bytes).unwrap();
+            expected[from..from + bytes.len()].copy_from_slice(&bytes);
+        }
+        let sent = dice.below(len as u64 + 1) as usize;
+        claim.commit_part(sent).unwrap();
+        assert_eq!(rx.try_recv().unwrap(), expected[..sent]);
+    }
+}
