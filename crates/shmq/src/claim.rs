@@ -74,28 +74,19 @@ impl<'a, T> Claim<'a, T> {
     pub fn write_at(&mut self, offset: usize, bytes: &[u8]) -> Result<(), OutOfBounds> {
         OutOfBounds::check(offset, bytes.len(), self.len())?;
         let (begin, end) = (offset as u64, (offset + bytes.len()) as u64);
-        // The words that these bytes do not fill, as far as nothing is known of them.
-        self.know(begin.next_multiple_of(8));
-        self.know_last(end);
+        // The words that these bytes do not fill: all before them, and their last one.
+        self.know(0, begin.next_multiple_of(8));
+        self.know(end & !7, end.next_multiple_of(8));
         self.producer.end.ring.patch(&self.place, begin, bytes);
         Ok(())
     }
 
-    /// Whatever lies before `end` and was not written is zero from now on.
+    /// From now on everything before `end`, a multiple of 8, is known: zero from `from` on as far as it was not.
     #[inline(always)]
-    fn know(&mut self, end: u64) {
+    fn know(&mut self, from: u64, end: u64) {
         if self.known < end {
-            self.producer.end.ring.blank(&self.place, self.known, end);
+            self.producer.end.ring.blank(&self.place, from.max(self.known), end);
             self.known = end;
-        }
-    }
-
-    /// Bytes up to `end` are about to be written, from where everything is known: the rest of their last word is zero.
-    fn know_last(&mut self, end: u64) {
-        let (last, behind) = (end & !7, end.next_multiple_of(8));
-        if self.known < behind {
-            self.producer.end.ring.blank(&self.place, last.max(self.known), behind);
-            self.known = behind;
         }
     }
 
@@ -135,7 +126,7 @@ impl<'a, T> Claim<'a, T> {
 
     #[inline(always)]
     fn publish(&mut self, len: u64) -> u64 {
-        self.know(len.next_multiple_of(8));
+        self.know(0, len.next_multiple_of(8));
         let end = &mut self.producer.end;
         end.ring.seal(&mut self.draft, &self.place, len);
         let sequence = end.ring.publish(self.draft);
