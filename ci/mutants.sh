@@ -13,7 +13,7 @@ src=crates/shmq/src
 export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false
 export CARGO_TARGET_DIR=$PWD/target/mutants/build
 # The tests that notice most in a second. Null controls cannot notice a mutant; the larger searches take too long.
-ring=(--package=shmq-tests --test={fuzz_corpus,slots,crash_states,refusals})
+ring=(--package=shmq-tests --test={fuzz_corpus,slots,crash_states,lines,room,refusals})
 all=("${ring[@]}" --package=shmq --lib --test={model,attach,attach_slots,channel})
 slow=(--skip null_control --skip 64_byte --skip depth_limit --skip larger_ring --skip is_a_queue --skip other_ways)
 for file in "$@"; do
@@ -23,7 +23,7 @@ for file in "$@"; do
     [[ $file = */ring/* ]] && tests=("${ring[@]}")
     # Fails if there are survivors; all of them are listed below.
     cargo mutants --package shmq --file "$file" --iterate --output "$out" --jobs 1 --colors never \
-        --timeout 90 --build-timeout 300 $(printf -- '--cargo-arg=%s ' "${tests[@]}") -- -- "${slow[@]}" || true
+        --timeout 30 --build-timeout 300 $(printf -- '--cargo-arg=%s ' "${tests[@]}") -- -- "${slow[@]}" || true
 done
 echo "== mutants, and survivors"
 for out in target/mutants/*.rs/mutants.out; do

@@ -271,3 +271,20 @@ fn a_received_count_counts() {
     let tx = RecordTx::attach(window, 16, None).expect("a sound ring");
     assert_eq!((tx.pending(), tx.is_taken(0), tx.is_taken(1)), (1, true, false));
 }
+
+#[test]
+fn p5_a_count_that_the_peer_stores_makes_no_more_pending_than_there_can_be() {
+    let pending = |sent, received| {
+        let ring = ring(&[(SEQUENCE, sent), (FREED, sent), (RECEIVED, received)], &[]);
+        let window = || Window::new(ring.clone(), parts(CAPACITY)).expect("the parts fit");
+        let tx = RecordTx::attach(window(), 16, None).expect("a sound ring");
+        poke(&ring, address(RECEIVED), received);
+        tx.pending()
+    };
+    assert_eq!(pending(100, 97), 3);
+    assert_eq!(pending(100, 100 - CAPACITY / 8), CAPACITY / 8);
+    assert_eq!(pending(100, 100 - CAPACITY / 8 - 1), CAPACITY / 8);
+    assert_eq!(pending(100, 0), CAPACITY / 8);
+    assert_eq!(pending(100, 101), 0, "a takeover may correct the count");
+    assert_eq!(pending(100, u64::MAX), CAPACITY / 8, "a distance of 101");
+}

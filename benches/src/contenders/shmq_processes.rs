@@ -1,7 +1,9 @@
 //! shmq between two processes. "Trusted" means that each end vouches for the other's process, so that messages are slices in
 //! the shared memory; all else is checked.
 
-use super::shmq_threads::{Bytes, RECORDS, SLOTS, limit, options, sent};
+use super::shmq_threads::{
+    Bytes, RECORDS, SLOTS, limit, options, records_family, sent, sharing, slots_family,
+};
 use super::{Trial, because};
 use crate::payload::{Batch, Payload, Scratch, Sum, Words};
 use crate::run::Task;
@@ -37,7 +39,7 @@ where
     [u64; N]: Pod,
 {
     let depth = task.depth(8 * N) as u64;
-    Trial::new(SLOTS, "in place, trusted", move |count| {
+    Trial::new(slots_family(&task), "in place, trusted", move |count| {
         task.run::<Words<N>, _, _, _, _>(count, || {
             opened!(
                 slots::Queue::<[u64; N]>::anonymous(depth, &shmq::Options::new()),
@@ -51,7 +53,8 @@ where
                         1
                     }
                 },
-                |rx: slots::Consumer<[u64; N]>| {
+                |mut rx: slots::Consumer<[u64; N]>| {
+                    rx.set_shared_cache(task.shared_cache);
                     // SAFETY: as for `trusted`.
                     let mut rx = unsafe { rx.trust_peer() };
                     move |_, sum: &mut Sum| rx.try_read().map_or(0, |message| sum.words(&*message))
@@ -116,6 +119,7 @@ where
         in_place::<Words<N>>(task),
         slots_in_place::<N>(task),
     ];
+    all.extend(sharing(task, |task| vec![in_place::<Words<N>>(task), slots_in_place::<N>(task)]));
     if task.kind == crate::run::Kind::RoundTrips {
         all.push(asleep::<N>(task));
     }
@@ -189,7 +193,7 @@ where
 
 /// Filled and read where it lies.
 fn in_place<P: Payload>(task: Task) -> Trial {
-    Trial::new(RECORDS, "in place, trusted", move |count| {
+    Trial::new(records_family(&task), "in place, trusted", move |count| {
         task.run::<P, _, _, _, _>(count, || {
             opened!(
                 Queue::anonymous(&options::<P>(&task)),
@@ -202,7 +206,8 @@ fn in_place<P: Payload>(task: Task) -> Trial {
                         1
                     }
                 },
-                |rx: Consumer| {
+                |mut rx: Consumer| {
+                    rx.set_shared_cache(task.shared_cache);
                     let mut rx = trusting(rx);
                     move |_, sum: &mut Sum| rx.try_read().map_or(0, |message| sum.bytes(&message))
                 }
@@ -211,31 +216,36 @@ fn in_place<P: Payload>(task: Task) -> Trial {
     })
 }
 
-pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
-    let records = move || Queue::anonymous(&options::<P>(&task));
-    vec![
-        Trial::new(RECORDS, "try", move |count| {
-            task.run::<P, _, _, _, _>(count, || {
-                opened!(
-                    records(),
-                    |mut tx: Producer| {
-                        let mut scratch = Scratch::new::<P>();
-                        move |n, _| u64::from(tx.try_send(scratch.message::<P>(n)).is_ok())
-                    },
-                    |mut rx: Consumer| {
-                        let mut buffer = vec![0; P::MAX];
-                        move |_, sum: &mut Sum| {
-                            let got = rx.try_recv_into(&mut buffer);
-                            got.map_or(0, |got| sum.bytes(&buffer[..got.len]))
-                        }
+/// Copied in and out.
+fn copied<P: Payload>(task: Task) -> Trial {
+    Trial::new(records_family(&task), "try", move |count| {
+        task.run::<P, _, _, _, _>(count, || {
+            opened!(
+                Queue::anonymous(&options::<P>(&task)),
+                |mut tx: Producer| {
+                    let mut scratch = Scratch::new::<P>();
+                    move |n, _| u64::from(tx.try_send(scratch.message::<P>(n)).is_ok())
+                },
+                |mut rx: Consumer| {
+                    rx.set_shared_cache(task.shared_cache);
+                    let mut buffer = vec![0; P::MAX];
+                    move |_, sum: &mut Sum| {
+                        let got = rx.try_recv_into(&mut buffer);
+                        got.map_or(0, |got| sum.bytes(&buffer[..got.len]))
                     }
-                )
-            })
-        }),
+                }
+            )
+        })
+    })
+}
+
+pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
+    let mut all = vec![
+        copied::<P>(task),
         Trial::new(RECORDS, "recv", move |count| {
             task.run::<P, _, _, _, _>(count, || {
                 opened!(
-                    records(),
+                    Queue::anonymous(&options::<P>(&task)),
                     |mut tx: Producer| {
                         let mut scratch = Scratch::new::<P>();
                         move |n, _| u64::from(tx.send(scratch.message::<P>(n), Until::Forever).is_ok())
@@ -251,5 +261,7 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
             })
         }),
         in_place::<P>(task),
-    ]
+    ];
+    all.extend(sharing(task, |task| vec![copied::<P>(task), in_place::<P>(task)]));
+    all
 }

@@ -9,6 +9,22 @@ use shmq::{DrainLimit, Options, TrySendError, Until, channel, pair};
 pub const RECORDS: &str = "shmq records";
 pub const SLOTS: &str = "shmq slots";
 
+/// Records, as the task has them.
+pub fn records_family(task: &Task) -> &'static str {
+    if task.shared_cache { "shmq records, shared cache" } else { RECORDS }
+}
+
+/// The same of slots.
+pub fn slots_family(task: &Task) -> &'static str {
+    if task.shared_cache { "shmq slots, shared cache" } else { SLOTS }
+}
+
+/// What is measured once more with consumers that know of a shared cache, in rings where they make use of it.
+pub fn sharing(task: Task, trials: impl FnOnce(Task) -> Vec<Trial>) -> Vec<Trial> {
+    let large = task.ring > 2 << 20;
+    if large { trials(Task { shared_cache: true, ..task }) } else { Vec::new() }
+}
+
 /// A ring of these bytes, for messages of `P`.
 pub fn options<P: Payload>(task: &Task) -> Options {
     Options::new().capacity(task.ring as u64).max_message(P::MAX as u64)
@@ -72,6 +88,9 @@ where
         in_place::<Words<N>>(task),
         super::shmq_processes::slots_in_place::<N>(task),
     ];
+    all.extend(sharing(task, |task| {
+        vec![in_place::<Words<N>>(task), super::shmq_processes::slots_in_place::<N>(task)]
+    }));
     if task.batch > 1 {
         all.push(Trial::new(SLOTS, "batches", move |count| {
             task.run::<Words<N>, _, _, _, _>(count, || {
@@ -143,9 +162,10 @@ impl<const N: usize> AsRef<[u8]> for Bytes<N> {
 
 /// Filled and read where it lies.
 fn in_place<P: Payload>(task: Task) -> Trial {
-    Trial::new(RECORDS, "in place", move |count| {
+    Trial::new(records_family(&task), "in place", move |count| {
         task.run::<P, _, _, _, _>(count, || {
             let (mut tx, mut rx) = pair(&options::<P>(&task)).map_err(because)?;
+            rx.set_shared_cache(task.shared_cache);
             Ok((
                 || {
                     move |n, _| {
@@ -161,23 +181,29 @@ fn in_place<P: Payload>(task: Task) -> Trial {
     })
 }
 
+/// Copied in and out.
+fn copied<P: Payload>(task: Task) -> Trial {
+    Trial::new(records_family(&task), "try", move |count| {
+        task.run::<P, _, _, _, _>(count, || {
+            let (mut tx, mut rx) = pair(&options::<P>(&task)).map_err(because)?;
+            rx.set_shared_cache(task.shared_cache);
+            let (mut scratch, mut buffer) = (Scratch::new::<P>(), vec![0; P::MAX]);
+            Ok((
+                move || move |n, _| u64::from(tx.try_send(scratch.message::<P>(n)).is_ok()),
+                move || {
+                    move |_, sum: &mut Sum| {
+                        let got = rx.try_recv_into(&mut buffer);
+                        got.map_or(0, |got| sum.bytes(&buffer[..got.len]))
+                    }
+                },
+            ))
+        })
+    })
+}
+
 pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
-    vec![
-        Trial::new(RECORDS, "try", move |count| {
-            task.run::<P, _, _, _, _>(count, || {
-                let (mut tx, mut rx) = pair(&options::<P>(&task)).map_err(because)?;
-                let (mut scratch, mut buffer) = (Scratch::new::<P>(), vec![0; P::MAX]);
-                Ok((
-                    move || move |n, _| u64::from(tx.try_send(scratch.message::<P>(n)).is_ok()),
-                    move || {
-                        move |_, sum: &mut Sum| {
-                            let got = rx.try_recv_into(&mut buffer);
-                            got.map_or(0, |got| sum.bytes(&buffer[..got.len]))
-                        }
-                    },
-                ))
-            })
-        }),
+    let mut all = vec![
+        copied::<P>(task),
         Trial::new(RECORDS, "recv", move |count| {
             task.run::<P, _, _, _, _>(count, || {
                 let (mut tx, mut rx) = pair(&options::<P>(&task)).map_err(because)?;
@@ -194,5 +220,7 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
             })
         }),
         in_place::<P>(task),
-    ]
+    ];
+    all.extend(sharing(task, |task| vec![copied::<P>(task), in_place::<P>(task)]));
+    all
 }

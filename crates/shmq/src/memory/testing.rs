@@ -81,12 +81,13 @@ pub struct Recording {
     log: Rc<RefCell<Vec<Store>>>,
     bounds: Rc<RefCell<Vec<usize>>>,
     fenced: Rc<Cell<usize>>,
+    asked: Rc<RefCell<Vec<usize>>>,
 }
 
 impl Recording {
     /// Starts a log on a memory.
     pub fn new(words: Words) -> Self {
-        Self { words, log: Rc::default(), bounds: Rc::default(), fenced: Rc::default() }
+        Self { words, log: Rc::default(), bounds: Rc::default(), fenced: Rc::default(), asked: Rc::default() }
     }
 
     /// The log so far, which then is empty.
@@ -94,6 +95,11 @@ impl Recording {
         self.fenced.set(0);
         self.bounds.take();
         self.log.take()
+    }
+
+    /// Where stores were said to be expected since this was last called.
+    pub fn take_asked(&self) -> Vec<usize> {
+        self.asked.take()
     }
 
     /// For each store of the log, how many of the first ones must come before it: all before the last fence, or all
@@ -160,6 +166,10 @@ unsafe impl Memory for Recording {
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
         // SAFETY: the caller's.
         unsafe { self.words.copy_out(at, into) }
+    }
+
+    fn expect_store(&self, at: usize) {
+        self.asked.borrow_mut().push(at);
     }
 }
 

@@ -57,6 +57,15 @@ impl std::fmt::Display for Corruption {
 /// from the other processor, near enough for the first-level cache.
 const AHEAD: u64 = 16 * crate::layout::LINE64;
 
+/// In a ring up to this size what the consumer has read is still in its core's own caches when the producer comes round,
+/// wherever the two run.
+const SMALL: u64 = 2 << 20;
+
+/// Whether a consumer hands lines back: always, but in a large ring whose ends share a cache.
+fn hands_back(capacity: u64, shared_cache: bool) -> bool {
+    capacity <= SMALL || !shared_cache
+}
+
 /// Whether an end still works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halt {

@@ -4,7 +4,7 @@
 //! with every message and is for a successor; the second, which the producer looks at, moves for many at a time, so that its
 //! line is not fetched back for each. A crash in between costs nothing: the successor gives the rest back.
 
-use super::{Condemn, Corruption, Halt, Rhythm, distance, word};
+use super::{Condemn, Corruption, Halt, Rhythm, distance, hands_back, word};
 use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
@@ -70,6 +70,7 @@ pub struct RecordRx<M> {
     /// not fetched twice.
     next: u64,
     rhythm: Rhythm,
+    hands_back: bool,
     halt: Halt,
 }
 
@@ -102,6 +103,7 @@ impl<M: Memory> RecordRx<M> {
             padding: 0,
             next: word::NONE,
             rhythm: Rhythm::new(read, LINE64, LINE64, capacity),
+            hands_back: true,
             halt: Halt::No,
         };
         rx.ring.store(RECEIVED, received, at::RECEIVED);
@@ -336,7 +338,9 @@ impl<M: Memory> RecordRx<M> {
     /// Gives `[free, read)` back.
     #[inline(always)]
     pub fn give_back(&mut self) {
-        self.ring.hand_back(self.free, self.read);
+        if self.hands_back {
+            self.ring.hand_back(self.free, self.read);
+        }
         self.free = self.read;
         self.ring.store(FREED, self.received, at::FREED);
         self.ring.store(FREE, self.free, at::GIVE_BACK);
@@ -352,6 +356,11 @@ impl<M: Memory> RecordRx<M> {
     /// Whether a look that finds nothing may wait a little.
     pub fn set_adaptive(&mut self, yes: bool) {
         self.rhythm.set_adaptive(yes);
+    }
+
+    /// Whether both ends are known to share a cache.
+    pub fn set_shared_cache(&mut self, yes: bool) {
+        self.hands_back = hands_back(self.ring.capacity(), yes);
     }
 
     /// Sequence number of the next message.

@@ -2,7 +2,7 @@
 
 use super::rhythm::Rhythm;
 use super::shape::{COUNT_LIMIT, Cursor, END, Shape};
-use super::{Condemn, Corruption, Halt};
+use super::{Condemn, Corruption, Halt, hands_back};
 use crate::layout::{LINE64, READ, Role, SEQUENCE};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
@@ -45,6 +45,7 @@ pub struct SlotRx<M> {
     /// Messages below this are known to be there; at most the end of the group.
     known: u64,
     rhythm: Rhythm,
+    hands_back: bool,
     halt: Halt,
     /// How many groups further on a line is asked for by a consumer far behind; less than a lap, 0 for none.
     ahead: u64,
@@ -64,7 +65,8 @@ impl<M: Memory> SlotRx<M> {
         let rhythm = Rhythm::new(read, shape.group, shape.group_bytes, shape.capacity);
         // Processors ask for the lines of larger groups by themselves.
         let ahead = if shape.group_bytes > LINE64 { 0 } else { AHEAD_BEHIND.min(shape.groups - 1) };
-        Ok(Self { ring, shape, cursor: shape.cursor(read), read, known: read, rhythm, halt: Halt::No, ahead })
+        let (cursor, hands_back, halt) = (shape.cursor(read), true, Halt::No);
+        Ok(Self { ring, shape, cursor, read, known: read, rhythm, hands_back, halt, ahead })
     }
 
     /// Looks at the next messages without taking them.
@@ -97,7 +99,9 @@ impl<M: Memory> SlotRx<M> {
         if there {
             self.known = count.min(self.cursor.end);
             if count >= self.cursor.end {
-                self.hand_back();
+                if self.hands_back {
+                    self.hand_back();
+                }
                 self.expect_more();
             }
         }
@@ -253,6 +257,11 @@ impl<M: Memory> SlotRx<M> {
     /// Whether a look that finds nothing may wait a little.
     pub fn set_adaptive(&mut self, yes: bool) {
         self.rhythm.set_adaptive(yes);
+    }
+
+    /// Whether both ends are known to share a cache.
+    pub fn set_shared_cache(&mut self, yes: bool) {
+        self.hands_back = hands_back(self.ring.capacity(), yes);
     }
 
     /// Sequence number of the next message.

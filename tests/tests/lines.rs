@@ -1,0 +1,190 @@
+//! What ends do to lines for the sake of speed alone: no store of it changes a byte, and no test of another kind would miss it.
+//! Each line that a consumer gives back has been stored to once more, but for large rings whose ends share a cache; and a
+//! producer asks for each line that it comes to, early, once, and only when it is free.
+
+use shmq::testing::layout::{LINE64, Parts};
+use shmq::testing::{
+    Memory, Poll, RecordRx, RecordTx, Recording, Shape, SlotPoll, SlotRx, SlotTx, Store, Window, Words,
+};
+use std::collections::BTreeSet;
+
+const SMALL: u64 = 64 << 10;
+const LARGE: u64 = 4 << 20;
+
+fn memory(capacity: u64) -> Recording {
+    Recording::new(Words::new(Parts::standard(capacity).ring + capacity as usize))
+}
+
+fn window<M: Memory>(memory: M, capacity: u64) -> Window<M> {
+    Window::new(memory, Parts::standard(capacity)).expect("the parts fit")
+}
+
+/// Lines of the ring that were stored to.
+fn lines(log: &[Store], capacity: u64) -> BTreeSet<u64> {
+    let ring = Parts::standard(capacity).ring;
+    log.iter().filter(|(at, _)| *at >= ring).map(|(at, _)| (at - ring) as u64 / LINE64).collect()
+}
+
+/// What a consumer stores to while it takes what is there, and that it changes nothing: a look at all it does to a ring.
+fn stored(memory: &Recording, capacity: u64, take_all: impl FnOnce()) -> BTreeSet<u64> {
+    let ring = Parts::standard(capacity).ring / 8;
+    let before = memory.words().image();
+    memory.take_log();
+    take_all();
+    let after = memory.words().image();
+    assert!(before[..ring] != after[..ring], "something was taken");
+    assert!(before[ring..] == after[ring..], "the ring itself stays as it is");
+    lines(&memory.take_log(), capacity)
+}
+
+/// Lines that a third of a ring full of records takes, and those that its consumer stores to.
+fn records(capacity: u64, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>) {
+    let memory = memory(capacity);
+    let mut tx =
+        RecordTx::attach(window(memory.words().clone(), capacity), 5000, None).expect("a sound ring");
+    let mut rx = RecordRx::attach(window(memory.clone(), capacity), 5000, None).expect("a sound ring");
+    rx.set_shared_cache(shared_cache);
+    let mut sent = 0;
+    for len in (0..5000).step_by(77).cycle() {
+        if sent > capacity / 3 {
+            break;
+        }
+        tx.try_send(&vec![7; len]).expect("room");
+        sent += 8 + len.next_multiple_of(8) as u64;
+    }
+    let stored = stored(&memory, capacity, || {
+        while let Poll::Message(record) = rx.poll() {
+            rx.take(&record);
+        }
+    });
+    ((0..sent.div_ceil(LINE64)).collect(), stored)
+}
+
+/// The same of a third of all groups of slots.
+fn slots(shape: Shape, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>) {
+    let memory = memory(shape.capacity);
+    let groups = shape.groups / 3;
+    let mut tx = SlotTx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a sound ring");
+    let mut rx = SlotRx::attach(window(memory.clone(), shape.capacity), shape).expect("a sound ring");
+    rx.set_shared_cache(shared_cache);
+    for _ in 0..groups * shape.group {
+        tx.try_send(&vec![7; shape.size as usize]).expect("room");
+    }
+    let stored = stored(&memory, shape.capacity, || {
+        while let SlotPoll::Messages(_) = rx.poll() {
+            rx.skip();
+            rx.settle();
+        }
+    });
+    ((0..groups * shape.group_bytes / LINE64).collect(), stored)
+}
+
+#[test]
+fn each_line_of_what_was_taken_is_handed_back() {
+    for capacity in [SMALL, LARGE] {
+        let (lines, stored) = records(capacity, false);
+        assert!(lines == stored, "records in {capacity} bytes");
+    }
+    for (size, depth, group) in [(8, 700, 7), (64, 1000, 1), (1000, 60, 3), (4096, 1024, 1)] {
+        let (lines, stored) = slots(Shape::new(size, depth, group).expect("a shape"), false);
+        assert!(lines == stored, "{depth} slots of {size} bytes");
+    }
+}
+
+#[test]
+fn a_shared_cache_matters_to_large_rings_alone() {
+    let (lines, stored) = records(SMALL, true);
+    assert!(lines == stored);
+    let (lines, stored) = slots(Shape::new(64, 1000, 1).expect("a shape"), true);
+    assert!(lines == stored);
+    assert_eq!(records(LARGE, true).1, BTreeSet::new());
+    assert_eq!(slots(Shape::new(4096, 1024, 1).expect("a shape"), true).1, BTreeSet::new());
+}
+
+/// Lines of the ring that a producer of records asked for, one after the other, while it sent `bytes` of records to a consumer
+/// that takes them at once, or to none.
+fn asked_for_records(capacity: u64, bytes: u64, taken: bool) -> Vec<u64> {
+    let memory = memory(capacity);
+    let mut tx = RecordTx::attach(window(memory.clone(), capacity), 2000, None).expect("a sound ring");
+    let mut rx =
+        RecordRx::attach(window(memory.words().clone(), capacity), 2000, None).expect("a sound ring");
+    let mut sent = 0;
+    for len in (0..1000).step_by(9).cycle() {
+        sent += 8 + (len as u64).next_multiple_of(8);
+        if sent > bytes || tx.try_send(&vec![7; len]).is_err() {
+            break;
+        }
+        if let (true, Poll::Message(record)) = (taken, rx.poll()) {
+            rx.take(&record);
+        }
+    }
+    places(&memory, capacity)
+}
+
+/// The same of slots.
+fn asked_for_slots(shape: Shape, messages: u64, batch: u64, taken: bool) -> Vec<u64> {
+    let memory = memory(shape.capacity);
+    let mut tx = SlotTx::attach(window(memory.clone(), shape.capacity), shape).expect("a sound ring");
+    let mut rx = SlotRx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a sound ring");
+    for _ in 0..messages / batch {
+        let mut draft = tx.begin();
+        if tx.reserve(&draft, batch).is_err() {
+            break;
+        }
+        for _ in 0..batch {
+            tx.fill(&draft, &vec![7; shape.size as usize]);
+            tx.seal(&mut draft);
+        }
+        tx.publish(draft);
+        while let (true, SlotPoll::Messages(_)) = (taken, rx.poll()) {
+            rx.skip();
+            rx.settle();
+        }
+    }
+    places(&memory, shape.capacity)
+}
+
+fn places(memory: &Recording, capacity: u64) -> Vec<u64> {
+    let ring = Parts::standard(capacity).ring;
+    let place = |at: &usize| {
+        let at = (at - ring) as u64;
+        assert!(at.is_multiple_of(LINE64), "the beginning of a line");
+        at / LINE64
+    };
+    memory.take_asked().iter().map(place).collect()
+}
+
+/// One after the other, round and round a ring of so many lines; but for some that are passed over, where a producer goes to the
+/// beginning of the ring or did not know yet that they are free.
+fn in_order(asked: &[u64], lines: u64) -> bool {
+    let steps = || asked.windows(2).map(|two| (two[1] + lines - two[0]) % lines);
+    let ones = steps().filter(|&step| step == 1).count();
+    steps().all(|step| (1..48).contains(&step)) && ones > asked.len() / 50 * 49
+}
+
+#[test]
+fn a_producer_asks_early_for_each_line_it_comes_to() {
+    let asked = asked_for_records(SMALL, 10 * SMALL, true);
+    assert!(in_order(&asked, SMALL / LINE64), "each line once in each lap");
+    assert_eq!(asked[0], 16, "so far ahead");
+    let laps = asked.len() as u64 * LINE64 / SMALL;
+    assert!((9..=10).contains(&laps), "{laps} laps");
+
+    for batch in [1, 21] {
+        let shape = Shape::new(8, 700, 7).expect("a shape");
+        let asked = asked_for_slots(shape, 7000, batch, true);
+        assert!(in_order(&asked, shape.groups), "batches of {batch}");
+        assert!((800..=1000).contains(&asked.len()), "{} of 1000 groups", asked.len());
+    }
+}
+
+#[test]
+fn a_producer_asks_for_nothing_that_is_not_free() {
+    // From an empty ring that nobody takes from, nothing beyond its end, which is where the first message lies.
+    let asked = asked_for_records(SMALL, u64::MAX, false);
+    assert!(in_order(&asked, 1 << 40), "never round the ring");
+    assert!(asked.len() as u64 > SMALL / LINE64 - 64, "{}", asked.len());
+    let shape = Shape::new(8, 700, 7).expect("a shape");
+    let asked = asked_for_slots(shape, u64::MAX, 1, false);
+    assert!(in_order(&asked, 1 << 40) && asked.len() > 50, "{asked:?}");
+}
