@@ -175,7 +175,18 @@ fn a_producer_asks_early_for_each_line_it_comes_to() {
         let asked = asked_for_slots(shape, 7000, batch, true);
         assert!(in_order(&asked, shape.groups), "batches of {batch}");
         assert!((800..=1000).contains(&asked.len()), "{} of 1000 groups", asked.len());
+        assert_eq!(asked[0], 17, "so many groups behind the one that comes next");
     }
+}
+
+#[test]
+fn a_producer_asks_for_messages_of_up_to_512_bytes_and_never_a_lap_ahead() {
+    let asked = |size, depth| asked_for_slots(Shape::new(size, depth, 1).expect("a shape"), 100, 1, true);
+    assert!(asked(504, 40).len() > 700 && asked(512, 40).len() > 700);
+    assert_eq!(asked(513, 40), [], "processors see to larger ones themselves");
+    // Groups of a line: 16 further on lies the one that comes next.
+    assert_eq!(asked(8, 16), []);
+    assert!(asked(8, 40).len() > 50);
 }
 
 #[test]

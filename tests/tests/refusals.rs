@@ -5,7 +5,8 @@ use shmq::testing::layout::{Control, DIRTY, FREE, FREED, PAGE, READ, RECEIVED, S
 use shmq::testing::shape::{COUNT_LIMIT, END};
 use shmq::testing::word::{RecordKind, word};
 use shmq::testing::{
-    Corruption, Halt, Poll, RecordRx, RecordTx, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window, Words,
+    Corruption, Halt, Hostile, Poll, RecordRx, RecordTx, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window,
+    Words,
 };
 use shmq_tests::model::{address, parts, poke};
 
@@ -165,6 +166,21 @@ fn p5_a_consumer_believes_words_that_a_producer_can_write() {
     );
 }
 
+#[test]
+fn p5_a_message_that_comes_between_two_looks_is_judged_as_any_other() {
+    // The first look finds nothing, the second this; as long as allowed, and to the end of the ring.
+    let second = |len| {
+        let says = [(RECEIVED, 0), (SEQUENCE, 1), (TAIL, 32), (READ, 32), (FREE, 32)];
+        let words = ring(&says, &[]);
+        let attached = [32, 0, 32, 32, 0];
+        let script = attached.into_iter().chain([0, word(RecordKind::Message, len, 0)]).collect();
+        let window = Window::new(Hostile::new(words, script), parts(CAPACITY)).expect("the parts fit");
+        RecordRx::attach(window, 24, None).expect("a sound ring").poll()
+    };
+    assert!(matches!(second(24), Poll::Message(record) if record.len == 24));
+    assert_eq!(second(25), Poll::Corrupt(Corruption::Word));
+}
+
 /// A ring of slots whose words say this: SEQUENCE, DIRTY, READ, and the groups' words.
 fn slots(sequence: u64, dirty: u64, read: u64, words: &[u64]) -> (Words, Shape) {
     let shape = Shape::new(8, 4, 2).expect("a shape");
@@ -183,6 +199,36 @@ fn slot_tx(sequence: u64, dirty: u64, read: u64, words: &[u64]) -> Result<(u64, 
     let (memory, shape) = slots(sequence, dirty, read, words);
     let window = Window::new(memory, parts(shape.capacity)).expect("the parts fit");
     SlotTx::attach(window, shape).map(|tx| (tx.sequence(), tx.halt() == Halt::Finished))
+}
+
+#[test]
+fn p5_counts_of_slots_end_before_they_could_wrap() {
+    let sends_until = |sequence: u64| {
+        let (memory, shape) = slots(sequence, sequence, sequence, &[]);
+        let window = Window::new(memory.clone(), parts(shape.capacity)).expect("the parts fit");
+        let mut tx = SlotTx::attach(window, shape).expect("a sound ring");
+        let sent = (0..10).take_while(|_| {
+            let sent = tx.try_send(&[7; 8]).is_ok();
+            poke(&memory, address(READ), tx.sequence());
+            sent
+        });
+        (sent.count(), tx.halt())
+    };
+    assert_eq!(sends_until(COUNT_LIMIT - 16), (10, Halt::No));
+    // Each look for room finds four; one at the limit is still right.
+    assert_eq!(sends_until(COUNT_LIMIT - 4), (8, Halt::Corrupt(Corruption::Position)));
+    assert_eq!(sends_until(COUNT_LIMIT - 3), (4, Halt::Corrupt(Corruption::Position)));
+}
+
+#[test]
+fn p5_slots_that_are_larger_than_the_ring_are_refused() {
+    let (memory, shape) = slots(0, 0, 0, &[]);
+    let ring = |capacity| Window::new(memory.clone(), parts(capacity)).expect("the parts fit");
+    let refused =
+        |capacity| (SlotTx::attach(ring(capacity), shape).err(), SlotRx::attach(ring(capacity), shape).err());
+    assert_eq!(refused(shape.capacity), (None, None));
+    let position = Some(Corruption::Position);
+    assert_eq!(refused(shape.capacity / 2), (position, position));
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! P1, P6: room is counted to the byte, and what a plan says is what a batch then meets.
+//! P1, P6: room is counted to the byte, what a plan says is what a batch then meets, and who looks ahead sees all there is.
 
 use shmq::testing::layout::Parts;
-use shmq::testing::{Poll, RecordRx, RecordTx, Refused, Window, Words};
+use shmq::testing::{Poll, RecordRx, RecordTx, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window, Words};
 
 const CAPACITY: u64 = 64;
 const LENS: [u64; 3] = [0, 9, 24];
@@ -147,4 +147,76 @@ fn p1_a_plan_says_what_a_batch_then_meets() {
         }
     }
     assert!(fit.min(full).min(never) > 100, "{fit} {full} {never}");
+}
+
+#[test]
+fn p2_who_looks_ahead_sees_each_message_that_begins_in_half_a_ring() {
+    let mut ring = Ring::new(None);
+    for sequence in 0..7 {
+        assert_eq!(ring.send(0), Ok(sequence));
+    }
+    let mut ahead = ring.rx.ahead();
+    for sequence in 0..5 {
+        assert_eq!(ring.rx.look(&mut ahead).map(|record| record.sequence), Some(sequence));
+    }
+    // The sixth begins behind it. Nothing is taken until it is said so.
+    assert_eq!(ring.rx.look(&mut ahead), None);
+    assert_eq!((ring.rx.sequence(), ring.send(0)), (0, Err(Refused::Full)));
+    ring.rx.take_to(&ahead);
+    ring.rx.give_back();
+    assert_eq!((ring.rx.sequence(), ring.send(0)), (5, Ok(7)));
+    // Then come the rest, over the end of the ring, and no more.
+    let mut ahead = ring.rx.ahead();
+    let seen = std::iter::from_fn(|| ring.rx.look(&mut ahead)).map(|record| record.sequence);
+    assert_eq!(seen.collect::<Vec<_>>(), [5, 6, 7]);
+    assert!(!ring.rx.run_is_long());
+}
+
+#[test]
+fn p7_a_run_is_long_when_it_has_come_through_half_a_ring() {
+    let mut ring = Ring::new(None);
+    (0..7).for_each(|sequence| assert_eq!(ring.send(0), Ok(sequence)));
+    let long = (0..7).map(|_| {
+        let Poll::Message(record) = ring.rx.poll() else { panic!("seven were sent") };
+        ring.rx.skip(&record);
+        ring.rx.run_is_long()
+    });
+    // More than four records of eight bytes.
+    assert_eq!(long.collect::<Vec<_>>(), [false, false, false, false, true, true, true]);
+    ring.rx.settle();
+    assert!(!ring.rx.run_is_long());
+}
+
+#[test]
+fn p3_a_consumer_says_when_a_producer_may_have_room_for_more() {
+    // Space comes back a quarter of the ring at a time, and with the last; what counts messages is told of each.
+    for (depth, then) in [(None, [false, true, true]), (Some(3), [true; 3])] {
+        let mut ring = Ring::new(depth);
+        (0..3).for_each(|sequence| assert_eq!(ring.send(0), Ok(sequence)));
+        let said = [(); 3].map(|()| {
+            let Poll::Message(record) = ring.rx.poll() else { panic!("three were sent") };
+            ring.rx.take(&record)
+        });
+        assert_eq!(said, then, "{depth:?}");
+    }
+}
+
+#[test]
+fn p2_who_looks_ahead_sees_each_slot() {
+    let shape = Shape::new(8, 5, 2).expect("a shape");
+    let parts = Parts::standard(shape.capacity);
+    let memory = Words::new(parts.ring + shape.capacity as usize);
+    let window = || Window::new(memory.clone(), parts).expect("the parts fit");
+    let mut tx = SlotTx::attach(window(), shape).expect("a sound ring");
+    let mut rx = SlotRx::attach(window(), shape).expect("a sound ring");
+    for from in (0..50).step_by(5) {
+        let send = |tx: &mut SlotTx<_>| tx.try_send(&[7; 8]);
+        (from..from + 5).for_each(|sequence| assert_eq!(send(&mut tx), Ok(sequence)));
+        let mut ahead = rx.ahead();
+        let seen = std::iter::from_fn(|| rx.look_ahead(&mut ahead)).map(|(_, sequence)| sequence);
+        assert_eq!(seen.collect::<Vec<_>>(), (from..from + 5).collect::<Vec<_>>());
+        assert_eq!((rx.sequence(), send(&mut tx)), (from, Err(Refused::Full)));
+        rx.take_to(&ahead);
+        assert!(matches!(rx.poll(), SlotPoll::Empty));
+    }
 }

@@ -193,14 +193,6 @@ fn null_control_acquire_and_release_are_not_enough_between_sleeper_and_waker() {
     assert!(explore(3, move || signals::deep_successor(faults)).is_err());
 }
 
-#[test]
-fn acquire_and_release_are_enough_where_a_role_is_left() {
-    let faults = Faults { acq_rel: &["LEAVE_FENCE"], ..Faults::default() };
-    for model in [roles::clean_leave, roles::death] {
-        explore(3, move || model(faults)).unwrap();
-    }
-}
-
 /// Every file of the library with its text.
 fn sources(folder: &std::path::Path) -> Vec<(String, String)> {
     let mut found = Vec::new();

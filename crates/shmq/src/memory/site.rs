@@ -93,7 +93,7 @@ sites! {
     ROLE_STORE: Store Release, "ROLE_LOAD", "a clean leave is seen before the last message";
     COUNT: Store Relaxed, "-", "a counter for people";
     COUNT_LOAD: Load Relaxed, "-", "a counter for people";
-    LEAVE_FENCE: Fence SeqCst, "LOST_FENCE", "the role is seen free before the last stores";
+    LEAVE_FENCE: Fence Release, "LOST_FENCE", "the role is seen free before the last stores";
     LOST_FENCE: Fence Acquire, "LEAVE_FENCE", "the last message is overlooked and the peer called lost too early";
 
     // Sleeping and waking.

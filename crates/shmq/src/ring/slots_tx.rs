@@ -62,24 +62,21 @@ impl<M: Memory> SlotTx<M> {
         let halt = if finished { Halt::Finished } else { Halt::No };
         let limit = if finished { 0 } else { read + shape.depth };
         let cursor = shape.cursor(sequence);
-        // Whoever finished has set back what ran ahead; to do it again would erase the end.
+        // What ran ahead when a predecessor died is set back by the first draft. Whoever finished has done that; to do it again
+        // would erase the end.
         let soiled = if finished { sequence } else { dirty };
         // Blocks of more than half of that are copied by instructions that see to their lines themselves.
         let ahead = if shape.stride > AHEAD / 2 { 0 } else { AHEAD.div_ceil(shape.group_bytes) };
-        let ahead = ahead.min(shape.groups - 1);
         let room = Room::new(sequence, shape.depth, shape.capacity);
-        let mut tx = Self { ring, shape, cursor, sequence, stop: sequence, limit, soiled, ahead, halt, room };
+        let tx = Self { ring, shape, cursor, sequence, stop: sequence, limit, soiled, ahead, halt, room };
         tx.ring.fence(at::ROOM_FENCE);
         tx.ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
-        if !finished {
-            tx.undo();
-        }
         Ok(tx)
     }
 
     /// Sets back the words that run ahead: of every group that begins behind this one's first message.
     #[cold]
-    pub fn undo(&mut self) {
+    fn undo(&mut self) {
         let mut cursor = self.cursor;
         // With the next message the first of its group, that group's own word may run ahead as well.
         let mut begin = cursor.end - self.shape.group;
@@ -94,7 +91,7 @@ impl<M: Memory> SlotTx<M> {
         self.ring.fence(at::UNDO_LOG);
     }
 
-    /// Starts a draft; sets back what a forgotten one left.
+    /// Starts a draft; sets back what a forgotten one left, or one that died.
     #[inline(always)]
     pub fn begin(&mut self) -> SlotDraft {
         if self.sequence == self.cursor.end {
