@@ -4,7 +4,8 @@
 
 use shmq::testing::layout::{LINE64, Parts};
 use shmq::testing::{
-    Memory, Poll, RecordRx, RecordTx, Recording, Shape, SlotPoll, SlotRx, SlotTx, Store, Window, Words,
+    Hostile, Memory, Poll, RecordRx, RecordTx, Recording, Shape, SlotPoll, SlotRx, SlotTx, Store, Window,
+    Words,
 };
 use std::collections::BTreeSet;
 
@@ -198,4 +199,42 @@ fn a_producer_asks_for_nothing_that_is_not_free() {
     let shape = Shape::new(8, 700, 7).expect("a shape");
     let asked = asked_for_slots(shape, u64::MAX, 1, false);
     assert!(in_order(&asked, 1 << 40) && asked.len() > 50, "{asked:?}");
+}
+
+/// Loads of a consumer that takes three messages, one after the other, each before the next is sent.
+fn loads(shape: Option<Shape>, adaptive: bool) -> u64 {
+    let capacity = shape.map_or(SMALL, |shape| shape.capacity);
+    let memory = Words::new(Parts::standard(capacity).ring + capacity as usize);
+    let counted = Hostile::new(memory.clone(), Vec::new());
+    let (ours, theirs) = (window(counted.clone(), capacity), window(memory, capacity));
+    if let Some(shape) = shape {
+        let mut tx = SlotTx::attach(theirs, shape).expect("a sound ring");
+        let mut rx = SlotRx::attach(ours, shape).expect("a sound ring");
+        rx.set_adaptive(adaptive);
+        let attached = counted.accesses();
+        for _ in 0..3 {
+            tx.try_send(&vec![7; shape.size as usize]).expect("room");
+            assert!(matches!(rx.poll(), SlotPoll::Messages(1)));
+            rx.skip();
+            rx.settle();
+        }
+        return counted.accesses() - attached;
+    }
+    let mut tx = RecordTx::attach(theirs, 64, None).expect("a sound ring");
+    let mut rx = RecordRx::attach(ours, 64, None).expect("a sound ring");
+    rx.set_adaptive(adaptive);
+    let attached = counted.accesses();
+    for _ in 0..3 {
+        tx.try_send(&[7; 64]).expect("room");
+        let Poll::Message(record) = rx.poll() else { panic!("one was sent") };
+        rx.take(&record);
+    }
+    counted.accesses() - attached
+}
+
+#[test]
+fn a_consumer_that_may_not_wait_does_not_look_how_far_the_producer_is() {
+    for shape in [None, Shape::new(64, 1000, 1)] {
+        assert!(loads(shape, true) > loads(shape, false), "{shape:?}");
+    }
 }

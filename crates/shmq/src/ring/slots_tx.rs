@@ -204,7 +204,7 @@ impl<M: Memory> SlotTx<M> {
         if draft.sequence != draft.cursor.end {
             return;
         }
-        if draft.cursor.word != self.cursor.word || draft.cursor.end != self.cursor.end {
+        if self.is_group_full(draft) {
             self.run_ahead(&draft.cursor, draft.sequence);
         }
         draft.cursor.turn(&self.shape);
