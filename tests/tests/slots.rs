@@ -116,6 +116,82 @@ fn p2_a_ring_of_slots_is_a_bounded_queue() {
     }
 }
 
+/// Message `i` in `N` bytes.
+fn wide<const N: usize>(i: u64) -> [u8; N] {
+    let words = [content(i), content(i + 1000), content(i + 2000)].concat();
+    std::array::from_fn(|byte| words[byte])
+}
+
+/// Slices, batches and messages written in place, sent and received, as a plain queue has them.
+fn many_ways<const N: usize>(depth: u64, group: u64)
+where
+    [u8; N]: bytemuck::Pod,
+{
+    let shape = Shape::new(N as u64, depth, group).expect("a shape");
+    let words = memory(&shape);
+    let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
+    let (mut sent, mut taken, mut dice) = (0, 0, Dice(2));
+    for _ in 0..2000 {
+        let (n, room) = (dice.below(depth + 2), depth - (sent - taken));
+        let messages: Vec<[u8; N]> = (sent..sent + n).map(wide).collect();
+        match dice.below(6) {
+            0 => {
+                let some = n.min(room);
+                assert_eq!(tx.try_send_slice(&messages), Ok(some as usize));
+                sent += some;
+            }
+            1 => {
+                let all = match n {
+                    _ if n > depth => Err(Refused::TooLarge),
+                    _ if n > room => Err(Refused::Full),
+                    _ => Ok(sent),
+                };
+                assert_eq!(tx.try_send_batch(&messages), all);
+                sent += all.map_or(0, |_| n);
+            }
+            2 if tx.need_room().is_ok() => {
+                assert!(room > 0);
+                tx.window().copy_in_at(tx.next_place(), &wide::<N>(sent));
+                assert_eq!(tx.commit(), sent);
+                sent += 1;
+            }
+            2 => assert_eq!(room, 0),
+            // Given up, which leaves nothing.
+            3 if n <= room => {
+                let mut draft = tx.begin();
+                tx.reserve(&draft, n).expect("room");
+                for _ in 0..n {
+                    tx.fill(&draft, &[7; N]);
+                    tx.seal(&mut draft);
+                }
+            }
+            _ => {
+                let mut got = vec![[0; N]; n as usize];
+                let some = rx.copy_slice(&mut got);
+                assert_eq!(some as u64, n.min(sent - taken));
+                let expected: Vec<[u8; N]> = (taken..taken + some as u64).map(wide).collect();
+                assert_eq!(got[..some], expected);
+                rx.settle();
+                taken += some as u64;
+            }
+        }
+        assert_eq!((tx.sequence(), rx.sequence(), tx.pending()), (sent, taken, sent - taken));
+        assert!(!tx.is_taken(taken) && (taken == 0 || tx.is_taken(taken - 1)));
+    }
+    assert!(taken > 200, "{taken} messages");
+}
+
+#[test]
+fn p2_slices_batches_and_messages_in_place_are_one_queue() {
+    for depth in [1, 2, 3, 7, 8, 15, 64] {
+        for group in [1, 2, 3, 7] {
+            many_ways::<8>(depth, group);
+            many_ways::<12>(depth, group);
+            many_ways::<24>(depth, group);
+        }
+    }
+}
+
 #[test]
 fn p3_the_end_needs_no_room_and_nothing_follows_it() {
     for depth in [1, 2, 7, 8] {

@@ -211,7 +211,7 @@ impl<M: Memory> SlotTx<M> {
         self.ask_ahead(&draft.cursor);
     }
 
-    /// Whether the draft's first group is full: messages that need not be visible together with others are published then.
+    /// Whether the draft has come to another group than the one it began in, which then is full.
     #[inline(always)]
     pub fn is_group_full(&self, draft: &SlotDraft) -> bool {
         draft.cursor.end != self.cursor.end
@@ -239,7 +239,7 @@ impl<M: Memory> SlotTx<M> {
             self.run_ahead(&draft.cursor, draft.sequence);
         }
         self.ring.store_at(self.cursor.word, draft.sequence.min(self.cursor.end), at::COMMIT);
-        if draft.cursor.end != self.cursor.end {
+        if self.is_group_full(&draft) {
             self.ring.fence(at::COMMIT_LOG);
             self.ring.store(SEQUENCE, draft.sequence, at::SEQUENCE);
         }
