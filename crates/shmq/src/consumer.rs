@@ -567,8 +567,8 @@ impl<T> Consumer<T> {
     /// Says whether both ends run, and stay, on cores that share a cache behind their own ones (level 3). Not so, at first.
     ///
     /// If so, a consumer of a ring larger than 2 MiB leaves out a store to each line it has read, and streams of messages of
-    /// 1 KiB and more take 0.55 to 0.9 of the time; smaller ones take a tenth more. Where it is **not true**, streams take up
-    /// to ten times as long. Nothing else depends on it, and in smaller rings nothing does; `docs/DESIGN.md` says why.
+    /// 4 KiB and more take 0.65 to 0.95 of the time; small ones take up to a tenth more. Where it is **not true**, streams
+    /// take up to ten times as long. Nothing else depends on it, and in smaller rings nothing does; `docs/DESIGN.md` says why.
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
