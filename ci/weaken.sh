@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Weakens every site of the protocol in turn, one step at a time, and prints which tests notice: the table in
-# docs/CORRECTNESS.md. What loom cannot miss, the searches over crash states must. Takes half an hour.
+# docs/CORRECTNESS.md. What loom cannot miss, the searches over crash states must. Takes a quarter of an hour.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo test --release -p shmq-tests --test loom_models -- \

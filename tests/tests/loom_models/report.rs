@@ -108,7 +108,7 @@ fn noticed(models: &[(&str, Model)], faults: Faults) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "takes half an hour; ci/weaken.sh runs it"]
+#[ignore = "takes a quarter of an hour; ci/weaken.sh runs it"]
 fn report_which_test_notices_a_weaker_site() {
     let reached = reached();
     let mut unnoticed = Vec::new();
