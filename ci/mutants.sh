@@ -12,15 +12,26 @@ src=crates/shmq/src
 # Quick to build, and overflows and debug assertions count as noticed.
 export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false
 export CARGO_TARGET_DIR=$PWD/target/mutants/build
-# The tests that notice most in a second. Null controls cannot notice a mutant; the larger searches take too long.
-ring=(--package=shmq-tests --test={fuzz_corpus,slots,crash_states,lines,room,refusals})
-all=("${ring[@]}" --package=shmq --lib --test={model,attach,attach_slots,channel})
+# The tests that notice most in a few seconds, by what is mutated. Null controls cannot notice a mutant; the larger searches
+# take too long.
+tests_of() {
+    case $1 in
+    */ring/* | */window.rs) echo fuzz_corpus slots crash_states lines room refusals values shapes lib ;;
+    */geometry.rs | */layout.rs) echo attach attach_slots refusals slots channel lib ;;
+    */segment.rs) echo attach attach_slots fuzz_corpus pool_attach process_memfd lib ;;
+    */role.rs) echo attach role_states process_role process_memfd channel ;;
+    */bell.rs) echo channel waiting_wakes waiting_last process_pair ;;
+    */wait.rs) echo channel waiting_wakes waiting_cost waiting_last lib ;;
+    esac
+}
 slow=(--skip null_control --skip 64_byte --skip depth_limit --skip larger_ring --skip is_a_queue --skip other_ways)
 for file in "$@"; do
     out=target/mutants/$(echo "${file#"$src"/}" | tr / -)
     mkdir -p "$out"
-    tests=("${all[@]}")
-    [[ $file = */ring/* ]] && tests=("${ring[@]}")
+    tests=(--package=shmq-tests)
+    for test in $(tests_of "$file"); do
+        if [ "$test" = lib ]; then tests+=(--package=shmq --lib); else tests+=("--test=$test"); fi
+    done
     # Fails if there are survivors; all of them are listed below.
     cargo mutants --package shmq --file "$file" --iterate --output "$out" --jobs 1 --colors never \
         --timeout 30 --build-timeout 300 $(printf -- '--cargo-arg=%s ' "${tests[@]}") -- -- "${slow[@]}" || true

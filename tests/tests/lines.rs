@@ -1,5 +1,5 @@
 //! What ends do to lines for the sake of speed alone: no store of it changes a byte, and no test of another kind would miss it.
-//! Each line that a consumer gives back has been stored to once more, but for large rings whose ends share a cache; and a
+//! Each line that a consumer has done with has been stored to once more, but for large rings whose ends share a cache; and a
 //! producer asks for each line that it comes to, early, once, and only when it is free.
 
 use shmq::testing::layout::{LINE64, Parts};
@@ -58,7 +58,8 @@ fn records(capacity: u64, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>) 
             rx.take(&record);
         }
     });
-    ((0..sent.div_ceil(LINE64)).collect(), stored)
+    // The one that the next message begins in is not done with.
+    ((0..sent / LINE64).collect(), stored)
 }
 
 /// The same of a third of all groups of slots.
@@ -146,13 +147,17 @@ fn asked_for_slots(shape: Shape, messages: u64, batch: u64, taken: bool) -> Vec<
 }
 
 fn places(memory: &Recording, capacity: u64) -> Vec<u64> {
+    lines_of(&memory.take_asked(), capacity)
+}
+
+fn lines_of(asked: &[usize], capacity: u64) -> Vec<u64> {
     let ring = Parts::standard(capacity).ring;
     let place = |at: &usize| {
         let at = (at - ring) as u64;
         assert!(at.is_multiple_of(LINE64), "the beginning of a line");
         at / LINE64
     };
-    memory.take_asked().iter().map(place).collect()
+    asked.iter().map(place).collect()
 }
 
 /// One after the other, round and round a ring of so many lines; but for some that are passed over, where a producer goes to the
@@ -167,7 +172,7 @@ fn in_order(asked: &[u64], lines: u64) -> bool {
 fn a_producer_asks_early_for_each_line_it_comes_to() {
     let asked = asked_for_records(SMALL, 10 * SMALL, true);
     assert!(in_order(&asked, SMALL / LINE64), "each line once in each lap");
-    assert_eq!(asked[0], 16, "so far ahead");
+    assert_eq!(asked[0], 17, "so many lines behind the one that is written");
     let laps = asked.len() as u64 * LINE64 / SMALL;
     assert!((9..=10).contains(&laps), "{laps} laps");
 
@@ -178,6 +183,72 @@ fn a_producer_asks_early_for_each_line_it_comes_to() {
         assert!((800..=1000).contains(&asked.len()), "{} of 1000 groups", asked.len());
         assert_eq!(asked[0], 17, "so many groups behind the one that comes next");
     }
+}
+
+#[test]
+fn a_producer_asks_for_each_line_of_a_group() {
+    // Two lines to a group, eight groups ahead.
+    let shape = Shape::new(24, 700, 5).expect("a shape");
+    let asked = asked_for_slots(shape, 3000, 1, true);
+    assert!(in_order(&asked, shape.capacity / LINE64), "each line once in each lap");
+    assert_eq!(asked[..2], [18, 19]);
+}
+
+#[test]
+fn lines_are_handed_back_in_turn_also_round_the_end_of_the_ring() {
+    let capacity = 4096;
+    let memory = memory(capacity);
+    let mut tx =
+        RecordTx::attach(window(memory.words().clone(), capacity), 2000, None).expect("a sound ring");
+    let mut rx = RecordRx::attach(window(memory.clone(), capacity), 2000, None).expect("a sound ring");
+    let (mut handed, mut sent) = (Vec::new(), 0);
+    let mut lens = (0..700).step_by(9).cycle();
+    while sent < 20 * capacity {
+        // Several at a time, so that what is given back at once lies on both sides of the end.
+        for len in lens.by_ref().take(4) {
+            sent += 8 + (len as u64).next_multiple_of(8);
+            tx.try_send(&vec![7; len]).expect("room");
+        }
+        while let Poll::Message(record) = rx.poll() {
+            rx.take(&record);
+        }
+        let ring = Parts::standard(capacity).ring;
+        let stores: Vec<usize> =
+            memory.take_log().iter().map(|&(at, _)| at).filter(|&at| at >= ring).collect();
+        handed.extend(stores.iter().map(|at| (at - ring) as u64 / LINE64));
+    }
+    assert!(handed.windows(2).all(|two| (two[0] + 1) % 64 == two[1]), "{handed:?}");
+    assert!(handed.len() as u64 > 19 * capacity / LINE64);
+}
+
+/// Lines that a consumer of so many slots asked for while it took them, when it knew how far the producer had come.
+fn wanted(shape: Shape, messages: u64, taken: u64) -> Vec<u64> {
+    let memory = memory(shape.capacity);
+    let mut tx = SlotTx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a sound ring");
+    let mut rx = SlotRx::attach(window(memory.clone(), shape.capacity), shape).expect("a sound ring");
+    for _ in 0..messages {
+        tx.try_send(&vec![7; shape.size as usize]).expect("room");
+    }
+    for _ in 0..taken {
+        assert!(matches!(rx.poll(), SlotPoll::Messages(_)));
+        rx.skip();
+        rx.settle();
+    }
+    lines_of(&memory.take_wanted(), shape.capacity)
+}
+
+#[test]
+fn a_consumer_far_behind_asks_for_the_line_after_the_next() {
+    let shape = Shape::new(8, 700, 7).expect("a shape");
+    assert_eq!(
+        wanted(shape, 140, 70),
+        (3..=11).collect::<Vec<_>>(),
+        "from the second group on, known by then"
+    );
+    // Not for what the producer may still be writing: the last two groups, and one that its stored count lags behind by.
+    assert_eq!(wanted(shape, 70, 70), [3, 4, 5, 6, 7]);
+    // Not of groups of several lines, which processors ask for by themselves.
+    assert_eq!(wanted(Shape::new(24, 700, 5).expect("a shape"), 100, 50), []);
 }
 
 #[test]

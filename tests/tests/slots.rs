@@ -454,3 +454,21 @@ fn p5_whatever_a_hostile_peer_writes_the_calls_end_and_stay_inside() {
         }
     }
 }
+
+#[test]
+fn p2_who_has_taken_all_it_knows_of_looks_for_a_sleeping_producer() {
+    let shape = Shape::new(8, 20, 3).expect("a shape");
+    let memory = memory(&shape);
+    let (mut tx, mut rx) = (tx(memory.clone(), &shape), rx(memory, &shape));
+    for _ in 0..5 {
+        send(&mut tx).expect("room");
+    }
+    let settled: Vec<bool> = (0..5)
+        .map(|_| {
+            assert!(matches!(rx.poll(), SlotPoll::Messages(_)));
+            rx.skip();
+            rx.settle()
+        })
+        .collect();
+    assert_eq!(settled, [false, false, true, false, true], "a group is known at a time");
+}

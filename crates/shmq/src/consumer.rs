@@ -303,8 +303,7 @@ impl<T> Consumer<T> {
     /// stays.
     #[inline(always)]
     pub fn try_recv_value<V: AnyBitPattern>(&mut self) -> Result<V, TryRecvError> {
-        let record = self.try_record()?;
-        self.take_value(&record, |error| error)
+        self.next_value(|error| error, Self::try_recv_value_slowly)
     }
 
     /// As [`Consumer::try_recv_value`], with the same example, waiting for a message.
@@ -316,8 +315,7 @@ impl<T> Consumer<T> {
     /// As [`Consumer::recv`], and [`RecvError::WrongLength`].
     #[inline(always)]
     pub fn recv_value<V: AnyBitPattern>(&mut self, until: impl Into<Until>) -> Result<V, RecvError> {
-        let record = self.wait(until.into())?;
-        self.take_value(&record, RecvError::waited)
+        self.next_value(RecvError::waited, |consumer| consumer.recv_value_slowly(until.into()))
     }
 
     /// The next message in place; dropping the guard takes it, [`Message::keep`] or forgetting it leaves it. See the
@@ -643,27 +641,47 @@ impl<T> Consumer<T> {
         Ok(Received { len: buffer.len(), sequence: record.sequence })
     }
 
-    /// The result is made once, as the caller wants it: what is moved from one kind of result to another is stored and read
-    /// back in other widths, which takes longer than the receive itself.
+    /// The next message if it is a value of this type and nothing is in the way, else whatever `slowly` says.
+    ///
+    /// The value is copied to where the caller wants the result, and the result is made once, as the caller wants it: what is
+    /// moved from one kind of result to another is stored and read back in other widths, which takes longer than the
+    /// receive itself.
     #[inline(always)]
-    fn take_value<V: AnyBitPattern, E>(
+    fn next_value<V: AnyBitPattern, E>(
         &mut self,
-        record: &Record,
         error: impl FnOnce(TryRecvError) -> E,
+        slowly: impl FnOnce(&mut Self) -> Result<V, E>,
     ) -> Result<V, E> {
+        let mut value = Ok(V::zeroed());
+        let taken = value.as_mut().map_or(None, |value| self.end.ring.take_at_once(bytes_of(value)));
+        match taken {
+            Some(settled) if !settled || self.end.published() => {}
+            Some(_) => value = Err(error(TryRecvError::TRUNCATED)),
+            None => value = slowly(self),
+        }
+        value
+    }
+
+    #[inline(never)]
+    fn try_recv_value_slowly<V: AnyBitPattern>(&mut self) -> Result<V, TryRecvError> {
+        let record = self.try_record()?;
+        self.take_value(&record)
+    }
+
+    #[inline(never)]
+    fn recv_value_slowly<V: AnyBitPattern>(&mut self, until: Until) -> Result<V, RecvError> {
+        let record = self.wait(until)?;
+        self.take_value(&record).map_err(RecvError::waited)
+    }
+
+    fn take_value<V: AnyBitPattern>(&mut self, record: &Record) -> Result<V, TryRecvError> {
         if record.len as usize != size_of::<V>() {
-            return Err(error(self.wrong_length(record.len, size_of::<V>())));
+            return Err(self.wrong_length(record.len, size_of::<V>()));
         }
-        let mut value = std::mem::MaybeUninit::<V>::zeroed();
-        // SAFETY: all bytes of `value` are initialised, and any bytes make a `V`.
-        let bytes =
-            unsafe { std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<V>()) };
-        self.end.ring.copy_out(record, bytes);
-        if !self.take(record) {
-            return Err(error(TryRecvError::TRUNCATED));
-        }
-        // SAFETY: as above.
-        Ok(unsafe { value.assume_init() })
+        let mut value = V::zeroed();
+        self.take_into(record, bytes_of(&mut value))?;
+        self.end.ring.look_how_far();
+        Ok(value)
     }
 
     #[cold]
@@ -671,6 +689,14 @@ impl<T> Consumer<T> {
         self.end.seat.count(Counter::Refused);
         TryRecvError::WrongLength { len, buffer: buffer as u64 }
     }
+}
+
+/// The bytes of a value, to be written.
+#[inline(always)]
+fn bytes_of<V: AnyBitPattern>(value: &mut V) -> &mut [u8] {
+    let start = std::ptr::from_mut(value).cast::<u8>();
+    // SAFETY: these are the value's bytes, none of them uninitialised where it was made by `zeroed`, and any bytes make a `V`.
+    unsafe { std::slice::from_raw_parts_mut(start, size_of::<V>()) }
 }
 
 /// `None`: nothing yet.

@@ -143,10 +143,18 @@ impl<T> Producer<T> {
     /// # Errors
     /// [`TrySendError::Full`], [`TrySendError::TooLarge`], [`TrySendError::Corrupt`]; between two threads
     /// [`TrySendError::ConsumerLeft`].
-    #[inline]
+    #[inline(always)]
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
-        let first = self.end.ring.sequence();
-        let sent = self.end.ring.try_send(message);
+        match self.end.ring.send_at_once(message) {
+            Some(sequence) if self.end.seat.signals.is_quiet() => Ok(sequence),
+            sent => self.try_send_slowly(sent, message),
+        }
+    }
+
+    #[inline(never)]
+    fn try_send_slowly(&mut self, sent: Option<u64>, message: &[u8]) -> Result<u64, TrySendError> {
+        let first = sent.unwrap_or(self.end.ring.sequence());
+        let sent = sent.map_or_else(|| self.end.ring.send_in_steps(message), Ok);
         self.done(sent, first, message.len() as u64)
     }
 
@@ -172,13 +180,11 @@ impl<T> Producer<T> {
     /// consumer that has never come, or that is stopped, is waited for.
     #[inline(always)]
     pub fn send(&mut self, message: &[u8], until: impl Into<Until>) -> Result<u64, SendError> {
-        let first = self.end.ring.sequence();
-        // Not the same closure for both attempts: the first is to become part of the caller's loop.
-        match self.end.ring.try_send(message) {
-            Ok(sent) if self.end.seat.signals.is_quiet() => Ok(sent),
-            tried => {
-                let len = message.len() as u64;
-                self.send_slowly(tried, first, until.into(), len, |ring| ring.try_send(message))
+        match self.end.ring.send_at_once(message) {
+            Some(sequence) if self.end.seat.signals.is_quiet() => Ok(sequence),
+            sent => {
+                let (first, len) = (sent.unwrap_or(self.end.ring.sequence()), message.len() as u64);
+                self.send_slowly(sent, first, until.into(), len, |ring| ring.try_send(message))
             }
         }
     }
@@ -230,7 +236,7 @@ impl<T> Producer<T> {
     ///
     /// # Errors
     /// As [`Producer::try_send`].
-    #[inline]
+    #[inline(always)]
     pub fn try_send_value<V: NoUninit>(&mut self, value: &V) -> Result<u64, TrySendError> {
         self.try_send(bytemuck::bytes_of(value))
     }
@@ -520,7 +526,7 @@ impl<T> Producer<T> {
         let first = self.end.ring.sequence();
         match attempt(&mut self.end.ring) {
             Ok(sent) if self.end.seat.signals.published() => Ok(sent),
-            tried => self.send_slowly(tried, first, until, len, attempt),
+            tried => self.send_slowly(tried.ok(), first, until, len, attempt),
         }
     }
 
@@ -528,15 +534,15 @@ impl<T> Producer<T> {
     #[inline(never)]
     fn send_slowly<R>(
         &mut self,
-        tried: Result<R, Refused>,
+        sent: Option<R>,
         first: u64,
         until: Until,
         len: u64,
         attempt: impl FnMut(&mut RecordTx<Map>) -> Result<R, Refused>,
     ) -> Result<R, SendError> {
-        let sent = match tried {
-            Ok(sent) => sent,
-            Err(_) => self.wait(until, len, attempt)?,
+        let sent = match sent {
+            Some(sent) => sent,
+            None => self.wait(until, len, attempt)?,
         };
         let quiet = self.end.seat.signals.published();
         if self.end.is_torn() {

@@ -235,8 +235,9 @@ impl Ring for Rig {
             seen.extend([at(tail), nth(sequence), at(free), nth(freed), short]);
         }
         if let Some(rx) = &live.rx {
-            let [read, received, free, padding, next] = rx.private();
-            seen.extend([at(read), nth(received), at(free), padding, low(next)]);
+            let [read, received, free, padding, next, stop] = rx.private();
+            let short = (stop.wrapping_sub(read) as i64).max(0) as u64;
+            seen.extend([at(read), nth(received), at(free), padding, low(next), short]);
             seen.push(u64::from(rx.halt() == Halt::Finished));
         }
         seen

@@ -178,6 +178,11 @@ fn consume<M: Memory + Clone>(rx: &mut RecordRx<M>, most: usize, shape: &Shape) 
                 if most == 0 {
                     return 0;
                 }
+                rx.look_how_far();
+                if most == 1 && rx.take_at_once(&mut into).is_some() {
+                    run = 1;
+                    break;
+                }
                 rx.skip(&record);
                 run += 1;
             }

@@ -214,6 +214,15 @@ impl Rig {
             let took = look(rx, &mut live.ghost, messages, true)?;
             return self.took(rx, from, before, took, op);
         }
+        // As a program does that receives values of one size: the short way if it goes as far as this, else the long one.
+        if let (RxOp::Recv, Some(&len)) = (op, live.ghost.queue.front()) {
+            let (sequence, mut bytes) = (rx.sequence(), vec![0xee; len as usize]);
+            if rx.take_at_once(&mut bytes).is_some() {
+                live.ghost.see_message(0, sequence, len)?;
+                ensure!(bytes == content(sequence, len), "message {sequence} is torn: {bytes:x?}");
+                return self.took(rx, from, before, 1, op);
+            }
+        }
         let (most, bytes) = match op {
             RxOp::Drain(messages, bytes) => (messages.max(1), bytes),
             RxOp::Recv | RxOp::Keep | RxOp::Look(_) => (1, 0),
@@ -247,6 +256,9 @@ impl Rig {
         }
         if took != 0 {
             rx.settle();
+        }
+        if op == RxOp::Recv {
+            rx.look_how_far();
         }
         self.took(rx, from, before, took, op)
     }
@@ -394,8 +406,9 @@ fn compare(rx: &RecordRx<Ram>, record: &Record) -> Verdict {
     rx.copy_out(record, &mut bytes);
     ensure!(bytes == expected, "message {} is torn: {bytes:x?}", record.sequence);
     if record.len > 3 {
-        rx.extract(record, 3, &mut bytes[3..]);
-        ensure!(bytes == expected, "message {} is torn from byte 3 on: {bytes:x?}", record.sequence);
+        let mut bytes = vec![0xee; record.len as usize - 3];
+        rx.extract(record, 3, &mut bytes);
+        ensure!(bytes == expected[3..], "message {} is torn from byte 3 on: {bytes:x?}", record.sequence);
     }
     Ok(())
 }

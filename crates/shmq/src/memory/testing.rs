@@ -82,12 +82,14 @@ pub struct Recording {
     bounds: Rc<RefCell<Vec<usize>>>,
     fenced: Rc<Cell<usize>>,
     asked: Rc<RefCell<Vec<usize>>>,
+    wanted: Rc<RefCell<Vec<usize>>>,
 }
 
 impl Recording {
     /// Starts a log on a memory.
     pub fn new(words: Words) -> Self {
-        Self { words, log: Rc::default(), bounds: Rc::default(), fenced: Rc::default(), asked: Rc::default() }
+        let (log, bounds, fenced) = (Rc::default(), Rc::default(), Rc::default());
+        Self { words, log, bounds, fenced, asked: Rc::default(), wanted: Rc::default() }
     }
 
     /// The log so far, which then is empty.
@@ -100,6 +102,11 @@ impl Recording {
     /// Where stores were said to be expected since this was last called.
     pub fn take_asked(&self) -> Vec<usize> {
         self.asked.take()
+    }
+
+    /// The same of loads.
+    pub fn take_wanted(&self) -> Vec<usize> {
+        self.wanted.take()
     }
 
     /// For each store of the log, how many of the first ones must come before it: all before the last fence, or all
@@ -170,6 +177,10 @@ unsafe impl Memory for Recording {
 
     fn expect_store(&self, at: usize) {
         self.asked.borrow_mut().push(at);
+    }
+
+    fn expect_load(&self, at: usize) {
+        self.wanted.borrow_mut().push(at);
     }
 }
 

@@ -5,7 +5,7 @@
 //! line is not fetched back for each. A crash in between costs nothing: the successor gives the rest back.
 
 use super::{Condemn, Corruption, Halt, Rhythm, distance, hands_back, word};
-use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL};
+use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
 use word::RecordKind;
@@ -72,6 +72,11 @@ pub struct RecordRx<M> {
     rhythm: Rhythm,
     hands_back: bool,
     halt: Halt,
+    /// Messages that end here or before lie one behind the other, and so does the word behind them. `read` or less when something
+    /// else is to be done first.
+    stop: u64,
+    /// What a position up to `stop` is added to for its place.
+    shift: u64,
 }
 
 impl<M: Memory> RecordRx<M> {
@@ -102,6 +107,8 @@ impl<M: Memory> RecordRx<M> {
             free,
             padding: 0,
             next: word::NONE,
+            stop: read,
+            shift: 0,
             rhythm: Rhythm::new(read, LINE64, LINE64, capacity),
             hands_back: true,
             halt: Halt::No,
@@ -125,16 +132,7 @@ impl<M: Memory> RecordRx<M> {
     #[inline(always)]
     pub fn front(&mut self) -> Option<Record> {
         let at = self.read.wrapping_add(self.padding);
-        let word = match self.next {
-            word::NONE => {
-                if self.rhythm.is_quiet(self.read) {
-                    let ring = &self.ring;
-                    self.rhythm.let_run_ahead(self.read, || ring.load(TAIL, at::PACE));
-                }
-                self.ring.load_word(at, at::POLL)
-            }
-            known => known,
-        };
+        let word = self.next_word();
         let (len, halted) = (word::len(word), self.halt != Halt::No);
         let message = word::is_message(word, self.received);
         let size = word::size(len);
@@ -142,6 +140,22 @@ impl<M: Memory> RecordRx<M> {
             return None;
         }
         Some(Record { payload: at.wrapping_add(8), len, sequence: self.received, end: at.wrapping_add(size) })
+    }
+
+    /// The word of the next message, or that of nothing.
+    #[inline(always)]
+    fn next_word(&mut self) -> u64 {
+        match self.next {
+            word::NONE => {
+                if self.rhythm.is_quiet(self.read) {
+                    let ring = &self.ring;
+                    self.rhythm.let_run_ahead(self.read, || ring.load(TAIL, at::PACE));
+                }
+                // Padding is known together with the word behind it.
+                self.ring.load_word(self.read, at::POLL)
+            }
+            known => known,
+        }
     }
 
     #[inline(never)]
@@ -192,6 +206,7 @@ impl<M: Memory> RecordRx<M> {
         match word::kind(word) {
             RecordKind::End if word::len(word) == 0 => {
                 self.halt = Halt::Finished;
+                self.stop_here();
                 Poll::Finished
             }
             RecordKind::Padding => {
@@ -213,6 +228,7 @@ impl<M: Memory> RecordRx<M> {
                     }
                     poll => {
                         (self.padding, self.next) = (at.wrapping_sub(read), word);
+                        self.stop_here();
                         poll
                     }
                 }
@@ -224,8 +240,46 @@ impl<M: Memory> RecordRx<M> {
     #[cold]
     fn corrupt(&mut self, what: Corruption) -> Poll {
         self.halt = Halt::Corrupt(what);
+        self.stop_here();
         observe::corrupt(self.ring.memory().path(), Role::Consumer, what);
         Poll::Corrupt(what)
+    }
+
+    /// The next message goes the long way. Only ever lowers `stop`: whoever looks ahead comes back, and `shift` stays true.
+    fn stop_here(&mut self) {
+        if distance(self.stop, self.read) > 0 {
+            self.stop = self.read;
+        }
+    }
+
+    /// Finds out how far `take_at_once` goes from here.
+    pub fn look_how_far(&mut self) {
+        if self.padding == 0 && self.halt == Halt::No {
+            self.stop = self.read.wrapping_add(self.ring.to_end(self.read) - WORD);
+            self.shift = self.ring.place(self.read).wrapping_sub(self.read);
+        }
+    }
+
+    /// Copies the next message and takes it, if it has just this length and nothing is in the way; as [`RecordRx::settle`],
+    /// says whether space was given back. `None` says nothing but that `poll` has to find out.
+    ///
+    /// Where the length is known, the next message's place does not wait for this one's word to arrive: the processor
+    /// foretells that the two agree.
+    #[inline(always)]
+    pub fn take_at_once(&mut self, into: &mut [u8]) -> Option<bool> {
+        let (read, sequence, len) = (self.read, self.received, into.len() as u64);
+        let size = word::size(len);
+        let end = read.wrapping_add(size);
+        let there = self.next_word() == word::word(RecordKind::Message, len, sequence);
+        if !there || distance(end, self.stop) > 0 || len > self.max_message {
+            return None;
+        }
+        let place = read.wrapping_add(self.shift);
+        self.ring.copy_out_at(place + WORD, into);
+        (self.read, self.received) = (end, sequence.wrapping_add(1));
+        self.store_taken();
+        self.next = self.ring.load_at(place + size, at::POLL);
+        Some(self.give_back_unless_more())
     }
 
     /// Copies a message's first bytes; at most its length.
@@ -246,7 +300,8 @@ impl<M: Memory> RecordRx<M> {
     pub fn take(&mut self, record: &Record) -> bool {
         self.advance(record);
         self.store_taken();
-        self.next = self.ring.load_word(self.read, at::POLL);
+        // From the record: `read` would be fetched back from memory first, and everything after it waits for this word.
+        self.next = self.ring.load_word(record.end, at::POLL);
         self.give_back_unless_more()
     }
 
@@ -385,15 +440,15 @@ impl<M: Memory> RecordRx<M> {
         &self.ring
     }
 
-    /// What only this end knows, for tests that branch: read, received, free, padding, next.
+    /// What only this end knows, for tests that branch: read, received, free, padding, next, stop.
     #[cfg(feature = "testing")]
-    pub fn private(&self) -> [u64; 5] {
-        [self.read, self.received, self.free, self.padding, self.next]
+    pub fn private(&self) -> [u64; 6] {
+        [self.read, self.received, self.free, self.padding, self.next, self.stop]
     }
 }
 
 impl<M> Condemn for RecordRx<M> {
     fn condemn(&mut self, what: Corruption) {
-        self.halt = Halt::Corrupt(what);
+        (self.halt, self.stop) = (Halt::Corrupt(what), self.read);
     }
 }

@@ -10,7 +10,7 @@
 
 use super::rhythm::Room;
 use super::{AHEAD, Condemn, Corruption, Halt, distance, word};
-use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL};
+use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
 use crate::memory::{Memory, Window, at};
 use crate::observe;
 use word::RecordKind;
@@ -95,9 +95,11 @@ pub struct RecordTx<M> {
     free: u64,
     /// The consumer's `FREED`, likewise.
     freed: u64,
-    /// Single messages that end here or before need no look at anything else: there is room, and the ring does not end
-    /// before. `tail` or less when something is to be done first.
+    /// Single messages that end here or before need no look at anything else: there is room, and neither they nor the word
+    /// behind them get to the end of the ring. `tail` or less when something is to be done first.
     stop: u64,
+    /// What a position up to `stop` is added to for its place.
+    shift: u64,
     halt: Halt,
     /// When to look for room again.
     room: Room,
@@ -167,6 +169,7 @@ impl<M: Memory> RecordTx<M> {
             free,
             freed,
             stop: tail,
+            shift: 0,
             halt,
             room: Room::new(sequence, capacity, capacity),
         })
@@ -326,10 +329,16 @@ impl<M: Memory> RecordTx<M> {
     fn commit(&mut self, word: u64, end: u64, sequence: u64) {
         self.ring.store_word(end, word::NONE, at::NEXT_WORD);
         self.ring.store_word(self.tail, word, at::COMMIT);
+        self.moved(self.tail, end, sequence);
+    }
+
+    /// Behind a commit: says where the tail is now, and which number comes next.
+    #[inline(always)]
+    fn moved(&mut self, tail: u64, end: u64, sequence: u64) {
         self.ring.fence(at::COMMIT_LOG);
         self.ring.store(SEQUENCE, sequence, at::SEQUENCE);
         self.ring.store(TAIL, end, at::TAIL);
-        self.ask_ahead(end);
+        self.ask_ahead(tail, end);
         (self.tail, self.sequence) = (end, sequence);
     }
 
@@ -368,46 +377,61 @@ impl<M: Memory> RecordTx<M> {
     /// Asks for the lines that will be written soon, as many as the tail moves on by: they are the consumer's, which has
     /// taken what they held, and to ask early hides the way. Not for what is not free, for there the consumer still works.
     #[inline(always)]
-    fn ask_ahead(&self, end: u64) {
-        let lines = |position: u64| position.wrapping_add(AHEAD + LINE64 - 1) & !(LINE64 - 1);
-        let (from, to) = (lines(self.tail), lines(end));
-        let bytes = to.wrapping_sub(from).min(AHEAD);
-        if bytes != 0 && to.wrapping_sub(self.free) <= self.ring.capacity() {
+    fn ask_ahead(&self, tail: u64, end: u64) {
+        // First what most small messages come to.
+        if end.wrapping_sub(tail) < LINE64 && tail ^ end < LINE64 {
+            return;
+        }
+        let line = |position: u64| position & !(LINE64 - 1);
+        let bytes = line(end).wrapping_sub(line(tail)).min(AHEAD);
+        let to = line(end).wrapping_add(AHEAD + LINE64);
+        if to.wrapping_sub(self.free) <= self.ring.capacity() {
             self.ring.expect_stores(to.wrapping_sub(bytes), bytes);
         }
     }
 
-    /// One whole message in one call. What `begin`, `reserve`, `fill`, `seal` and `publish` come to when nothing is in the
-    /// way, with as few stores as that needs: each counts while a line is fetched back from the consumer.
+    /// One whole message in one call.
     #[inline(always)]
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, Refused> {
+        match self.send_at_once(message) {
+            Some(sequence) => Ok(sequence),
+            None => self.send_in_steps(message),
+        }
+    }
+
+    /// One whole message, if nothing is in the way: what `begin`, `reserve`, `fill`, `seal` and `publish` come to then, with as
+    /// few stores as that needs, for each counts while a line is fetched back from the consumer. `None` says nothing but that
+    /// `send_in_steps` has to find out.
+    #[inline(always)]
+    pub fn send_at_once(&mut self, message: &[u8]) -> Option<u64> {
         let (tail, sequence, len) = (self.tail, self.sequence, message.len() as u64);
-        let end = tail.wrapping_add(word::size(len));
+        let size = word::size(len);
+        let end = tail.wrapping_add(size);
         if distance(end, self.stop) > 0 || len > self.max_message {
-            return self.try_send_carefully(message);
+            return None;
         }
-        self.ring.copy_in(tail.wrapping_add(8), message);
-        self.commit(word::word(RecordKind::Message, len, sequence), end, sequence.wrapping_add(1));
-        Ok(sequence)
+        let place = tail.wrapping_add(self.shift);
+        self.ring.copy_in_at(place + WORD, message);
+        self.ring.store_at(place + size, word::NONE, at::NEXT_WORD);
+        self.ring.store_at(place, word::word(RecordKind::Message, len, sequence), at::COMMIT);
+        self.moved(tail, end, sequence.wrapping_add(1));
+        Some(sequence)
     }
 
-    /// The same, step by step; then looks how far the short way goes.
+    /// One whole message, step by step; then looks how far the short way goes.
     #[inline(never)]
-    fn try_send_carefully(&mut self, message: &[u8]) -> Result<u64, Refused> {
-        let sent = self.try_send_in_steps(message)?;
-        if self.max_messages == u64::MAX {
-            let room = self.free.wrapping_add(self.ring.capacity() - 8).wrapping_sub(self.tail);
-            self.stop = self.tail.wrapping_add(room.min(self.ring.to_end(self.tail)));
-        }
-        Ok(sent)
-    }
-
-    fn try_send_in_steps(&mut self, message: &[u8]) -> Result<u64, Refused> {
+    pub fn send_in_steps(&mut self, message: &[u8]) -> Result<u64, Refused> {
         let mut draft = self.begin()?;
         let place = self.reserve(&mut draft, message.len() as u64)?;
         self.fill(&place, message);
         self.seal(&mut draft, &place, message.len() as u64);
-        Ok(self.publish(draft))
+        let sent = self.publish(draft);
+        if self.max_messages == u64::MAX {
+            let room = self.free.wrapping_add(self.ring.capacity() - WORD).wrapping_sub(self.tail);
+            self.stop = self.tail.wrapping_add(room.min(self.ring.to_end(self.tail) - WORD));
+            self.shift = self.ring.place(self.tail).wrapping_sub(self.tail);
+        }
+        Ok(sent)
     }
 
     /// Sequence number of the next message.

@@ -6,22 +6,32 @@
 //! once more, and for as long as a stream goes on it waits a little longer each time, until some lines lie between the two.
 //!
 //! In a round trip nothing comes but the one message, and each wait would be added to its latency. So the first wait is
-//! short; it is followed by another only if what came of it is worth the lines' transfers; and each trial that fails
-//! doubles the number of messages until the next. Streams get their distance, round trips keep their latency.
+//! short, it is followed by another only if something came, and each trial that fails doubles the number of messages until
+//! the next. Streams get their distance, round trips keep their latency.
+//!
+//! Where lines take long, a stream is slow at first even if it is let alone: the consumer's processor has fetched lines ahead
+//! of it, which the producer has to take back one at a time. So a trial goes on at a quarter of the speed that counts
+//! in the end; and if it never gets there, as the producer has other things to do, the next is far off.
 
 use super::distance;
 use crate::layout::LINE64;
 
 /// The first wait, in spin hints; one takes 10 to 40 ns on the machines of today. Less than a round trip takes.
 const TRIAL: u64 = 4;
+/// A stream may be so many times slower at first.
+const PATIENCE: u64 = 4;
 /// The longest of the waits, each of which is twice the one before.
 const LONGEST_WAIT: u64 = 64;
 /// Waits on end, at most.
 const WAITS: u32 = 8;
 /// A line in so many hints is a stream.
 const HINTS_PER_LINE: u64 = 4;
-/// A trial at least once in so many quiet moments.
-const SELDOM: u32 = 64;
+/// A look takes the line with its position away from the producer, which may be so many hints without it, and then stands.
+const HINTS_PER_LOOK: u64 = 16;
+/// So many quiet moments at most between two trials that cost little.
+const SELDOM: u32 = 63;
+/// The same of trials that took long and did not pay.
+const VERY_SELDOM: u32 = 4095;
 /// So many lines between the two ends are enough, or a quarter of the ring.
 const DISTANCE: u64 = 512;
 /// With less of a distance than this there is nothing to gain.
@@ -96,20 +106,23 @@ impl Rhythm {
         }
         self.lead = look();
         let is_enough = |lead| distance(lead, read) >= self.enough as i64;
-        let (mut hints, mut waits) = (TRIAL, 0);
+        let (mut hints, mut waits, mut fast) = (TRIAL, 0, false);
         while waits < WAITS && !is_enough(self.lead) {
             (0..hints).for_each(|_| std::hint::spin_loop());
             let before = std::mem::replace(&mut self.lead, look());
             let came = distance(self.lead, before);
-            if came < self.worth(hints) as i64 {
+            fast = hints > HINTS_PER_LOOK && came >= self.worth(hints) as i64;
+            if came < self.worth(hints / PATIENCE) as i64 {
                 break;
             }
             waits += 1;
             hints = (2 * hints).min(LONGEST_WAIT);
         }
-        // One wait after which something had come may have been a message that was due.
-        let paid = waits >= 2 || is_enough(self.lead);
-        self.pause = if paid { 0 } else { (2 * self.pause + 1).min(SELDOM - 1) };
+        self.pause = match self.pause {
+            _ if fast || is_enough(self.lead) => 0,
+            pause if hints > HINTS_PER_LOOK => (8 * pause + SELDOM).min(VERY_SELDOM),
+            pause => (2 * pause + 1).min(SELDOM).max(pause),
+        };
         self.until_trial = self.pause;
     }
 
@@ -223,7 +236,7 @@ mod tests {
             assert!(looks == 0 || looks == 3, "{looks}");
             rhythm.lead = n * 100;
         }
-        assert_eq!(rhythm.pause, SELDOM - 1);
+        assert_eq!(rhythm.pause, SELDOM);
     }
 
     #[test]
@@ -247,14 +260,48 @@ mod tests {
         // A message of 8 bytes in 4 hints.
         let mut rhythm = rhythm();
         looks(&mut rhythm, 200, 1, 1);
-        assert_eq!(rhythm.pause, SELDOM - 1);
+        assert_eq!(rhythm.pause, SELDOM);
+    }
+
+    #[test]
+    fn a_stream_that_is_slow_until_lines_have_moved_gets_its_distance() {
+        let mut rhythm = rhythm();
+        for n in 1..100u64 {
+            // At first a line in a wait of any length, as where each line has to be taken away from the consumer.
+            let (mut sent, mut looks) = (n * 5000, 0);
+            rhythm.let_run_ahead(n * 5000, || {
+                looks += 1;
+                sent += if looks < 5 { 14 } else { 2000 };
+                sent
+            });
+            assert_eq!(looks, 6, "two fast waits are enough");
+            (rhythm.lead, rhythm.quiet) = (n * 5000, n * 5000);
+        }
+    }
+
+    #[test]
+    fn a_stream_that_stays_slow_is_seldom_waited_for() {
+        // A line in eight hints.
+        let (mut rhythm, mut used) = (rhythm(), 0);
+        for n in 1..100_000u64 {
+            let (mut sent, mut hints, mut looks) = (n * 5000, TRIAL, 0);
+            rhythm.let_run_ahead(n * 5000, || {
+                looks += 1;
+                sent += if looks == 1 { 0 } else { 7 * (hints / 8).max(1) };
+                hints = if looks == 1 { TRIAL } else { (2 * hints).min(LONGEST_WAIT) };
+                sent
+            });
+            used += looks;
+            rhythm.lead = n * 5000;
+        }
+        assert!(used < 100_000 / 400, "{used} looks");
     }
 
     #[test]
     fn a_stream_that_follows_round_trips_is_noticed() {
         let mut rhythm = rhythm();
         looks(&mut rhythm, 1000, 1, 0);
-        let used = looks(&mut rhythm, 1000, 100, 100);
+        let used = looks(&mut rhythm, 1000, 100, 200);
         assert!(used >= 1000 - u64::from(SELDOM), "{used}");
     }
 
