@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Plants one small bug after the other in the library and looks whether the quick tests notice: ci/mutants.sh [FILE...]
-# Takes hours for all of it, so this is run by hand; docs/CORRECTNESS.md says what is known of the survivors. Stopped and
+# ONLY=REGEX: of these functions. Takes hours for all of it, so this is run by hand; docs/CORRECTNESS.md says what is known of the survivors. Stopped and
 # started again, it goes on where it was (target/mutants holds the state; remove it to begin anew).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,8 +16,8 @@ export CARGO_TARGET_DIR=$PWD/target/mutants/build
 # take too long.
 tests_of() {
     case $1 in
-    */ring/* | */window.rs) echo fuzz_corpus slots crash_states lines room refusals values shapes lib ;;
-    */geometry.rs | */layout.rs) echo attach attach_slots refusals slots channel lib ;;
+    */ring/* | */window.rs) echo fuzz_corpus slots crash_states lines room refusals values limits lib ;;
+    */geometry.rs | */layout.rs) echo limits attach attach_slots refusals slots channel lib ;;
     */segment.rs) echo attach attach_slots fuzz_corpus pool_attach process_memfd lib ;;
     */role.rs) echo attach role_states process_role process_memfd channel ;;
     */bell.rs) echo channel waiting_wakes waiting_last process_pair ;;
@@ -34,7 +34,7 @@ for file in "$@"; do
     done
     # Fails if there are survivors; all of them are listed below.
     cargo mutants --package shmq --file "$file" --iterate --output "$out" --jobs 1 --colors never \
-        --timeout 30 --build-timeout 300 $(printf -- '--cargo-arg=%s ' "${tests[@]}") -- -- "${slow[@]}" || true
+        ${ONLY:+--re "$ONLY"} --timeout 30 --build-timeout 300 $(printf -- '--cargo-arg=%s ' "${tests[@]}") -- -- "${slow[@]}" || true
 done
 echo "== mutants, and survivors"
 for out in target/mutants/*.rs/mutants.out; do

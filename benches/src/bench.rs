@@ -7,6 +7,7 @@ use crate::placement::TRIPS;
 use crate::run::Task;
 use crate::{html, report, waiting, workloads};
 use serde::Serialize;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -137,7 +138,8 @@ impl Bench {
         let wanted =
             self.wanted.is_empty() || self.wanted.iter().any(|wanted| workload.contains(wanted.as_str()));
         if wanted && self.list {
-            println!("{workload}");
+            // Whoever reads may have seen enough.
+            let _ = writeln!(std::io::stdout(), "{workload}");
         }
         wanted && !self.list
     }

@@ -134,7 +134,23 @@ where
     for _ in 0..2000 {
         let (n, room) = (dice.below(depth + 2), depth - (sent - taken));
         let messages: Vec<[u8; N]> = (sent..sent + n).map(wide).collect();
-        match dice.below(6) {
+        match dice.below(8) {
+            4 => {
+                let (some, mut rest) = (n.min(room), messages.into_iter());
+                assert_eq!(tx.try_send_iter(&mut rest), Ok(some as usize));
+                sent += some;
+                assert_eq!(rest.next(), (some < n).then(|| wide(sent)), "what has no room is not asked for");
+            }
+            5 => {
+                let mut next = taken;
+                let some = rx.drain(n as usize, |message: [u8; N]| {
+                    assert_eq!(message, wide(next));
+                    next += 1;
+                });
+                assert_eq!((some as u64, next), (n.min(depth).min(sent - taken), taken + some as u64));
+                rx.settle();
+                taken = next;
+            }
             0 => {
                 let some = n.min(room);
                 assert_eq!(tx.try_send_slice(&messages), Ok(some as usize));
@@ -179,6 +195,31 @@ where
         assert!(!tx.is_taken(taken) && (taken == 0 || tx.is_taken(taken - 1)));
     }
     assert!(taken > 200, "{taken} messages");
+}
+
+#[test]
+fn p1_p2_an_iterator_that_panics_sends_whole_groups_and_a_drain_that_panics_takes_what_it_was_done_with() {
+    let (mut tx, mut rx) = shmq::channel::<u64>(100).expect("memory");
+    let broken = (0..100).inspect(|n| assert!(*n != 40, "on purpose"));
+    assert!(catch_unwind(AssertUnwindSafe(|| tx.try_send_iter(broken))).is_err());
+    // Seven to a group.
+    assert_eq!(tx.try_send_iter(35..40), 5);
+    let mut seen = Vec::new();
+    let drained = catch_unwind(AssertUnwindSafe(|| {
+        rx.try_drain(100, |n| {
+            assert!(n != 17, "on purpose");
+            seen.push(n);
+        })
+    }));
+    assert!(drained.is_err());
+    assert_eq!((seen, rx.try_recv()), ((0..17).collect(), Ok(17)));
+    let mut rest = Vec::new();
+    assert_eq!((rx.try_drain(5, |n| rest.push(n)), rx.try_drain(0, |_| {})), (5, 0));
+    assert_eq!((rx.try_drain(100, |n| rest.push(n)), rx.try_drain(100, |_| {})), (17, 0));
+    assert_eq!(rest, (18..40).collect::<Vec<_>>());
+    assert_eq!(tx.try_send_iter(0..1000), 100, "all of it has come back");
+    drop(rx);
+    assert_eq!(tx.try_send_iter(0..1000), 0);
 }
 
 #[test]

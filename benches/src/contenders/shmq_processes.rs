@@ -143,6 +143,22 @@ where
                 )
             })
         }));
+        let most = task.batch as u64;
+        all.push(Trial::new(SLOTS, "iterators", move |count| {
+            task.run::<Words<N>, _, _, _, _>(count, || {
+                opened!(
+                    slots(),
+                    |mut tx: slots::Producer<[u64; N]>| move |n: u64, max: u64| tx
+                        .try_send_iter((n..n + max.min(most)).map(|n| [n; N]))
+                        .unwrap_or(0)
+                        as u64,
+                    |mut rx: slots::Consumer<[u64; N]>| move |max: u64, sum: &mut Sum| rx
+                        .try_drain(max.min(most) as usize, |message| _ = sum.words(&message))
+                        .unwrap_or(0)
+                        as u64
+                )
+            })
+        }));
         all.push(Trial::new(RECORDS, "batches, trusted", move |count| {
             task.run::<Words<N>, _, _, _, _>(count, || {
                 opened!(

@@ -108,6 +108,24 @@ where
                 ))
             })
         }));
+        let most = task.batch as u64;
+        all.push(Trial::new(SLOTS, "iterators", move |count| {
+            task.run::<Words<N>, _, _, _, _>(count, || {
+                let (mut tx, mut rx) = channel::<[u64; N]>(depth).map_err(because)?;
+                Ok((
+                    move || {
+                        move |n: u64, max: u64| {
+                            tx.try_send_iter((n..n + max.min(most)).map(|n| [n; N])) as u64
+                        }
+                    },
+                    move || {
+                        move |max: u64, sum: &mut Sum| {
+                            rx.try_drain(max.min(most) as usize, |message| _ = sum.words(&message)) as u64
+                        }
+                    },
+                ))
+            })
+        }));
         all.push(Trial::new(RECORDS, "batches", move |count| {
             task.run::<Words<N>, _, _, _, _>(count, || {
                 let (mut tx, mut rx) = pair(&options::<Words<N>>(&task)).map_err(because)?;

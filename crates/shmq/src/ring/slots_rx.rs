@@ -188,6 +188,26 @@ impl<M: Memory> SlotRx<M> {
         got
     }
 
+    /// Hands over the messages that are there, at most so many and at most the depth, and moves on behind each as `skip` does
+    /// once `each` has returned. Returns how many.
+    pub fn drain<P: Pod>(&mut self, most: usize, mut each: impl FnMut(P)) -> usize {
+        debug_assert_eq!(size_of::<P>() as u64, self.shape.size);
+        let first = self.read;
+        let end = first + self.shape.depth.min(most as u64);
+        while self.read < end && self.has_next() {
+            let until = self.known.min(end);
+            let (cursor, stride) = (self.cursor, size_of::<P>().next_multiple_of(8) as u64);
+            while self.read < until {
+                let mut message = P::zeroed();
+                let place = cursor.slot_of(self.read, stride);
+                self.ring.copy_out_at(place, bytemuck::bytes_of_mut(&mut message));
+                each(message);
+                self.read += 1;
+            }
+        }
+        (self.read - first) as usize
+    }
+
     /// Some messages of one group that are known to be there.
     #[inline(always)]
     fn copy_group<P: Pod>(&mut self, into: &mut [P]) {

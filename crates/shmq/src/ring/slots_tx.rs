@@ -272,6 +272,52 @@ impl<M: Memory> SlotTx<M> {
         Ok(sent)
     }
 
+    /// As many messages of an iterator as there is room for, written where they go and each group published as it gets full;
+    /// returns how many. One for which there is no room is not asked for. Looks for room once at most, so that a
+    /// consumer that keeps up does not make it endless.
+    pub fn try_send_iter<P: Pod>(
+        &mut self,
+        messages: &mut impl Iterator<Item = P>,
+    ) -> Result<usize, Refused> {
+        debug_assert_eq!(size_of::<P>() as u64, self.shape.size);
+        let (first, mut looked) = (self.sequence, false);
+        // As for a slice. The iterator may panic: what this end knows is always what is published.
+        let SlotDraft { mut cursor, mut sequence } = self.begin();
+        while messages.size_hint().1 != Some(0) {
+            let end = cursor.end.min(self.limit);
+            if sequence >= end {
+                if looked {
+                    break;
+                }
+                looked = true;
+                match self.look() {
+                    Err(refused) if sequence == first => return Err(refused),
+                    _ => continue,
+                }
+            }
+            let begin = sequence;
+            while sequence < end
+                && let Some(message) = messages.next()
+            {
+                let place = cursor.slot_of(sequence, size_of::<P>().next_multiple_of(8) as u64);
+                self.ring.copy_in_at(place, bytemuck::bytes_of(&message));
+                sequence += 1;
+            }
+            if sequence == begin {
+                break;
+            }
+            self.ring.store_at(cursor.word, sequence, at::COMMIT);
+            if sequence == cursor.end {
+                self.ring.fence(at::COMMIT_LOG);
+                self.ring.store(SEQUENCE, sequence, at::SEQUENCE);
+                cursor.turn(&self.shape);
+                self.ask_ahead(&cursor);
+            }
+            (self.cursor, self.sequence, self.stop) = (cursor, sequence, sequence);
+        }
+        Ok((sequence - first) as usize)
+    }
+
     /// All of these messages or none; returns the number of the first.
     pub fn try_send_batch<P: Pod>(&mut self, messages: &[P]) -> Result<u64, Refused> {
         let mut draft = self.begin();

@@ -63,7 +63,7 @@ pub fn channel<P: Pod>(depth: u64) -> Result<(Sender<P>, Receiver<P>), CreateErr
 /// tx.send(1).unwrap();
 /// tx.try_send(2).unwrap();
 /// assert_eq!(tx.try_send(3), Err(TrySendError::Full(3)));
-/// assert_eq!(tx.try_send_slice(&[3, 4]), 0);
+/// assert_eq!((tx.try_send_slice(&[3, 4]), tx.try_send_iter(3..5)), (0, 0));
 /// drop(rx);
 /// assert_eq!(tx.try_send(3), Err(TrySendError::Disconnected(3)));
 /// assert!(tx.send(3).is_err());
@@ -160,6 +160,14 @@ impl<P: Pod> Sender<P> {
         if self.producer.end.is_deserted() { 0 } else { self.producer.try_send_slice(messages).unwrap_or(0) }
     }
 
+    /// Sends messages of an iterator as long as there is room; returns how many, 0 also when the receiver is gone. One that finds
+    /// no room is not asked for. As [`super::Producer::try_send_iter`]; see the example of [`Sender`].
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    pub fn try_send_iter(&mut self, messages: impl IntoIterator<Item = P>) -> usize {
+        if self.producer.end.is_deserted() { 0 } else { self.producer.try_send_iter(messages).unwrap_or(0) }
+    }
+
     /// Sets how `send` waits; see the example of [`Sender`].
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
@@ -181,6 +189,7 @@ impl<P: Pod> Sender<P> {
 /// let mut some = [0; 2];
 /// assert_eq!((rx.try_recv_slice(&mut some), some), (2, [3, 4]));
 /// assert_eq!(rx.try_iter().collect::<Vec<_>>(), [5, 6]);
+/// assert_eq!((tx.try_send_iter(7..10), rx.try_drain(100, |n| assert!(n > 6))), (3, 3));
 /// assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
 /// drop(tx);
 /// assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
@@ -249,6 +258,14 @@ impl<P: Pod> Receiver<P> {
     /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     pub fn try_recv_slice(&mut self, messages: &mut [P]) -> usize {
         self.consumer.try_recv_slice(messages).unwrap_or(0)
+    }
+
+    /// Hands the messages that are there to `each`, at most so many, and takes them at the end; returns how many, 0 also when the sender
+    /// is gone. As [`super::Consumer::try_drain`]; see the example of [`Receiver`].
+    ///
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    pub fn try_drain(&mut self, most: usize, each: impl FnMut(P)) -> usize {
+        self.consumer.try_drain(most, each).unwrap_or(0)
     }
 
     /// The messages one by one, waiting for each, until the sender is gone; see the example of [`channel`].

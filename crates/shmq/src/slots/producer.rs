@@ -98,6 +98,34 @@ impl<P: Pod, T> Producer<P, T> {
         }
     }
 
+    /// Sends messages of an iterator as long as there is room; returns how many. They are written where they go and become visible group
+    /// by group. One that finds no room is not asked for, so none is lost: the next call goes on with it. At most as
+    /// many as there is room for when the call begins. If the iterator panics, the group it was asked for is not sent.
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// # let queue = shmq::slots::Queue::<u64>::anonymous(8, &shmq::Options::new())?;
+    /// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+    /// let mut numbers = (0..20).map(|n| n * n);
+    /// assert_eq!(tx.try_send_iter(&mut numbers)?, 8); // a queue for 8
+    /// let mut sum = 0;
+    /// assert_eq!(rx.try_drain(5, |n| sum += n)?, 5);
+    /// assert_eq!(sum, 0 + 1 + 4 + 9 + 16);
+    /// assert_eq!((tx.try_send_iter(&mut numbers)?, numbers.next()), (5, Some(13 * 13)));
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`TrySendError::Corrupt`].
+    pub fn try_send_iter(&mut self, messages: impl IntoIterator<Item = P>) -> Result<usize, TrySendError> {
+        match self.end.ring.try_send_iter(&mut messages.into_iter()) {
+            Ok(sent) if self.end.published() => Ok(sent),
+            Ok(_) => Err(TrySendError::TRUNCATED),
+            Err(refused) => Err(self.refused(refused, 0)),
+        }
+    }
+
     /// Sends all of the messages, visible together or not at all; returns their sequence numbers. Killed in the
     /// middle, none was sent.
     ///
