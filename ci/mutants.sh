@@ -17,8 +17,8 @@ export CARGO_TARGET_DIR=$PWD/target/mutants/build
 tests_of() {
     case $1 in
     */ring/* | */window.rs) echo fuzz_corpus slots crash_states lines room refusals values limits lib ;;
-    */geometry.rs | */layout.rs) echo limits attach attach_slots refusals slots channel lib ;;
-    */segment.rs) echo attach attach_slots fuzz_corpus pool_attach process_memfd lib ;;
+    */geometry.rs | */layout.rs) echo limits attach attach_slots lib ;;
+    */segment.rs) echo attach attach_slots pool_attach process_memfd ;;
     */role.rs) echo attach role_states process_role process_memfd channel ;;
     */bell.rs) echo channel waiting_wakes waiting_last process_pair ;;
     */wait.rs) echo channel waiting_wakes waiting_cost waiting_last lib ;;

@@ -46,7 +46,10 @@ fn life() -> Vec<Step> {
         Do(Ask(Producer)),
         Do(Ask(Consumer)),
         Refuse(Recv),
+        // The second value goes the short way.
         Do(Send(24)),
+        Do(Send(24)),
+        Do(Recv),
         Do(Recv),
         Do(Send(0)),
         Do(Send(5)),
