@@ -161,11 +161,16 @@ impl Room {
     /// Before a look of a producer whose next message has this number: waits if that may pay.
     #[inline(never)]
     pub fn pause(&mut self, sequence: u64) {
-        let run = sequence.wrapping_sub(self.looked) >= RUN;
-        self.looked = sequence;
-        for _ in 0..self.hints(run) {
+        for _ in 0..self.due(sequence) {
             std::hint::spin_loop();
         }
+    }
+
+    /// How long to wait before this look.
+    fn due(&mut self, sequence: u64) -> u64 {
+        let run = sequence.wrapping_sub(self.looked) >= RUN;
+        self.looked = sequence;
+        self.hints(run)
     }
 
     fn hints(&self, run: bool) -> u64 {
@@ -280,6 +285,28 @@ mod tests {
     }
 
     #[test]
+    fn a_trial_ends_when_too_little_comes_of_a_wait_and_costs_more_patience_the_longer_it_was() {
+        let after = |comes: &[u64]| {
+            let (mut rhythm, mut comes, mut sent, mut looks) = (rhythm(), comes.iter(), 100, 0);
+            rhythm.let_run_ahead(100, || {
+                looks += 1;
+                sent += comes.next().unwrap_or(&0);
+                sent
+            });
+            (looks, rhythm.pause)
+        };
+        // After waits of 4, 8, 16, 32 and 64 hints; a line in 16 of them is the least.
+        assert_eq!(after(&[0]), (2, 1));
+        assert_eq!(after(&[0, 7, 7, 0]), (4, 1));
+        assert_eq!(after(&[0, 7, 7, 7, 0]), (5, SELDOM));
+        assert_eq!(after(&[0, 7, 7, 7, 13]), (5, SELDOM));
+        assert_eq!(after(&[0, 7, 7, 7, 14, 27]), (6, SELDOM));
+        // Over 16 hints a line in four of them is a stream.
+        assert_eq!(after(&[0, 7, 7, 7, 14, 28, 28, 28, 112]), (9, 0));
+        assert_eq!(after(&[0, 7, 7, 7, 14, 28, 28, 28, 111]), (9, SELDOM));
+    }
+
+    #[test]
     fn a_stream_that_stays_slow_is_seldom_waited_for() {
         // A line in eight hints.
         let (mut rhythm, mut used) = (rhythm(), 0);
@@ -337,8 +364,14 @@ mod tests {
         assert_eq!(room.hints(true), 0);
         room.found(79);
         assert_eq!((room.hints(true), room.hints(false)), (10, 2));
-        room.pause(3);
-        assert_eq!(room.looked, 3);
+        room.found(80);
+        assert_eq!(room.hints(true), 0, "a quarter is not little");
+        room.found(79);
+        // Four messages since the last look are a run, three are not.
+        assert_eq!([3, 7, 11, 14, 14].map(|sequence| room.due(sequence)), [2, 10, 10, 2, 2]);
+        let mut room = Room::new(0, 320, 12 * BYTES_PER_HINT);
+        room.found(0);
+        assert_eq!((room.hints(true), room.hints(false)), (12, 3));
         let mut large = Room::new(0, 1 << 30, 1 << 40);
         large.found(0);
         assert_eq!(large.hints(true), LONGEST);
