@@ -39,6 +39,20 @@ fn p1_what_is_not_said_follows_from_what_is() {
 }
 
 #[test]
+fn each_option_leaves_the_others_as_they_were() {
+    let all = Options::new().capacity(4096).max_message(100).max_messages(3).tag("a tag").mode(0o1640);
+    let all = all.prefault(false).lock(true).huge_pages(true);
+    assert_eq!(limits(&all), (4096, 100, Some(3)));
+    let text = format!("{all:?}");
+    for part in
+        ["mode: 416", "prefault: false", "lock: true", "huge_pages: true", "tag: [97, 32, 116, 97, 103, 0"]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(format!("{:?}", Options::default()), format!("{:?}", Options::new()));
+}
+
+#[test]
 fn p8_limits_that_cannot_be_are_refused_with_some_that_can() {
     let options = Options::new;
     assert!(why(options().max_message(MAX_MESSAGE + 1).limits()).contains("at most 4294967280 bytes"));

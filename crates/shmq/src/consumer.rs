@@ -691,11 +691,11 @@ impl<T> Consumer<T> {
     }
 }
 
-/// The bytes of a value, to be written.
+/// The bytes of a value, to be written; those of padding, which no move keeps, too.
 #[inline(always)]
 fn bytes_of<V: AnyBitPattern>(value: &mut V) -> &mut [u8] {
     let start = std::ptr::from_mut(value).cast::<u8>();
-    // SAFETY: these are the value's bytes, none of them uninitialised where it was made by `zeroed`, and any bytes make a `V`.
+    // SAFETY: these are the value's bytes, made by `zeroed` and only written from here on, and any bytes make a `V`.
     unsafe { std::slice::from_raw_parts_mut(start, size_of::<V>()) }
 }
 
