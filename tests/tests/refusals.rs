@@ -5,8 +5,8 @@ use shmq::testing::layout::{Control, DIRTY, FREE, FREED, PAGE, READ, RECEIVED, S
 use shmq::testing::shape::{COUNT_LIMIT, END};
 use shmq::testing::word::{RecordKind, word};
 use shmq::testing::{
-    Corruption, Halt, Hostile, Poll, RecordRx, RecordTx, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window,
-    Words,
+    Condemn, Corruption, Halt, Hostile, Poll, RecordRx, RecordTx, Refused, Shape, SlotPoll, SlotRx, SlotTx,
+    Window, Words,
 };
 use shmq_tests::model::{address, parts, poke};
 
@@ -333,4 +333,54 @@ fn p5_a_count_that_the_peer_stores_makes_no_more_pending_than_there_can_be() {
     assert_eq!(pending(100, 0), CAPACITY / 8);
     assert_eq!(pending(100, 101), 0, "a takeover may correct the count");
     assert_eq!(pending(100, u64::MAX), CAPACITY / 8, "a distance of 101");
+}
+
+#[test]
+fn p5_the_short_way_of_a_consumer_is_closed_to_what_the_long_one_refuses() {
+    let ends = |max_message| {
+        let words = Words::new(parts(4096).ring + 4096);
+        let window = || Window::new(words.clone(), parts(4096)).expect("the parts fit");
+        let tx = RecordTx::attach(window(), 64, None).expect("a sound ring");
+        (tx, RecordRx::attach(window(), max_message, None).expect("a sound ring"))
+    };
+    let take = |rx: &mut RecordRx<Words>| {
+        let Poll::Message(record) = rx.poll() else { panic!("one was sent") };
+        rx.take(&record);
+        rx.look_how_far();
+    };
+
+    // Over the limit.
+    let (mut tx, mut rx) = ends(16);
+    for len in [8, 8, 24] {
+        tx.try_send(&vec![7; len]).expect("room");
+    }
+    take(&mut rx);
+    assert!(rx.take_at_once(&mut [0; 8]).is_some());
+    assert_eq!(rx.take_at_once(&mut [0; 24]), None);
+    assert_eq!(rx.poll(), Poll::Corrupt(Corruption::Word));
+
+    // Behind a file that was truncated, though a message is known to be there.
+    let (mut tx, mut rx) = ends(16);
+    for _ in 0..3 {
+        tx.try_send(&[7; 8]).expect("room");
+    }
+    take(&mut rx);
+    rx.condemn(Corruption::Truncated);
+    rx.look_how_far();
+    assert_eq!(rx.take_at_once(&mut [0; 8]), None);
+
+    // Behind padding, which is known before the message is taken.
+    let (mut tx, mut rx) = ends(64);
+    for _ in 0..4096 / 72 {
+        tx.try_send(&[7; 64]).expect("room");
+        take(&mut rx);
+    }
+    tx.try_send(&[9; 64]).expect("room");
+    let Poll::Message(record) = rx.poll() else { panic!("one was sent") };
+    assert_eq!(record.payload % 4096, 8, "at the beginning of the ring");
+    rx.look_how_far();
+    assert_eq!(rx.take_at_once(&mut [0; 64]), None);
+    take(&mut rx);
+    tx.try_send(&[9; 64]).expect("room");
+    assert!(rx.take_at_once(&mut [0; 64]).is_some());
 }

@@ -5,7 +5,8 @@ use shmq::PeerState::{self, Left, Lost, NeverAttached};
 use shmq::testing::layout::{Parts, Role};
 use shmq::testing::role::{enter, is_from_another_boot, leave, state_in};
 use shmq::testing::{
-    Fault, Faulty, Memory, RecordRx, RecordTx, Recording, Shape, SlotRx, SlotTx, Store, Window, Words,
+    Fault, Faulty, Hostile, Memory, RecordRx, RecordTx, Recording, Shape, SlotRx, SlotTx, Store, Window,
+    Words,
 };
 use shmq_tests::crash::Cut;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -171,4 +172,22 @@ fn p3_killed_while_leaving_a_process_is_lost_or_has_left_with_all_it_did() {
 #[test]
 fn p3_null_control_without_its_ordering_the_mark_comes_before_the_last_operation() {
     assert!(catch_unwind(AssertUnwindSafe(|| leaving(Fault::Weaken("ROLE_STORE")))).is_err());
+}
+
+#[test]
+fn p3_a_successor_that_comes_between_two_looks_is_not_taken_for_the_one_that_died() {
+    let held = |loads: &[u64], held: &[bool]| {
+        let window = window(Hostile::new(empty(), loads.to_vec()));
+        let held = std::cell::RefCell::new(held.iter());
+        state_in(&window, Role::Producer, || *held.borrow_mut().next().expect("asked so often"))
+    };
+    // Epoch and mark, the lock, the epoch once more, and if it is the same the mark.
+    assert_eq!(held(&[0], &[]), PeerState::NeverAttached);
+    assert_eq!(held(&[1, 1], &[]), PeerState::Left);
+    assert_eq!(held(&[1, 0], &[true]), PeerState::Attached);
+    assert_eq!(held(&[1, 0, 1, 0], &[false]), PeerState::Lost);
+    assert_eq!(held(&[1, 0, 1, 1, 1, 1], &[false]), PeerState::Left, "it left before the lock was asked for");
+    assert_eq!(held(&[1, 0, 2, 2, 0], &[false, true]), PeerState::Attached, "another has come");
+    assert_eq!(held(&[1, 0, 2, 2, 0, 2, 0], &[false, false]), PeerState::Lost, "and has died, too");
+    assert_eq!(held(&[1, 0, 2, 2, 0, 3, 3, 0, 4, 4, 0, 5], &[false; 4]), PeerState::Attached);
 }
