@@ -2,11 +2,12 @@
 //! of what would do.
 
 use shmq::testing::layout::{
-    CONSUMER, Counter, Kind, MAX_CAPACITY, MAX_MESSAGE, MIN_CAPACITY, PAGE, PRODUCER, Role,
+    CONSUMER, Counter, Header, Kind, MAX_CAPACITY, MAX_MESSAGE, MIN_CAPACITY, PAGE, PRODUCER, Role,
 };
 use shmq::testing::shape::best_group;
 use shmq::testing::{Geometry, Shape};
-use shmq::{CreateError, Limits, Options};
+use shmq::{CreateError, Limits, OpenError, Options, Waiting};
+use std::time::Duration;
 
 fn limits(options: &Options) -> (u64, u64, Option<u64>) {
     let Limits { capacity, max_message, max_messages, .. } = options.limits().expect("possible limits");
@@ -50,6 +51,20 @@ fn each_option_leaves_the_others_as_they_were() {
         assert!(text.contains(part), "{text}");
     }
     assert_eq!(format!("{:?}", Options::default()), format!("{:?}", Options::new()));
+}
+
+#[test]
+fn ready_made_ways_to_wait_are_what_they_say() {
+    let new = Waiting::new;
+    let micros = Duration::from_micros;
+    assert_eq!(
+        new(),
+        new().spin(micros(50)).yields(micros(50)).sleep(true).adaptive(true).across_restarts(false)
+    );
+    assert_eq!(Waiting::default(), new());
+    assert_eq!(Waiting::dedicated_core(), new().spin(Duration::MAX).yields(Duration::ZERO).sleep(false));
+    assert_eq!(Waiting::shared_core(), new().spin(micros(5)).yields(micros(100)));
+    assert_eq!(Waiting::low_power(), new().spin(Duration::ZERO).yields(Duration::ZERO));
 }
 
 #[test]
@@ -120,6 +135,7 @@ fn p8_a_geometry_page_is_read_back_as_it_was_written_and_nothing_else_is_believe
         Geometry::slots(24, 8, 100, &plain).expect("possible"),
         Geometry::raw(8192, 16, 8, &plain).expect("possible"),
     ] {
+        let made = Geometry { queue_id: [1; 16], boot_id: [2; 16], created_ns: 3, ..made };
         let header = made.header();
         let bytes = bytemuck::bytes_of(&header);
         assert_eq!(Geometry::parse(bytes, made.length).expect("as it was written"), made);
@@ -190,4 +206,90 @@ fn kinds_and_roles_have_names_and_counters_their_places() {
             [Counter::Sleeps, Counter::Wakes, Counter::Began].map(|which| words.counter(which).offset());
         assert_eq!(places, [0x280, 0x288, 0x2c0]);
     }
+}
+
+/// What is said of a page after this change, with a checksum that is right again.
+fn changed(made: &Geometry, change: impl Fn(&mut Header)) -> Result<Geometry, OpenError> {
+    let mut header = made.header();
+    change(&mut header);
+    header.checksum = header.sum();
+    Geometry::parse(bytemuck::bytes_of(&header), header.length)
+}
+
+#[test]
+fn p8_parts_that_do_not_lie_on_pages_of_their_own_are_refused() {
+    let page = PAGE as u64;
+    let records = Geometry::records(Options::new().limits().expect("possible"), [0; 32]);
+    let spread = |producer: u64, consumer: u64, ring: u64| {
+        changed(&records, |header| {
+            (header.producer_at, header.consumer_at, header.ring_at) = (producer, consumer, ring);
+            header.length = ring + header.capacity + page;
+        })
+    };
+    assert!(spread(page, 2 * page, 3 * page).is_ok());
+    assert!(spread(2 * page, 5 * page, 9 * page).is_ok());
+    for (producer, consumer, ring) in [
+        (page + 8, 3 * page, 5 * page),
+        (page, 3 * page + 8, 5 * page),
+        (page, 3 * page, 5 * page + 8),
+        (page + 8, 3 * page + 8, 5 * page),
+        (page + 8, 3 * page, 5 * page + 8),
+        (page, 3 * page + 8, 5 * page + 8),
+        (page + 8, 3 * page + 8, 5 * page + 8),
+        (0, page, 2 * page),
+        (page, page, 3 * page),
+        (2 * page, page, 3 * page),
+        (page, 2 * page, 2 * page),
+    ] {
+        assert!(spread(producer, consumer, ring).is_err(), "{producer} {consumer} {ring}");
+    }
+    let raw = Geometry::raw(8192, 0, 0, &Options::new()).expect("possible");
+    let ends = |producer: u64, consumer: u64, ring: u64| {
+        changed(&raw, |header| {
+            (header.producer_at, header.consumer_at, header.ring_at) = (producer, consumer, ring);
+            header.length = 4 * page;
+        })
+    };
+    assert!(ends(0, 0, page).is_ok() && ends(0, 0, 2 * page).is_ok());
+    for (producer, consumer, ring) in [(page, 0, page), (0, page, page), (page, page, page), (0, 0, 0)] {
+        assert!(ends(producer, consumer, ring).is_err(), "{producer} {consumer} {ring}");
+    }
+}
+
+#[test]
+fn p8_first_bytes_that_were_spoiled_are_told_from_those_of_something_else() {
+    let made = Geometry::records(Options::new().limits().expect("possible"), [0; 32]);
+    let said = |magic: &[u8; 8]| {
+        let header = Header { magic: *magic, ..made.header() };
+        Geometry::parse(bytemuck::bytes_of(&header), made.length).expect_err("another magic").to_string()
+    };
+    for spoiled in [b"\x89SMQ\n\x1a\n\0", b"\x09SMQ\r\n\x1a\n", b"\x89SMQ\r\n\x1a\r"] {
+        assert!(said(spoiled).contains("text-mode"), "{spoiled:?}");
+    }
+    for other in [b"\x89PNG\r\n\x1a\n", b"\x7fELF\x02\x01\x01\0", b"\x89SM!\r\n\x1a\n", &[0; 8]] {
+        assert!(said(other).contains("not a queue's"), "{other:?}");
+    }
+}
+
+#[test]
+fn p8_of_a_damaged_page_is_believed_what_the_rest_confirms() {
+    let made = Geometry::records(Options::new().limits().expect("possible"), [0; 32]);
+    let salvaged = |change: &dyn Fn(&mut Header)| {
+        let mut header = made.header();
+        change(&mut header);
+        Geometry::salvage(bytemuck::bytes_of(&header))
+    };
+    assert_eq!(salvaged(&|_| ()), Some(made.clone()));
+    assert_eq!(salvaged(&|header| header.checksum ^= 1), Some(made.clone()), "a checksum that is wrong");
+    assert_eq!(salvaged(&|header| header.magic = [0; 8]), Some(made.clone()), "first bytes that are wrong");
+    assert_eq!(
+        salvaged(&|header| {
+            header.magic = [0; 8];
+            header.checksum ^= 1;
+        }),
+        None,
+        "both: something else"
+    );
+    assert_eq!(salvaged(&|header| header.capacity += 8), None, "limits that cannot be");
+    assert_eq!(Geometry::salvage(&[0; 100]), None);
 }
