@@ -18,7 +18,7 @@ tests_of() {
     case $1 in
     */ring/* | */window.rs) echo fuzz_corpus slots crash_states lines room refusals values limits lib ;;
     */geometry.rs | */layout.rs) echo limits attach attach_slots lib ;;
-    */segment.rs) echo attach attach_slots pool_attach process_memfd ;;
+    */segment.rs) echo attach attach_slots files pool_attach process_memfd resources ;;
     */role.rs) echo attach role_states seats process_role sigbus channel ;;
     */bell.rs) echo channel waiting_wakes waiting_last process_pair ;;
     */wait.rs) echo limits seats channel waiting_wakes waiting_cost waiting_last waiting_death lib ;;
