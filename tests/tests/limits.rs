@@ -293,3 +293,37 @@ fn p8_of_a_damaged_page_is_believed_what_the_rest_confirms() {
     assert_eq!(salvaged(&|header| header.capacity += 8), None, "limits that cannot be");
     assert_eq!(Geometry::salvage(&[0; 100]), None);
 }
+
+#[test]
+fn p8_limits_in_a_file_are_derived_again() {
+    let plain = Options::new();
+    let slots = Geometry::slots(24, 8, 100, &plain).expect("possible");
+    assert!(changed(&slots, |_| ()).is_ok());
+    for align in [0, 3, 16] {
+        assert!(changed(&slots, |header| header.slot_align = align).is_err(), "{align}");
+    }
+    assert!(changed(&slots, |header| header.max_messages += 5).is_err(), "more than the ring holds");
+    assert!(changed(&slots, |header| header.slot_group += 1).is_err());
+
+    let raw = Geometry::raw(8192, 16, 8, &plain).expect("possible");
+    assert!(changed(&raw, |_| ()).is_ok());
+    assert!(changed(&raw, |header| header.max_message = 24).is_err(), "no number of elements");
+    assert!(changed(&raw, |header| (header.capacity, header.length) = (0, 4096)).is_err());
+    assert!(changed(&raw, |header| header.slot_group = 1).is_err());
+    assert!(changed(&raw, |header| header.max_messages = 1).is_err());
+
+    let pool = Geometry { kind: Kind::Pool, ..Geometry::slots(8, 8, 100, &plain).expect("possible") };
+    assert!(changed(&pool, |_| ()).is_ok());
+    assert!(changed(&pool, |header| header.max_messages += 7).is_err());
+
+    let records = Geometry::records(plain.limits().expect("possible"), [0; 32]);
+    for change in [
+        |header: &mut Header| header.slot_align = 8,
+        |header: &mut Header| header.slot_group = 1,
+        |header: &mut Header| header.capacity += 8,
+        |header: &mut Header| header.max_message = header.capacity / 2,
+        |header: &mut Header| header.capacity /= 1024,
+    ] {
+        assert!(changed(&records, change).is_err());
+    }
+}
