@@ -14,7 +14,7 @@ impl Name {
     }
 
     fn end(&self, role: Role) -> EndSnapshot {
-        Inspector::open(&self.0).expect("a queue").snapshot().end(role).clone()
+        *Inspector::open(&self.0).expect("a queue").snapshot().end(role)
     }
 }
 
