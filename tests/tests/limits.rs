@@ -279,9 +279,9 @@ fn p8_of_a_damaged_page_is_believed_what_the_rest_confirms() {
         change(&mut header);
         Geometry::salvage(bytemuck::bytes_of(&header))
     };
-    assert_eq!(salvaged(&|_| ()), Some(made.clone()));
-    assert_eq!(salvaged(&|header| header.checksum ^= 1), Some(made.clone()), "a checksum that is wrong");
-    assert_eq!(salvaged(&|header| header.magic = [0; 8]), Some(made.clone()), "first bytes that are wrong");
+    assert_eq!(salvaged(&|_| ()), Some(made));
+    assert_eq!(salvaged(&|header| header.checksum ^= 1), Some(made), "a checksum that is wrong");
+    assert_eq!(salvaged(&|header| header.magic = [0; 8]), Some(made), "first bytes that are wrong");
     assert_eq!(
         salvaged(&|header| {
             header.magic = [0; 8];
