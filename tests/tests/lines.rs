@@ -1,5 +1,5 @@
 //! What ends do to lines for the sake of speed alone: no store of it changes a byte, and no test of another kind would miss it.
-//! Each line that a consumer has done with has been stored to once more, but for large rings whose ends share a cache; and a
+//! Each line that a consumer gives back has been stored to once more, but for large rings whose ends share a cache; and a
 //! producer asks for each line that it comes to, early, once, and only when it is free.
 
 use shmq::testing::layout::{LINE64, Parts};
@@ -58,8 +58,7 @@ fn records(capacity: u64, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>) 
             rx.take(&record);
         }
     });
-    // The one that the next message begins in is not done with.
-    ((0..sent / LINE64).collect(), stored)
+    ((0..sent.div_ceil(LINE64)).collect(), stored)
 }
 
 /// The same of a third of all groups of slots.
@@ -217,7 +216,9 @@ fn lines_are_handed_back_in_turn_also_round_the_end_of_the_ring() {
             memory.take_log().iter().map(|&(at, _)| at).filter(|&at| at >= ring).collect();
         handed.extend(stores.iter().map(|at| (at - ring) as u64 / LINE64));
     }
-    assert!(handed.windows(2).all(|two| (two[0] + 1) % 64 == two[1]), "{handed:?}");
+    // One that a message ends in, once more with the next.
+    assert!(handed.windows(2).all(|two| (two[1] + 64 - two[0]) % 64 <= 1), "{handed:?}");
+    handed.dedup();
     assert!(handed.len() as u64 > 19 * capacity / LINE64);
 }
 

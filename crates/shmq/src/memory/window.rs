@@ -278,10 +278,9 @@ impl<M: Memory> Window<M> {
         self.copy_out(at.wrapping_add(8), rest);
     }
 
-    /// Stores a word of each line that ends between two positions once more, with what it holds; at most the whole ring. A line that
-    /// was only read stays with both processors, and whoever writes it next has to take it away from the other first, while
-    /// a line that was written moves over whole. The line in which the next message begins is left alone: the producer
-    /// writes there now.
+    /// Stores a word of each line between two positions once more, with what it holds; at most the whole ring. A line that was
+    /// only read stays with both processors, and whoever writes it next has to take it away from the other first, while
+    /// a line that was written moves over whole.
     #[inline(always)]
     pub fn hand_back(&self, from: u64, to: u64) {
         let len = to.wrapping_sub(from).min(self.parts.capacity) & !(WORD - 1);
@@ -293,12 +292,11 @@ impl<M: Memory> Window<M> {
     /// The same of a block inside the ring that begins at a word.
     #[inline(always)]
     fn hand_back_block(&self, mut at: usize, len: usize) {
-        let line = LINE64 as usize - 1;
-        let end = (at + len) & !line;
+        let end = at + len;
         while at < end {
             // SAFETY: invariant W: a word of the ring.
             unsafe { self.memory.store(at, self.memory.load(at, at::HAND_BACK_LOAD), at::HAND_BACK) };
-            at = (at | line) + 1;
+            at = (at | (LINE64 as usize - 1)) + 1;
         }
     }
 }
