@@ -300,7 +300,6 @@ impl<M: Memory> RecordRx<M> {
     pub fn take(&mut self, record: &Record) -> bool {
         self.advance(record);
         self.store_taken();
-        // From the record: `read` would be fetched back from memory first, and everything after it waits for this word.
         self.next = self.ring.load_word(record.end, at::POLL);
         self.give_back_unless_more()
     }

@@ -259,17 +259,23 @@ impl<M: Memory> SlotTx<M> {
         while !rest.is_empty() {
             let some = self.copy_to_group(&cursor, sequence, rest);
             sequence += some as u64;
-            self.ring.store_at(cursor.word, sequence, at::COMMIT);
-            if sequence == cursor.end {
-                self.ring.fence(at::COMMIT_LOG);
-                self.ring.store(SEQUENCE, sequence, at::SEQUENCE);
-                cursor.turn(&self.shape);
-                self.ask_ahead(&cursor);
-            }
+            self.publish_group(&mut cursor, sequence);
             rest = &rest[some..];
         }
         (self.cursor, self.sequence, self.stop) = (cursor, sequence, sequence);
         Ok(sent)
+    }
+
+    /// Publishes a group's messages up to this number, and goes on to the next group if that was all of it.
+    #[inline(always)]
+    fn publish_group(&self, cursor: &mut Cursor, sequence: u64) {
+        self.ring.store_at(cursor.word, sequence, at::COMMIT);
+        if sequence == cursor.end {
+            self.ring.fence(at::COMMIT_LOG);
+            self.ring.store(SEQUENCE, sequence, at::SEQUENCE);
+            cursor.turn(&self.shape);
+            self.ask_ahead(cursor);
+        }
     }
 
     /// As many messages of an iterator as there is room for, written where they go and each group published as it gets full;
@@ -306,13 +312,7 @@ impl<M: Memory> SlotTx<M> {
             if sequence == begin {
                 break;
             }
-            self.ring.store_at(cursor.word, sequence, at::COMMIT);
-            if sequence == cursor.end {
-                self.ring.fence(at::COMMIT_LOG);
-                self.ring.store(SEQUENCE, sequence, at::SEQUENCE);
-                cursor.turn(&self.shape);
-                self.ask_ahead(&cursor);
-            }
+            self.publish_group(&mut cursor, sequence);
             (self.cursor, self.sequence, self.stop) = (cursor, sequence, sequence);
         }
         Ok((sequence - first) as usize)

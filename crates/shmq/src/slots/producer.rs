@@ -99,8 +99,8 @@ impl<P: Pod, T> Producer<P, T> {
     }
 
     /// Sends messages of an iterator as long as there is room; returns how many. They are written where they go and become visible group
-    /// by group. One that finds no room is not asked for, so none is lost: the next call goes on with it. At most as
-    /// many as there is room for when the call begins. If the iterator panics, the group it was asked for is not sent.
+    /// by group. One that finds no room is not asked for, so none is lost: the next call goes on with it. It looks for
+    /// more room once at most, so an endless iterator ends it with a full queue. If the iterator panics, the group it was asked for is not sent.
     ///
     /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
