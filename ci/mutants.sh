@@ -20,8 +20,8 @@ tests_of() {
     */geometry.rs | */layout.rs) echo limits attach attach_slots lib ;;
     */segment.rs) echo attach attach_slots files pool_attach process_memfd resources ;;
     */role.rs) echo attach role_states seats process_role sigbus channel ;;
-    */bell.rs) echo channel waiting_wakes waiting_last process_pair ;;
-    */wait.rs) echo limits seats channel waiting_wakes waiting_cost waiting_last waiting_death lib ;;
+    */bell.rs) echo channel waiting_wakes waiting_last waiting_deep process_pair ;;
+    */wait.rs) echo limits seats channel waiting_wakes waiting_cost waiting_last waiting_death waiting_deep lib ;;
     esac
 }
 slow=(--skip null_control --skip 64_byte --skip depth_limit --skip larger_ring --skip is_a_queue --skip other_ways)

@@ -131,3 +131,18 @@ fn p3_whose_queue_has_lost_its_name_does_not_wait_for_a_successor() {
     drop(rx);
     assert!(matches!(queue.consumer(), Err(AttachError::Removed)));
 }
+
+#[test]
+fn p3_a_wait_that_had_any_time_tells_how_the_peer_went_and_one_without_takes_one_look() {
+    let queue = Queue::anonymous(&Options::new()).expect("a queue");
+    let (mut tx, mut rx) = (queue.producer().expect("free"), queue.consumer().expect("free"));
+    tx.try_send(b"last").expect("room");
+    drop(tx);
+    // Spins only, so that nothing but the end of its time makes it look at the peer.
+    rx.set_waiting(Waiting::dedicated_core());
+    assert_eq!(rx.recv(Duration::ZERO).expect("there"), b"last");
+    assert_eq!(rx.recv(Duration::ZERO), Err(RecvError::TimedOut), "without time, without a system call");
+    for _ in 0..3 {
+        assert_eq!(rx.recv(Duration::from_micros(100)), Err(RecvError::ProducerLeft));
+    }
+}

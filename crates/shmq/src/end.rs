@@ -4,6 +4,24 @@ use crate::geometry::Limits;
 use crate::ring::{Condemn, Corruption};
 use crate::role::Seat;
 use crate::wait::{Stop, Until, Waiting, block};
+use std::hint::cold_path;
+
+/// Messages up to this size stay out of memory on the fast path, if the compiler knows them.
+const SMALL: usize = 256;
+
+/// Goes on slowly with a copy of the message, if it is small. Whatever is passed on by reference has to be in memory; so a message that
+/// its sender has in registers is stored there only when it comes to that.
+#[inline(always)]
+pub fn apart<R>(message: &[u8], slowly: impl FnOnce(&[u8]) -> R) -> R {
+    cold_path();
+    if message.len() > SMALL {
+        return slowly(message);
+    }
+    let mut copy = [0; SMALL];
+    let copy = &mut copy[..message.len()];
+    copy.copy_from_slice(message);
+    slowly(copy)
+}
 
 /// One end of a queue: the ring's end, the role, and how to wait.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use crate::error::{Corruption, SendError, TrySendError};
 use crate::geometry::Limits;
 use crate::layout::Counter;
 use crate::memory::Map;
+use crate::end::apart;
 use crate::queue::End;
 use crate::ring::{Draft, Place, RecordTx, Refused};
 use crate::role::PeerState;
@@ -147,7 +148,7 @@ impl<T> Producer<T> {
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
         match self.end.ring.send_at_once(message) {
             Some(sequence) if self.end.seat.signals.is_quiet() => Ok(sequence),
-            sent => self.try_send_slowly(sent, message),
+            sent => apart(message, |message| self.try_send_slowly(sent, message)),
         }
     }
 
@@ -182,10 +183,10 @@ impl<T> Producer<T> {
     pub fn send(&mut self, message: &[u8], until: impl Into<Until>) -> Result<u64, SendError> {
         match self.end.ring.send_at_once(message) {
             Some(sequence) if self.end.seat.signals.is_quiet() => Ok(sequence),
-            sent => {
+            sent => apart(message, |message| {
                 let (first, len) = (sent.unwrap_or(self.end.ring.sequence()), message.len() as u64);
                 self.send_slowly(sent, first, until.into(), len, |ring| ring.try_send(message))
-            }
+            }),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::error::{CreateError, RecvError as Recv, TryRecvError as TryRecv};
 use crate::geometry::{Geometry, Options};
 use crate::layout::Role;
 use crate::memory::Window;
+use crate::end::apart;
 use crate::queue::End;
 use crate::ring::{Corruption, Refused, SlotRx, SlotTx};
 use crate::role::Seat;
@@ -91,8 +92,10 @@ impl<P: Pod> Sender<P> {
     /// The message back, if the receiver is gone.
     #[inline(always)]
     pub fn send(&mut self, message: P) -> Result<(), SendError<P>> {
-        let sent = self.producer.end.ring.try_send(bytemuck::bytes_of(&message));
-        if (sent.is_ok() && self.producer.end.seat.signals.is_quiet()) || self.send_slowly(sent, &message) {
+        let bytes = bytemuck::bytes_of(&message);
+        let sent = self.producer.end.ring.try_send(bytes);
+        let quiet = sent.is_ok() && self.producer.end.seat.signals.is_quiet();
+        if quiet || apart(bytes, |message| self.send_slowly(sent, message)) {
             Ok(())
         } else {
             Err(SendError(message))
@@ -135,12 +138,12 @@ impl<P: Pod> Sender<P> {
     /// Whether a message was sent after all, whose first attempt ended so.
     #[cold]
     #[inline(never)]
-    fn send_slowly(&mut self, sent: Result<u64, Refused>, message: &P) -> bool {
+    fn send_slowly(&mut self, sent: Result<u64, Refused>, message: &[u8]) -> bool {
         match self.outcome(sent) {
             Tried::Sent => true,
             Tried::InVain => false,
             Tried::Full => {
-                let sent = self.producer.send(message, Until::Forever);
+                let sent = self.producer.wait_bytes(message, Until::Forever);
                 sent.is_ok_and(|sequence| !self.is_in_vain(sequence))
             }
         }

@@ -4,6 +4,7 @@ use super::Marker;
 use crate::error::{Corruption, SendError, TrySendError};
 use crate::layout::Counter;
 use crate::memory::Map;
+use crate::end::apart;
 use crate::queue::End;
 use crate::ring::{Refused, SlotTx};
 use crate::role::PeerState;
@@ -241,11 +242,11 @@ impl<P: ?Sized, T> Producer<P, T> {
     }
 
     #[inline(always)]
-    fn wait_bytes(&mut self, message: &[u8], until: Until) -> Result<u64, SendError> {
+    pub(super) fn wait_bytes(&mut self, message: &[u8], until: Until) -> Result<u64, SendError> {
         match self.end.ring.try_send(message) {
             Ok(sequence) if self.end.published() => Ok(sequence),
             Ok(_) => Err(SendError::Corrupt { what: Corruption::Truncated }),
-            Err(_) => self.wait(until, 1, |ring| ring.try_send(message)),
+            Err(_) => apart(message, |message| self.wait(until, 1, |ring| ring.try_send(message))),
         }
     }
 
