@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants
 
 src=crates/shmq/src
-[ $# = 0 ] && set -- "$src"/ring/*.rs "$src"/memory/window.rs "$src"/{layout,geometry,segment,role,bell,wait}.rs
+[ $# = 0 ] && set -- "$src"/ring/*.rs "$src"/memory/{window,proven}.rs "$src"/{layout,geometry,segment,role,bell,wait}.rs
 
 # Quick to build, and overflows and debug assertions count as noticed.
 export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false
@@ -16,7 +16,7 @@ export CARGO_TARGET_DIR=$PWD/target/mutants/build
 # take too long.
 tests_of() {
     case $1 in
-    */ring/* | */window.rs) echo fuzz_corpus slots crash_states lines room refusals values limits lib ;;
+    */ring/* | */window.rs | */proven.rs) echo fuzz_corpus slots crash_states lines room refusals values limits lib ;;
     */geometry.rs | */layout.rs) echo limits attach attach_slots lib ;;
     */segment.rs) echo attach attach_slots files pool_attach process_memfd resources ;;
     */role.rs) echo attach role_states seats process_role sigbus channel ;;

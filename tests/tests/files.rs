@@ -4,6 +4,7 @@ use shmq::{Options, Queue, path_of};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -45,4 +46,40 @@ fn p8_each_queue_has_an_id_the_boot_it_was_made_in_and_its_time() {
         assert!(geometry.queue_id[8..] != [0; 8]);
         assert!(ids.insert(geometry.queue_id));
     }
+}
+
+/// A program that is executed must not hold a role for the one that was there before.
+#[test]
+fn p8_no_descriptor_outlives_its_program() {
+    let name = format!("shmq-test-files-{}", std::process::id());
+    let queues = [Queue::create(&name, &Options::new()), Queue::anonymous(&Options::new())];
+    let queues = queues.map(|queue| queue.expect("a queue"));
+    let ends =
+        queues.each_ref().map(|queue| (queue.producer().expect("free"), queue.consumer().expect("free")));
+    let file = std::fs::metadata(path_of(&name).expect("a name")).expect("a file");
+    let (id, mut seen) = ((file.dev(), file.ino()), [0, 0]);
+    for entry in std::fs::read_dir("/proc/self/fd").expect("/proc") {
+        let Ok(entry) = entry else { continue };
+        // Other tests open and close files meanwhile.
+        let Ok(target) = std::fs::read_link(entry.path()) else { continue };
+        let target = target.to_string_lossy().into_owned();
+        let Ok(file) = std::fs::metadata(entry.path()) else { continue };
+        let of_a_queue = [(file.dev(), file.ino()) == id, target.contains("memfd:shmq")];
+        if !of_a_queue.contains(&true) {
+            continue;
+        }
+        let number = entry.file_name();
+        let Ok(info) = std::fs::read_to_string(Path::new("/proc/self/fdinfo").join(number)) else { continue };
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).expect("flags");
+        let flags = u32::from_str_radix(flags.trim(), 8).expect("octal");
+        assert!(flags & 0o2_000_000 != 0, "close-on-exec: {target} {flags:o}");
+        seen = [seen[0] + u32::from(of_a_queue[0]), seen[1] + u32::from(of_a_queue[1])];
+    }
+    assert!(
+        seen.iter().all(|&descriptors| descriptors >= 2),
+        "the queue's own, and those of its ends: {seen:?}"
+    );
+    drop(ends);
+    let [named, _] = queues;
+    named.remove().expect("it is there");
 }

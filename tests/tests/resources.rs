@@ -45,7 +45,7 @@ cases! {
     p8_no_huge_pages_left: "huge-pages", "as a wish it works, as a file NoSpace, 0 files left";
     p8_a_file_that_a_third_party_truncates: "truncated", "Truncated", dies of libc::SIGBUS;
     p8_a_limit_on_locked_memory: "locked-memory", "Lock, Lock, 0 files left, Lock, without it taken";
-    p8_a_limit_on_file_sizes: "file-size", "FileSize, FileSize, 0 files left, one within the limit works";
+    p8_a_limit_on_file_sizes: "file-size", "FileSize, FileSize, 0 files left, one within the limit works, just within works, just over FileSize";
     p8_a_limit_on_address_space: "address-space", "NoSpace, 1 file, Io, a smaller one works";
     p8_a_file_system_that_is_read_only: "read-only", "Denied, Denied, its producer has left";
     p8_no_permission: "permission", "Denied, Denied, Denied";
@@ -56,7 +56,7 @@ cases! {
     p8_no_inotify_watch: "watches", "TimedOut after slices, 10 of 10 came, then ProducerLeft";
     p3_a_waker_that_may_make_no_sound: "no-sound", "TimedOut after deeply, 10 of 10 came, then ProducerLeft";
     p8_a_kernel_without_populate: "populate", "works, works, 1 file";
-    p8_a_file_system_that_cannot_allocate_ahead: "fallocate", "works, works, 1 file";
+    p8_a_file_system_that_cannot_allocate_ahead: "fallocate", "works, works, 2 files, equally long";
     p8_a_file_system_without_unnamed_files: "tmpfile", "works, works, 1 file";
     p8_a_kernel_without_memfd: "memfd", "Io";
     p8_a_kernel_without_description_locks: "locks", "Io";

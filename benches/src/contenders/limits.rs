@@ -1,6 +1,7 @@
 //! What the machine itself needs: no queue, and nothing that a queue must do.
 //!
-//! For round trips, two cache lines: one word each way, whatever the size of the message. For streams, a buffer of the same
+//! For round trips, two cache lines: one word each way, whatever the size of the message; and the same with the message on lines of its
+//! own, behind which the word is stored, as in any queue whose messages do not share a line with what publishes them. For streams, a buffer of the same
 //! bytes as the rings, in four parts; a part is handed over as a whole, so that handing over costs next to nothing.
 
 #![allow(clippy::disallowed_types, reason = "the limits are what the queues are measured against")]
@@ -122,7 +123,7 @@ impl Place {
 
 pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
     match task.kind {
-        Kind::RoundTrips => vec![lines::<P>(task)],
+        Kind::RoundTrips => vec![lines::<P>(task), lines_and_bytes::<P>(task)],
         Kind::Stream => vec![
             Trial::new(FAMILY, "memcpy, free hand-over", move |count| {
                 task.run::<P, _, _, _, _>(count, || {
@@ -194,6 +195,39 @@ fn lines<P: Payload>(task: Task) -> Trial {
                         }
                         seen = word;
                         sum.unread::<P>(word - 1)
+                    }
+                },
+            ))
+        })
+    })
+}
+
+/// The message there and back, and a word behind it.
+fn lines_and_bytes<P: Payload>(task: Task) -> Trial {
+    Trial::new(FAMILY, "two lines and the bytes", move |count| {
+        task.run::<P, _, _, _, _>(count, || {
+            let shared = Shared::new(PARTS as usize * P::MAX.next_multiple_of(64));
+            let other = Arc::clone(&shared);
+            let mut seen = 0;
+            Ok((
+                move || {
+                    move |n, _| {
+                        // SAFETY: within a part, at which the other end does not look before the word says so; it has answered
+                        // what was there before.
+                        fill(unsafe { std::slice::from_raw_parts_mut(shared.part(n), P::len(n)) }, n);
+                        shared.word(SENT).store(n + 1, Ordering::Release);
+                        1
+                    }
+                },
+                move || {
+                    move |_, sum: &mut Sum| {
+                        let word = other.word(SENT).load(Ordering::Acquire);
+                        if word == seen {
+                            return 0;
+                        }
+                        seen = word;
+                        // SAFETY: within a part, which is not written again before this end has answered.
+                        sum.bytes(unsafe { std::slice::from_raw_parts(other.part(word - 1), P::len(word - 1)) })
                     }
                 },
             ))

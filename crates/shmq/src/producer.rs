@@ -1,10 +1,10 @@
 //! The sending end, as users see it.
 
+use crate::end::apart;
 use crate::error::{Corruption, SendError, TrySendError};
 use crate::geometry::Limits;
 use crate::layout::Counter;
 use crate::memory::Map;
-use crate::end::apart;
 use crate::queue::End;
 use crate::ring::{Draft, Place, RecordTx, Refused};
 use crate::role::PeerState;

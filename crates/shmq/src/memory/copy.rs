@@ -78,45 +78,46 @@ fn gather(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
-/// Copies shared memory into `into`.
+/// Copies `len` bytes of shared memory.
 ///
 /// # Safety
-/// `from` is 8-aligned and valid for `into.len()` bytes rounded up to 8.
+/// `from` is 8-aligned and valid for `len` bytes rounded up to 8; `into` is valid for writes of `len` bytes that nobody else sees.
 #[inline(always)]
-pub(super) unsafe fn copy_out(from: *const u8, into: &mut [u8]) {
-    let whole = into.len() & !7;
+pub(super) unsafe fn copy_out(from: *const u8, into: *mut u8, len: usize) {
+    let whole = len & !7;
     let from = from.cast_mut();
     #[cfg(target_arch = "x86_64")]
-    if into.len() >= LONG {
+    if len >= LONG {
         // SAFETY: `whole` bytes are inside both ranges.
-        unsafe { long_copy(into.as_mut_ptr(), from, whole) };
+        unsafe { long_copy(into, from, whole) };
         // SAFETY: the last word is inside the rounded-up range.
-        return unsafe { last_out(from, into, whole) };
+        return unsafe { last_out(from.add(whole), into.add(whole), len - whole) };
     }
     let mut at = 0;
     #[cfg(target_arch = "x86_64")]
     while at + 16 <= whole {
         // SAFETY: `at + 16 <= whole`, inside both ranges.
-        unsafe { vector_out(into.as_mut_ptr().add(at), from.add(at)) };
+        unsafe { vector_out(into.add(at), from.add(at)) };
         at += 16;
     }
     while at < whole {
         // SAFETY: `at + 8 <= whole`, inside both ranges; the destination may be unaligned.
-        unsafe { into.as_mut_ptr().add(at).cast::<u64>().write_unaligned(word(from.add(at)).load(Relaxed)) };
+        unsafe { into.add(at).cast::<u64>().write_unaligned(word(from.add(at)).load(Relaxed)) };
         at += 8;
     }
     // SAFETY: the last word is inside the rounded-up range.
-    unsafe { last_out(from, into, whole) }
+    unsafe { last_out(from.add(whole), into.add(whole), len - whole) }
 }
 
+/// Copies less than a word.
 #[inline(always)]
-unsafe fn last_out(from: *mut u8, into: &mut [u8], whole: usize) {
-    let rest = &mut into[whole..];
-    if !rest.is_empty() {
+unsafe fn last_out(from: *mut u8, into: *mut u8, len: usize) {
+    if len != 0 {
         // SAFETY: the caller's: this word is inside the range.
-        let last = unsafe { word(from.add(whole)).load(Relaxed) }.to_le_bytes();
-        for (to, byte) in rest.iter_mut().zip(last) {
-            *to = byte;
+        let last = unsafe { word(from).load(Relaxed) }.to_le_bytes();
+        for (at, &byte) in last[..len].iter().enumerate() {
+            // SAFETY: the caller's: these bytes are, too.
+            unsafe { into.add(at).write(byte) };
         }
     }
 }
@@ -253,7 +254,7 @@ mod tests {
             unsafe { copy_in(at, &from[1..]) };
             let mut into = vec![0xaa; len + 2];
             // SAFETY: as above.
-            unsafe { copy_out(at, &mut into[1..=len]) };
+            unsafe { copy_out(at, into[1..=len].as_mut_ptr(), len) };
             assert_eq!(&into[1..=len], &from[1..]);
             assert_eq!((into[0], into[len + 1]), (0xaa, 0xaa));
             let words = len.div_ceil(8);

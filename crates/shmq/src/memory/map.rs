@@ -4,7 +4,7 @@
 use super::{Memory, Order, Site, copy};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::ptr::NonNull;
+use std::ptr::{NonNull, with_exposed_provenance, with_exposed_provenance_mut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
 
@@ -80,11 +80,30 @@ impl Map {
 }
 
 #[inline(always)]
-fn ordered(word: &AtomicU64, site: Site) -> u64 {
+fn load(word: &AtomicU64, site: Site) -> u64 {
     word.load(match site.order {
         Order::Relaxed => Ordering::Relaxed,
         _ => Ordering::Acquire,
     })
+}
+
+#[inline(always)]
+fn store(word: &AtomicU64, value: u64, site: Site) {
+    let order = match site.order {
+        Order::Relaxed => Ordering::Relaxed,
+        _ => Ordering::Release,
+    };
+    word.store(value, order);
+}
+
+/// The word of a spot.
+///
+/// # Safety
+/// `spot` made it of an aligned address inside a mapping that is still there.
+#[inline(always)]
+unsafe fn exposed<'a>(spot: usize) -> &'a AtomicU64 {
+    // SAFETY: the caller's.
+    unsafe { AtomicU64::from_ptr(with_exposed_provenance_mut(spot)) }
 }
 
 // SAFETY: all accesses go to bytes of the mapping, atomically or by the race-tolerant copies of `copy`.
@@ -101,20 +120,17 @@ unsafe impl Memory for Map {
     #[inline(always)]
     unsafe fn load(&self, at: usize, site: Site) -> u64 {
         // SAFETY: the caller's contract.
-        ordered(unsafe { self.word(at) }, site)
+        load(unsafe { self.word(at) }, site)
     }
 
     #[inline(always)]
     unsafe fn store(&self, at: usize, value: u64, site: Site) {
-        let order = match site.order {
-            Order::Relaxed => Ordering::Relaxed,
-            _ => Ordering::Release,
-        };
         // SAFETY: the caller's contract.
-        unsafe { self.word(at) }.store(value, order);
+        store(unsafe { self.word(at) }, value, site);
     }
 
-    /// The address itself: one load less for each message.
+    /// The address itself: for each access one load less.
+    #[inline(always)]
     unsafe fn spot(&self, at: usize) -> usize {
         // SAFETY: the caller's contract.
         unsafe { self.word(at) }.as_ptr().expose_provenance()
@@ -122,8 +138,26 @@ unsafe impl Memory for Map {
 
     #[inline(always)]
     unsafe fn load_spot(&self, spot: usize, site: Site) -> u64 {
-        // SAFETY: the caller's: `spot` made it of an aligned address inside a mapping that is still there.
-        ordered(unsafe { AtomicU64::from_ptr(std::ptr::with_exposed_provenance_mut(spot)) }, site)
+        // SAFETY: the caller's.
+        load(unsafe { exposed(spot) }, site)
+    }
+
+    #[inline(always)]
+    unsafe fn store_spot(&self, spot: usize, value: u64, site: Site) {
+        // SAFETY: the caller's.
+        store(unsafe { exposed(spot) }, value, site);
+    }
+
+    #[inline(always)]
+    unsafe fn copy_in_spot(&self, spot: usize, from: &[u8]) {
+        // SAFETY: the caller's: as many words, all in the mapping.
+        unsafe { copy::copy_in(with_exposed_provenance_mut(spot), from) }
+    }
+
+    #[inline(always)]
+    unsafe fn copy_out_spot(&self, spot: usize, into: *mut u8, len: usize) {
+        // SAFETY: as above; nothing is read where the bytes go.
+        unsafe { copy::copy_out(with_exposed_provenance(spot), into, len) }
     }
 
     #[inline(always)]
@@ -148,7 +182,7 @@ unsafe impl Memory for Map {
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
         debug_assert!(at.is_multiple_of(8) && at + into.len().next_multiple_of(8) <= self.len);
         // SAFETY: the caller's contract.
-        unsafe { copy::copy_out(self.base.as_ptr().add(at), into) }
+        unsafe { copy::copy_out(self.base.as_ptr().add(at), into.as_mut_ptr(), into.len()) }
     }
 
     #[inline(always)]

@@ -15,14 +15,16 @@
 mod copy;
 mod map;
 pub mod opaque;
+mod proven;
 mod site;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod window;
 
 pub use map::Map;
+pub use proven::{Block, Groups, Row, Spot, Stretch};
 pub use site::{Access, Order, SITES, Site, SiteDoc, at};
-pub use window::{Spot, Window};
+pub use window::Window;
 
 use std::path::Path;
 
@@ -73,7 +75,8 @@ pub unsafe trait Memory {
     /// As for `copy_in`.
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]);
 
-    /// What a word that is loaded again and again is best found by.
+    /// What a word is best found by that is used again and again, or that others lie behind: so many bytes further on is the spot of
+    /// what lies so many bytes further on.
     ///
     /// # Safety
     /// As for `load`.
@@ -89,6 +92,39 @@ pub unsafe trait Memory {
     unsafe fn load_spot(&self, spot: usize, site: Site) -> u64 {
         // SAFETY: the caller's: the spot is where the word is.
         unsafe { self.load(spot, site) }
+    }
+
+    /// Stores the word of a spot.
+    ///
+    /// # Safety
+    /// As for `load_spot`.
+    #[inline(always)]
+    unsafe fn store_spot(&self, spot: usize, value: u64, site: Site) {
+        // SAFETY: as above.
+        unsafe { self.store(spot, value, site) }
+    }
+
+    /// As `copy_in`, to a spot.
+    ///
+    /// # Safety
+    /// As for `load_spot`, of all words that are written.
+    #[inline(always)]
+    unsafe fn copy_in_spot(&self, spot: usize, from: &[u8]) {
+        // SAFETY: as above.
+        unsafe { self.copy_in(spot, from) }
+    }
+
+    /// As `copy_out`, from a spot to bytes that need not be initialised, and are from then on.
+    ///
+    /// # Safety
+    /// As for `copy_in_spot`; `into` is valid for writes of `len` bytes that nobody else sees.
+    #[inline(always)]
+    unsafe fn copy_out_spot(&self, spot: usize, into: *mut u8, len: usize) {
+        // SAFETY: as above; they are initialised before there is a reference to them.
+        unsafe {
+            into.write_bytes(0, len);
+            self.copy_out(spot, std::slice::from_raw_parts_mut(into, len));
+        }
     }
 
     /// Says that the line at `at` will be read soon. Changes nothing but when things arrive.

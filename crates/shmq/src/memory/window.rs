@@ -1,6 +1,6 @@
 //! A checked view of one ring inside a [`Memory`].
 
-use super::{Memory, Site, at};
+use super::{Memory, Site, Spot, at};
 use crate::layout::{Control, LINE64, PAGE, Parts, Role, WORD};
 use std::hint::cold_path;
 
@@ -18,10 +18,6 @@ pub struct Window<M> {
     /// Place of the ring's last word, from the start of the memory.
     last: u64,
 }
-
-/// The place of one word of a page. Belongs to the window that made it, and to its clones.
-#[derive(Clone, Copy, Debug)]
-pub struct Spot(usize);
 
 impl<M: Memory> Window<M> {
     /// `None` unless the parts are aligned, do not overlap and lie inside the memory.
@@ -182,33 +178,26 @@ impl<M: Memory> Window<M> {
         }
     }
 
-    /// Asks for the lines from a place on, as far as the ring goes. A hint.
+    /// Asks for the lines from a place on. A hint, wherever that is.
     #[inline(always)]
     pub fn expect_stores_at(&self, place: u64, bytes: u64) {
         let mut done = 0;
         while done < bytes {
-            self.memory.expect_store((place + done).min(self.last) as usize);
+            self.memory.expect_store((place + done) as usize);
             done += LINE64;
         }
     }
 
-    /// Asks for the line at a place, to be read soon. A hint.
+    /// Asks for the line at a place, to be read soon. As above.
     #[inline(always)]
     pub fn expect_load_at(&self, place: u64) {
-        self.memory.expect_load(place.min(self.last) as usize);
+        self.memory.expect_load(place as usize);
     }
 
     /// The place of a word of a page, found once.
     pub fn spot(&self, control: Control) -> Spot {
         // SAFETY: invariant W.
         Spot(unsafe { self.memory.spot(self.control(control)) })
-    }
-
-    /// Loads a word of a page whose place was found before.
-    #[inline(always)]
-    pub fn load_spot(&self, spot: Spot, site: Site) -> u64 {
-        // SAFETY: invariant W; `Signals`, who alone has spots, keeps the window that made them, and so the mapping.
-        unsafe { self.memory.load_spot(spot.0, site) }
     }
 
     /// A fence.
@@ -285,18 +274,27 @@ impl<M: Memory> Window<M> {
     pub fn hand_back(&self, from: u64, to: u64) {
         let len = to.wrapping_sub(from).min(self.parts.capacity) & !(WORD - 1);
         let first = len.min(self.to_end(from));
-        self.hand_back_block(self.address(from), first as usize);
-        self.hand_back_block(self.parts.ring, (len - first) as usize);
+        // SAFETY: invariant W: so many words of the ring from there on.
+        unsafe {
+            self.hand_back_spots(self.memory.spot(self.address(from)), first);
+            self.hand_back_spots(self.memory.spot(self.parts.ring), len - first);
+        }
     }
 
-    /// The same of a block inside the ring that begins at a word.
+    /// The same of words, one behind the other.
+    ///
+    /// # Safety
+    /// So many bytes from the spot on are words of the ring.
     #[inline(always)]
-    fn hand_back_block(&self, mut at: usize, len: usize) {
-        let end = at + len;
-        while at < end {
-            // SAFETY: invariant W: a word of the ring.
-            unsafe { self.memory.store(at, self.memory.load(at, at::HAND_BACK_LOAD), at::HAND_BACK) };
-            at = (at | (LINE64 as usize - 1)) + 1;
+    pub(super) unsafe fn hand_back_spots(&self, mut spot: usize, bytes: u64) {
+        let end = spot + bytes as usize;
+        while spot < end {
+            // SAFETY: the caller's.
+            unsafe {
+                let word = self.memory.load_spot(spot, at::HAND_BACK_LOAD);
+                self.memory.store_spot(spot, word, at::HAND_BACK);
+            }
+            spot = (spot | (LINE64 as usize - 1)) + 1;
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::{Condemn, Corruption, Halt, Rhythm, distance, hands_back, word};
 use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
-use crate::memory::{Memory, Window, at};
+use crate::memory::{Memory, Spot, Stretch, Window, at};
 use crate::observe;
 use word::RecordKind;
 
@@ -42,7 +42,7 @@ pub enum Poll {
 /// How far someone has looked beyond what is taken. Only a [`RecordRx::take_to`] makes it count.
 #[derive(Clone, Copy, Debug)]
 pub struct Ahead {
-    read: u64,
+    way: Stretch,
     received: u64,
     padding: u64,
     next: u64,
@@ -58,8 +58,9 @@ pub struct RecordRx<M> {
     lazy: u64,
     /// With a limit on messages, what is taken no longer counts at once; space still comes back in runs.
     counted: bool,
-    /// Where the next commit word is expected. Exact: the stored one is for others.
-    read: u64,
+    /// Where the next commit word is expected; exact, as the stored one is for others. Messages that lie inside, with the word behind
+    /// them, need no look at anything but their words.
+    way: Stretch,
     /// Sequence number of the next message.
     received: u64,
     /// The value of the stored `FREE`: what is handed back already.
@@ -72,11 +73,9 @@ pub struct RecordRx<M> {
     rhythm: Rhythm,
     hands_back: bool,
     halt: Halt,
-    /// Messages that end here or before lie one behind the other, and so does the word behind them. `read` or less when something
-    /// else is to be done first.
-    stop: u64,
-    /// What a position up to `stop` is added to for its place.
-    shift: u64,
+    /// Where `READ` and `RECEIVED` are stored.
+    read_word: Spot,
+    received_word: Spot,
 }
 
 impl<M: Memory> RecordRx<M> {
@@ -97,21 +96,22 @@ impl<M: Memory> RecordRx<M> {
         if word != word::NONE {
             received = word::sequence(word, received);
         }
+        let (read_word, received_word) = (ring.spot(READ), ring.spot(RECEIVED));
         let mut rx = Self {
             ring,
             max_message,
             lazy: LAZY.min(capacity / 4),
             counted: max_messages.is_some(),
-            read,
+            way: Stretch::nowhere(read),
             received,
             free,
             padding: 0,
             next: word::NONE,
-            stop: read,
-            shift: 0,
             rhythm: Rhythm::new(read, LINE64, LINE64, capacity),
             hands_back: true,
             halt: Halt::No,
+            read_word,
+            received_word,
         };
         rx.ring.store(RECEIVED, received, at::RECEIVED);
         rx.give_back();
@@ -131,7 +131,7 @@ impl<M: Memory> RecordRx<M> {
     /// fast path stays in registers.
     #[inline(always)]
     pub fn front(&mut self) -> Option<Record> {
-        let at = self.read.wrapping_add(self.padding);
+        let at = self.way.at().wrapping_add(self.padding);
         let word = self.next_word();
         let (len, halted) = (word::len(word), self.halt != Halt::No);
         let message = word::is_message(word, self.received);
@@ -147,12 +147,12 @@ impl<M: Memory> RecordRx<M> {
     fn next_word(&mut self) -> u64 {
         match self.next {
             word::NONE => {
-                if self.rhythm.is_quiet(self.read) {
+                if self.rhythm.is_quiet(self.way.at()) {
                     let ring = &self.ring;
-                    self.rhythm.let_run_ahead(self.read, || ring.load(TAIL, at::PACE));
+                    self.rhythm.let_run_ahead(self.way.at(), || ring.load(TAIL, at::PACE));
                 }
                 // Padding is known together with the word behind it.
-                self.ring.load_word(self.read, at::POLL)
+                self.ring.load_word(self.way.at(), at::POLL)
             }
             known => known,
         }
@@ -160,7 +160,7 @@ impl<M: Memory> RecordRx<M> {
 
     #[inline(never)]
     fn examine(&mut self) -> Poll {
-        let (read, received) = (self.read, self.received);
+        let (read, received) = (self.way.at(), self.received);
         if self.halt != Halt::No {
             return self.halted();
         }
@@ -206,7 +206,7 @@ impl<M: Memory> RecordRx<M> {
         match word::kind(word) {
             RecordKind::End if word::len(word) == 0 => {
                 self.halt = Halt::Finished;
-                self.stop_here();
+                self.way.close();
                 Poll::Finished
             }
             RecordKind::Padding => {
@@ -228,7 +228,7 @@ impl<M: Memory> RecordRx<M> {
                     }
                     poll => {
                         (self.padding, self.next) = (at.wrapping_sub(read), word);
-                        self.stop_here();
+                        self.way.close();
                         poll
                     }
                 }
@@ -240,23 +240,15 @@ impl<M: Memory> RecordRx<M> {
     #[cold]
     fn corrupt(&mut self, what: Corruption) -> Poll {
         self.halt = Halt::Corrupt(what);
-        self.stop_here();
+        self.way.close();
         observe::corrupt(self.ring.memory().path(), Role::Consumer, what);
         Poll::Corrupt(what)
-    }
-
-    /// The next message goes the long way. Only ever lowers `stop`: whoever looks ahead comes back, and `shift` stays true.
-    fn stop_here(&mut self) {
-        if distance(self.stop, self.read) > 0 {
-            self.stop = self.read;
-        }
     }
 
     /// Finds out how far `take_at_once` goes from here.
     pub fn look_how_far(&mut self) {
         if self.padding == 0 && self.halt == Halt::No {
-            self.stop = self.read.wrapping_add(self.ring.to_end(self.read) - WORD);
-            self.shift = self.ring.place(self.read).wrapping_sub(self.read);
+            self.way = self.ring.stretch(self.way.at(), self.ring.capacity());
         }
     }
 
@@ -267,18 +259,18 @@ impl<M: Memory> RecordRx<M> {
     /// foretells that the two agree.
     #[inline(always)]
     pub fn take_at_once(&mut self, into: &mut [u8]) -> Option<bool> {
-        let (read, sequence, len) = (self.read, self.received, into.len() as u64);
+        let (sequence, len) = (self.received, into.len() as u64);
         let size = word::size(len);
-        let end = read.wrapping_add(size);
         let there = self.next_word() == word::word(RecordKind::Message, len, sequence);
-        if !there || distance(end, self.stop) > 0 || len > self.max_message {
+        if !there || len > self.max_message {
             return None;
         }
-        let place = read.wrapping_add(self.shift);
-        self.ring.copy_out_at(place + WORD, into);
-        (self.read, self.received) = (end, sequence.wrapping_add(1));
+        let record = self.way.block(size)?;
+        self.ring.take_out(&record, WORD, into);
+        self.way.step(&record);
+        self.received = sequence.wrapping_add(1);
         self.store_taken();
-        self.next = self.ring.load_at(place + size, at::POLL);
+        self.next = self.ring.load_in(&record, size, at::POLL);
         Some(self.give_back_unless_more())
     }
 
@@ -314,7 +306,7 @@ impl<M: Memory> RecordRx<M> {
     /// The same, but for what is known of the next word.
     #[inline(always)]
     fn advance(&mut self, record: &Record) {
-        self.read = record.end;
+        self.way.go_to(record.end);
         self.received = record.sequence.wrapping_add(1);
         // Few messages have padding before them, and each store counts while lines are fetched from the producer.
         if self.padding != 0 {
@@ -324,12 +316,12 @@ impl<M: Memory> RecordRx<M> {
 
     /// Where looking ahead starts: at the next message.
     pub fn ahead(&self) -> Ahead {
-        Ahead { read: self.read, received: self.received, padding: self.padding, next: self.next }
+        Ahead { way: self.way, received: self.received, padding: self.padding, next: self.next }
     }
 
     /// The next message further on, if it is there and a run may be so long; nothing is taken.
     pub fn look(&mut self, ahead: &mut Ahead) -> Option<Record> {
-        if ahead.read.wrapping_sub(self.free) > self.ring.capacity() / 2 {
+        if ahead.way.at().wrapping_sub(self.free) > self.ring.capacity() / 2 {
             return None;
         }
         let (here, halt) = (self.ahead(), self.halt);
@@ -355,7 +347,7 @@ impl<M: Memory> RecordRx<M> {
     }
 
     fn go_to(&mut self, ahead: &Ahead) {
-        (self.read, self.received) = (ahead.read, ahead.received);
+        (self.way, self.received) = (ahead.way, ahead.received);
         (self.padding, self.next) = (ahead.padding, ahead.next);
     }
 
@@ -365,20 +357,20 @@ impl<M: Memory> RecordRx<M> {
     pub fn settle(&mut self) -> bool {
         self.store_taken();
         if self.next == word::NONE {
-            self.next = self.ring.load_word(self.read, at::POLL);
+            self.next = self.ring.load_word(self.way.at(), at::POLL);
         }
         self.give_back_unless_more()
     }
 
     #[inline(always)]
     fn store_taken(&self) {
-        self.ring.store(RECEIVED, self.received, at::RECEIVED);
-        self.ring.store(READ, self.read, at::READ);
+        self.ring.store_spot(self.received_word, self.received, at::RECEIVED);
+        self.ring.store_spot(self.read_word, self.way.at(), at::READ);
     }
 
     #[inline(always)]
     fn give_back_unless_more(&mut self) -> bool {
-        let waiting = self.read.wrapping_sub(self.free);
+        let waiting = self.way.at().wrapping_sub(self.free);
         let more = word::kind(self.next) == RecordKind::Message;
         let now = !more || waiting + word::size(word::len(self.next)) > self.lazy;
         if now {
@@ -393,9 +385,9 @@ impl<M: Memory> RecordRx<M> {
     #[inline(always)]
     pub fn give_back(&mut self) {
         if self.hands_back {
-            self.ring.hand_back(self.free, self.read);
+            self.ring.hand_back(self.free, self.way.at());
         }
-        self.free = self.read;
+        self.free = self.way.at();
         self.ring.store(FREED, self.received, at::FREED);
         self.ring.store(FREE, self.free, at::GIVE_BACK);
     }
@@ -404,7 +396,7 @@ impl<M: Memory> RecordRx<M> {
     /// for free space must not make it endless.
     #[inline(always)]
     pub fn run_is_long(&self) -> bool {
-        self.read.wrapping_sub(self.free) > self.ring.capacity() / 2
+        self.way.at().wrapping_sub(self.free) > self.ring.capacity() / 2
     }
 
     /// Whether a look that finds nothing may wait a little.
@@ -442,12 +434,13 @@ impl<M: Memory> RecordRx<M> {
     /// What only this end knows, for tests that branch: read, received, free, padding, next, stop.
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 6] {
-        [self.read, self.received, self.free, self.padding, self.next, self.stop]
+        [self.way.at(), self.received, self.free, self.padding, self.next, self.way.stop()]
     }
 }
 
 impl<M> Condemn for RecordRx<M> {
     fn condemn(&mut self, what: Corruption) {
-        (self.halt, self.stop) = (Halt::Corrupt(what), self.read);
+        self.halt = Halt::Corrupt(what);
+        self.way.close();
     }
 }

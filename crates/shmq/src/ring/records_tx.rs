@@ -11,7 +11,7 @@
 use super::rhythm::Room;
 use super::{AHEAD, Condemn, Corruption, Halt, distance, word};
 use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
-use crate::memory::{Memory, Window, at};
+use crate::memory::{Memory, Spot, Stretch, Window, at};
 use crate::observe;
 use word::RecordKind;
 
@@ -87,22 +87,21 @@ pub struct RecordTx<M> {
     max_message: u64,
     /// `u64::MAX`: no limit.
     max_messages: u64,
-    /// Where the next commit word goes. Exact: the stored one is for others.
-    tail: u64,
+    /// Where the next commit word goes, the tail; exact, as the stored one is for others. Single messages that lie inside, with the word
+    /// behind them, need no look at anything else: there is room.
+    way: Stretch,
     /// Sequence number of the next message.
     sequence: u64,
     /// The consumer's `FREE` when last looked at: stale only in that more may be free by now.
     free: u64,
     /// The consumer's `FREED`, likewise.
     freed: u64,
-    /// Single messages that end here or before need no look at anything else: there is room, and neither they nor the word
-    /// behind them get to the end of the ring. `tail` or less when something is to be done first.
-    stop: u64,
-    /// What a position up to `stop` is added to for its place.
-    shift: u64,
     halt: Halt,
     /// When to look for room again.
     room: Room,
+    /// Where `TAIL` and `SEQUENCE` are stored.
+    tail_word: Spot,
+    sequence_word: Spot,
 }
 
 impl<M: Memory> RecordTx<M> {
@@ -160,18 +159,19 @@ impl<M: Memory> RecordTx<M> {
         ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
         ring.store(TAIL, tail, at::RECOVER_TAIL);
         ring.fence(at::ROOM_FENCE);
+        let (tail_word, sequence_word) = (ring.spot(TAIL), ring.spot(SEQUENCE));
         Ok(Self {
             ring,
             max_message,
             max_messages: max_messages.unwrap_or(u64::MAX),
-            tail,
+            way: Stretch::nowhere(tail),
             sequence,
             free,
             freed,
-            stop: tail,
-            shift: 0,
             halt,
             room: Room::new(sequence, capacity, capacity),
+            tail_word,
+            sequence_word,
         })
     }
 
@@ -183,7 +183,7 @@ impl<M: Memory> RecordTx<M> {
             Halt::Finished => return Err(Refused::Finished),
             Halt::Corrupt(c) => return Err(Refused::Corrupt(c)),
         }
-        Ok(Draft { end: self.tail, sequence: self.sequence, first: word::NONE, largest: 0, sum: 0 })
+        Ok(Draft { end: self.way.at(), sequence: self.sequence, first: word::NONE, largest: 0, sum: 0 })
     }
 
     /// Makes room for a message of `len` bytes at the end of the draft, with padding before it where it would cross
@@ -258,13 +258,13 @@ impl<M: Memory> RecordTx<M> {
         let free = self.ring.load(FREE, at::FREE_LOAD);
         let freed = self.ring.load(FREED, at::FREED_LOAD);
         // Both only grow, and not beyond our own.
-        let backwards = free.wrapping_sub(self.free) > self.tail.wrapping_sub(self.free) || free & 7 != 0;
+        let backwards = free.wrapping_sub(self.free) > self.way.at().wrapping_sub(self.free) || free & 7 != 0;
         if backwards || freed.wrapping_sub(self.freed) > self.sequence.wrapping_sub(self.freed) {
             if self.halt == Halt::No {
                 observe::corrupt(self.ring.memory().path(), Role::Producer, Corruption::Position);
             }
             self.halt = Halt::Corrupt(Corruption::Position);
-            self.stop = self.tail;
+            self.way.close();
             return Err(Refused::Corrupt(Corruption::Position));
         }
         (self.free, self.freed) = (free, freed);
@@ -328,31 +328,34 @@ impl<M: Memory> RecordTx<M> {
     #[inline(always)]
     fn commit(&mut self, word: u64, end: u64, sequence: u64) {
         self.ring.store_word(end, word::NONE, at::NEXT_WORD);
-        self.ring.store_word(self.tail, word, at::COMMIT);
-        self.moved(self.tail, end, sequence);
+        let tail = self.way.at();
+        self.ring.store_word(tail, word, at::COMMIT);
+        self.way.go_to(end);
+        self.tell(tail, end, sequence);
     }
 
     /// Behind a commit: says where the tail is now, and which number comes next.
     #[inline(always)]
-    fn moved(&mut self, tail: u64, end: u64, sequence: u64) {
+    fn tell(&mut self, before: u64, tail: u64, sequence: u64) {
         self.ring.fence(at::COMMIT_LOG);
-        self.ring.store(SEQUENCE, sequence, at::SEQUENCE);
-        self.ring.store(TAIL, end, at::TAIL);
-        self.ask_ahead(tail, end);
-        (self.tail, self.sequence) = (end, sequence);
+        self.ring.store_spot(self.sequence_word, sequence, at::SEQUENCE);
+        self.ring.store_spot(self.tail_word, tail, at::TAIL);
+        self.ask_ahead(before, tail);
+        self.sequence = sequence;
     }
 
     /// Declares the end of data. Needs no room: the word at the tail is always free.
     pub fn finish(&mut self) -> Result<(), Refused> {
         self.begin()?;
-        self.ring.store_word(self.tail, word::word(RecordKind::End, 0, self.sequence), at::FINISH);
-        (self.halt, self.stop) = (Halt::Finished, self.tail);
+        self.ring.store_word(self.way.at(), word::word(RecordKind::End, 0, self.sequence), at::FINISH);
+        self.halt = Halt::Finished;
+        self.way.close();
         Ok(())
     }
 
     /// Where a batch of these lengths would end and how many messages it has; refused if it could wait for ever.
     pub fn plan(&self, lens: impl Iterator<Item = u64>) -> Result<Plan, Refused> {
-        let (mut end, mut messages, mut sum, mut largest) = (self.tail, 0, 0u64, 0);
+        let (mut end, mut messages, mut sum, mut largest) = (self.way.at(), 0, 0u64, 0);
         for len in lens {
             let size = word::size(len);
             (messages, sum, largest) = (messages + 1, sum + size, size.max(largest));
@@ -404,17 +407,17 @@ impl<M: Memory> RecordTx<M> {
     /// `send_in_steps` has to find out.
     #[inline(always)]
     pub fn send_at_once(&mut self, message: &[u8]) -> Option<u64> {
-        let (tail, sequence, len) = (self.tail, self.sequence, message.len() as u64);
+        let (tail, sequence, len) = (self.way.at(), self.sequence, message.len() as u64);
         let size = word::size(len);
-        let end = tail.wrapping_add(size);
-        if distance(end, self.stop) > 0 || len > self.max_message {
+        let record = self.way.block(size)?;
+        if len > self.max_message {
             return None;
         }
-        let place = tail.wrapping_add(self.shift);
-        self.ring.copy_in_at(place + WORD, message);
-        self.ring.store_at(place + size, word::NONE, at::NEXT_WORD);
-        self.ring.store_at(place, word::word(RecordKind::Message, len, sequence), at::COMMIT);
-        self.moved(tail, end, sequence.wrapping_add(1));
+        self.way.step(&record);
+        self.ring.fill_in(&record, WORD, message);
+        self.ring.store_in(&record, size, word::NONE, at::NEXT_WORD);
+        self.ring.store_in(&record, 0, word::word(RecordKind::Message, len, sequence), at::COMMIT);
+        self.tell(tail, tail.wrapping_add(size), sequence.wrapping_add(1));
         Some(sequence)
     }
 
@@ -427,9 +430,8 @@ impl<M: Memory> RecordTx<M> {
         self.seal(&mut draft, &place, message.len() as u64);
         let sent = self.publish(draft);
         if self.max_messages == u64::MAX {
-            let room = self.free.wrapping_add(self.ring.capacity() - WORD).wrapping_sub(self.tail);
-            self.stop = self.tail.wrapping_add(room.min(self.ring.to_end(self.tail) - WORD));
-            self.shift = self.ring.place(self.tail).wrapping_sub(self.tail);
+            let room = self.free.wrapping_add(self.ring.capacity() - WORD).wrapping_sub(self.way.at());
+            self.way = self.ring.stretch(self.way.at(), room);
         }
         Ok(sent)
     }
@@ -457,8 +459,8 @@ impl<M: Memory> RecordTx<M> {
         if self.halt != Halt::No || self.sequence.wrapping_sub(self.freed) >= self.max_messages {
             return None;
         }
-        let space = self.free.wrapping_add(self.ring.capacity()).wrapping_sub(self.tail).wrapping_sub(8);
-        let to_end = self.ring.to_end(self.tail);
+        let space = self.free.wrapping_add(self.ring.capacity()).wrapping_sub(self.way.at()).wrapping_sub(8);
+        let to_end = self.ring.to_end(self.way.at());
         // Before the end of the ring, or behind padding at its beginning.
         let best = space.min(to_end).max(space.saturating_sub(to_end));
         (best >= 8).then(|| (best - 8).min(self.max_message))
@@ -477,12 +479,13 @@ impl<M: Memory> RecordTx<M> {
     /// What only this end knows, for tests that branch: tail, sequence, free, freed, stop.
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 5] {
-        [self.tail, self.sequence, self.free, self.freed, self.stop]
+        [self.way.at(), self.sequence, self.free, self.freed, self.way.stop()]
     }
 }
 
 impl<M> Condemn for RecordTx<M> {
     fn condemn(&mut self, what: Corruption) {
-        (self.halt, self.stop) = (Halt::Corrupt(what), self.tail);
+        self.halt = Halt::Corrupt(what);
+        self.way.close();
     }
 }

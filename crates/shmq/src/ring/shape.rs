@@ -16,7 +16,7 @@
 
 use super::Corruption;
 use crate::layout::{LINE64, SEQUENCE};
-use crate::memory::{Memory, Site, Window, at};
+use crate::memory::{Groups, Memory, Site, Window, at};
 
 /// The end of data, beside the count it ends with.
 pub const END: u64 = 1 << 63;
@@ -110,61 +110,33 @@ impl Shape {
         Self { start: window.parts().ring as u64, ..self }
     }
 
+    /// The same as an end of a queue goes through it. `None` if this is not the shape of the ring.
+    pub fn groups<M: Memory>(&self, window: &Window<M>) -> Option<Groups> {
+        window.groups(self.groups, [self.group_bytes, self.used, self.group, self.stride])
+    }
+
     /// Where a message lies.
     pub const fn cursor(&self, sequence: u64) -> Cursor {
         let lap_group = sequence / self.group;
         let word = self.start + lap_group % self.groups * self.group_bytes;
         let end = (lap_group + 1) * self.group;
-        Cursor { word, end, origin: self.origin(word, end) }
-    }
-
-    /// Where message 0 would lie, were there nothing but this group's messages.
-    #[inline(always)]
-    const fn origin(&self, word: u64, end: u64) -> u64 {
-        (word + self.used).wrapping_sub(end.wrapping_mul(self.stride))
+        Cursor { word, end }
     }
 }
 
-/// A message's place: moved on by addition, because a division costs more than the rest of a send.
+/// A group's place, for whoever looks from outside; the ends go from one to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// Place of the group's word.
     pub word: u64,
     /// Sequence number behind the last message of the group.
     pub end: u64,
-    /// What a message's number times its stride is added to, so that its place is found by one addition.
-    origin: u64,
 }
 
 impl Cursor {
-    /// Place of a message of this group. It follows from the message's number, so that an end that goes through a group
-    /// stores nothing but the number: each store counts while a line is fetched back from the other end.
-    #[inline(always)]
+    /// Place of a message of this group.
     pub fn slot(&self, sequence: u64, shape: &Shape) -> u64 {
-        self.slot_of(sequence, shape.stride)
-    }
-
-    /// The same for whoever knows the stride better, perhaps even at compile time.
-    #[inline(always)]
-    pub fn slot_of(&self, sequence: u64, stride: u64) -> u64 {
-        self.origin.wrapping_add(sequence.wrapping_mul(stride))
-    }
-    /// Where the word lies that is `groups` further on, less than a lap.
-    #[inline(always)]
-    pub fn word_ahead(&self, groups: u64, shape: &Shape) -> u64 {
-        let word = self.word + groups * shape.group_bytes;
-        if word >= shape.start + shape.capacity { word - shape.capacity } else { word }
-    }
-
-    /// To the first message of the next group.
-    #[inline(always)]
-    pub fn turn(&mut self, shape: &Shape) {
-        self.word += shape.group_bytes;
-        if self.word == shape.start + shape.capacity {
-            self.word = shape.start;
-        }
-        self.end += shape.group;
-        self.origin = shape.origin(self.word, self.end);
+        (self.word + shape.used).wrapping_sub(self.end.wrapping_sub(sequence).wrapping_mul(shape.stride))
     }
 }
 
@@ -200,26 +172,37 @@ pub fn find_sequence<M: Memory>(
     Err(Corruption::Word)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use super::*;
+    use crate::layout::{PAGE, Parts};
+    use crate::memory::testing::Words;
 
     #[test]
-    fn a_cursor_moved_on_is_the_cursor_of_the_next_message() {
+    fn an_end_that_moves_on_is_where_the_shape_says() {
         for size in [1, 8, 12, 16, 24, 32, 40, 56, 57, 64, 128, 200, 256, 1000, 1024] {
             for depth in [1, 2, 3, 7, 8, 20] {
                 let shape = Shape::new(size, depth, best_group(size)).unwrap();
-                let mut cursor = shape.cursor(0);
+                let parts = Parts { producer: 0, consumer: PAGE, ring: 2 * PAGE, capacity: shape.capacity };
+                let words = Words::new(2 * PAGE + shape.capacity as usize);
+                let window = Window::new(words, parts).unwrap();
+                let (shape, groups) = (shape.placed(&window), shape.groups(&window).unwrap());
+                let first = shape.cursor(0);
+                let mut row = groups.row(first.word, first.end, 0);
                 for sequence in 0..100 {
-                    assert_eq!(cursor, shape.cursor(sequence));
-                    let slot = cursor.slot(sequence, &shape);
-                    assert!(
-                        slot >= cursor.word + shape.head
-                            && slot + shape.stride <= cursor.word + shape.group_bytes
-                    );
-                    if sequence + 1 == cursor.end {
-                        cursor.turn(&shape);
+                    if row.is_over() {
+                        groups.turn(&mut row);
                     }
+                    let cursor = shape.cursor(sequence);
+                    let slot = cursor.slot(sequence, &shape);
+                    assert_eq!((groups.next_place(&row), row.end()), (slot, cursor.end));
+                    assert_eq!(groups.ahead(&row, 0), cursor.word);
+                    assert!(slot >= cursor.word + shape.head);
+                    assert!(slot + shape.stride <= cursor.word + shape.group_bytes);
+                    assert!(groups.place(&row).is_none(), "nothing is open yet");
+                    groups.open(&mut row, sequence + 1);
+                    assert!(groups.place(&row).is_some_and(|b| b.len() == shape.stride));
+                    row.step();
                 }
             }
         }

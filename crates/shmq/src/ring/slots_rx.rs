@@ -1,12 +1,13 @@
 //! The receiving end of a ring of fixed-size messages.
 
 use super::rhythm::Rhythm;
-use super::shape::{COUNT_LIMIT, Cursor, END, Shape};
+use super::shape::{COUNT_LIMIT, END, Shape};
 use super::{Condemn, Corruption, Halt, hands_back};
 use crate::layout::{LINE64, READ, Role, SEQUENCE};
-use crate::memory::{Memory, Window, at};
+use crate::memory::{Block, Groups, Memory, Row, Spot, Window, at};
 use crate::observe;
 use bytemuck::Pod;
+use std::mem::MaybeUninit;
 
 /// How many lines further on a consumer asks for one, while it is behind.
 const AHEAD_BEHIND: u64 = 2;
@@ -27,9 +28,7 @@ pub enum SlotPoll {
 /// How far someone has looked beyond what is taken. Only a [`SlotRx::take_to`] makes it count.
 #[derive(Clone, Copy, Debug)]
 pub struct SlotAhead {
-    cursor: Cursor,
-    read: u64,
-    known: u64,
+    row: Row,
 }
 
 /// The receiving end.
@@ -38,17 +37,18 @@ pub struct SlotAhead {
 pub struct SlotRx<M> {
     ring: Window<M>,
     shape: Shape,
-    /// Where the next message is.
-    cursor: Cursor,
-    /// Its sequence number.
-    read: u64,
-    /// Messages below this are known to be there; at most the end of the group.
-    known: u64,
+    groups: Groups,
+    /// Where the next message is. Open are those of its group that are known to be there.
+    row: Row,
+    /// Where `READ` is stored.
+    read_word: Spot,
     rhythm: Rhythm,
     hands_back: bool,
     halt: Halt,
-    /// How many groups further on a line is asked for by a consumer far behind; less than a lap, 0 for none.
+    /// How many bytes further on a line is asked for by a consumer far behind; less than a lap.
     ahead: u64,
+    /// How many messages the producer must be ahead of the group for that; more than it ever is for none.
+    behind: u64,
 }
 
 impl<M: Memory> SlotRx<M> {
@@ -64,41 +64,55 @@ impl<M: Memory> SlotRx<M> {
         let shape = shape.placed(&ring);
         let rhythm = Rhythm::new(read, shape.group, shape.group_bytes, shape.capacity);
         // Processors ask for the lines of larger groups by themselves.
-        let ahead = if shape.group_bytes > LINE64 { 0 } else { AHEAD_BEHIND.min(shape.groups - 1) };
-        let (cursor, hands_back, halt) = (shape.cursor(read), true, Halt::No);
-        Ok(Self { ring, shape, cursor, read, known: read, rhythm, hands_back, halt, ahead })
+        let groups = if shape.group_bytes > LINE64 { 0 } else { AHEAD_BEHIND.min(shape.groups - 1) };
+        let ahead = groups * shape.group_bytes;
+        let behind = if groups == 0 { COUNT_LIMIT } else { (groups + 1) * shape.group };
+        let (cursor, read_word, hands_back, halt) = (shape.cursor(read), ring.spot(READ), true, Halt::No);
+        let groups = shape.groups(&ring).ok_or(Corruption::Position)?;
+        let row = groups.row(cursor.word, cursor.end, read);
+        Ok(Self { ring, shape, groups, row, read_word, rhythm, hands_back, halt, ahead, behind })
     }
 
     /// Looks at the next messages without taking them.
     #[inline(always)]
     pub fn poll(&mut self) -> SlotPoll {
-        if self.has_next() { SlotPoll::Messages(self.known - self.read) } else { self.examine() }
+        if self.has_next() { SlotPoll::Messages(self.row.left()) } else { self.examine() }
     }
 
     /// Whether the next message is known to be there, without a look at shared memory. Apart from `poll` so that the fast
     /// path stays in registers.
     #[inline(always)]
     pub fn has_next(&mut self) -> bool {
-        self.known > self.read || self.has_more()
+        self.row.has_next() || self.has_more()
+    }
+
+    /// The place of the next message, if it is known or found to be there. As `has_next`.
+    #[inline(always)]
+    pub fn find(&mut self) -> Option<Block> {
+        match self.groups.place(&self.row) {
+            None if self.has_more() => self.groups.place(&self.row),
+            found => found,
+        }
     }
 
     /// Looks once, for messages and nothing else. Apart, so that the fast path is small enough to become part of its
     /// caller's loop.
     #[inline(never)]
     fn has_more(&mut self) -> bool {
-        if self.read == self.cursor.end {
-            self.cursor.turn(&self.shape);
+        if self.row.is_over() {
+            self.groups.turn(&mut self.row);
         }
-        if self.rhythm.is_quiet(self.read) {
+        if self.rhythm.is_quiet(self.row.next()) {
             let ring = &self.ring;
-            self.rhythm.let_run_ahead(self.read, || ring.load(SEQUENCE, at::PACE));
+            self.rhythm.let_run_ahead(self.row.next(), || ring.load(SEQUENCE, at::PACE));
         }
-        let count = self.ring.load_at(self.cursor.word, at::POLL) & !END;
+        let count = self.ring.load_spot(self.row.word(), at::POLL) & !END;
         // A count in the past, or one too far ahead to be true, makes a large difference as well.
-        let there = count.wrapping_sub(self.read).wrapping_sub(1) < self.shape.depth && self.halt == Halt::No;
+        let there =
+            count.wrapping_sub(self.row.next()).wrapping_sub(1) < self.shape.depth && self.halt == Halt::No;
         if there {
-            self.known = count.min(self.cursor.end);
-            if count >= self.cursor.end {
+            self.groups.open(&mut self.row, count);
+            if count >= self.row.end() {
                 if self.hands_back {
                     self.hand_back();
                 }
@@ -114,19 +128,15 @@ impl<M: Memory> SlotRx<M> {
     /// end, so these stores undo nothing; and whoever sees them, or some of them, sees nothing new.
     #[inline(always)]
     fn hand_back(&mut self) {
-        self.ring.store_at(self.cursor.word, self.cursor.end, at::HAND_BACK);
-        for line in 1..self.shape.group_bytes / LINE64 {
-            let place = self.cursor.word + line * LINE64;
-            self.ring.store_at(place, self.ring.load_at(place, at::HAND_BACK_LOAD), at::HAND_BACK);
-        }
+        self.ring.hand_back_group(&self.groups, &self.row, self.row.end());
     }
 
     /// Far enough behind the producer the line of a later group can be asked for early. Close behind that would take away
     /// what it is about to write.
     #[inline(always)]
     fn expect_more(&mut self) {
-        if self.ahead != 0 && self.rhythm.is_behind(self.cursor.end + (self.ahead + 1) * self.shape.group) {
-            self.ring.expect_load_at(self.cursor.word_ahead(self.ahead, &self.shape));
+        if self.rhythm.is_behind(self.row.end() + self.behind) {
+            self.ring.expect_load_at(self.groups.ahead(&self.row, self.ahead));
         }
     }
 
@@ -136,14 +146,14 @@ impl<M: Memory> SlotRx<M> {
         if self.halt != Halt::No {
             return self.halted();
         }
-        let word = self.ring.load_at(self.cursor.word, at::POLL);
+        let word = self.ring.load_spot(self.row.word(), at::POLL);
         let count = word & !END;
-        if count > self.read && count - self.read > self.shape.depth {
+        if count > self.row.next() && count - self.row.next() > self.shape.depth {
             self.halt = Halt::Corrupt(Corruption::Word);
             observe::corrupt(self.ring.memory().path(), Role::Consumer, Corruption::Word);
             return self.halted();
         }
-        if word & END != 0 && count == self.read {
+        if word & END != 0 && count == self.row.next() {
             self.halt = Halt::Finished;
             return self.halted();
         }
@@ -162,15 +172,23 @@ impl<M: Memory> SlotRx<M> {
     /// Where the next message is.
     #[inline(always)]
     pub fn place(&self) -> u64 {
-        self.cursor.slot(self.read, &self.shape)
+        self.groups.next_place(&self.row)
     }
 
     /// Copies the next message.
     #[inline(always)]
     pub fn copy_out(&self, into: &mut [u8]) {
         debug_assert_eq!(into.len() as u64, self.shape.size);
-        let stride = into.len().next_multiple_of(8) as u64;
-        self.ring.copy_out_at(self.cursor.slot_of(self.read, stride), into);
+        if let Some(place) = self.groups.place(&self.row) {
+            self.ring.take_out(&place, 0, into);
+        }
+    }
+
+    /// Copies what `find` has found, to where nothing was before.
+    #[inline(always)]
+    pub fn read<P: Pod>(&self, place: &Block, into: &mut MaybeUninit<P>) {
+        debug_assert_eq!(size_of::<P>() as u64, self.shape.size);
+        self.ring.read_in(place, 0, into);
     }
 
     /// Copies the messages that are there, as many as fit, and moves on behind them as `skip` does; with one copy for each
@@ -192,58 +210,56 @@ impl<M: Memory> SlotRx<M> {
     /// once `each` has returned. Returns how many.
     pub fn drain<P: Pod>(&mut self, most: usize, mut each: impl FnMut(P)) -> usize {
         debug_assert_eq!(size_of::<P>() as u64, self.shape.size);
-        let first = self.read;
+        let first = self.row.next();
         let end = first + self.shape.depth.min(most as u64);
-        while self.read < end && self.has_next() {
-            let until = self.known.min(end);
-            let (cursor, stride) = (self.cursor, size_of::<P>().next_multiple_of(8) as u64);
-            while self.read < until {
-                let mut message = P::zeroed();
-                let place = cursor.slot_of(self.read, stride);
-                self.ring.copy_out_at(place, bytemuck::bytes_of_mut(&mut message));
-                each(message);
-                self.read += 1;
+        while self.row.next() < end && self.has_next() {
+            while self.row.next() < end
+                && let Some(place) = self.groups.place(&self.row)
+            {
+                each(self.ring.value_in(&place, 0));
+                self.skip();
             }
         }
-        (self.read - first) as usize
+        (self.row.next() - first) as usize
     }
 
     /// Some messages of one group that are known to be there.
     #[inline(always)]
     fn copy_group<P: Pod>(&mut self, into: &mut [P]) {
-        let (place, stride) = (self.place(), size_of::<P>().next_multiple_of(8));
+        let Some(places) = self.groups.places(&self.row, into.len()) else { return };
+        let stride = size_of::<P>().next_multiple_of(8);
         if size_of::<P>() == stride {
-            self.ring.copy_out_at(place, bytemuck::cast_slice_mut(into));
+            self.ring.take_out(&places, 0, bytemuck::cast_slice_mut(into));
         } else {
             for (i, message) in into.iter_mut().enumerate() {
-                self.ring.copy_out_at(place + (i * stride) as u64, bytemuck::bytes_of_mut(message));
+                self.ring.take_out(&places, (i * stride) as u64, bytemuck::bytes_of_mut(message));
             }
         }
-        self.read += into.len() as u64;
+        self.row.step_over(into.len());
     }
 
     /// Moves on to the next message, in private; `settle` makes it final.
     #[inline(always)]
     pub fn skip(&mut self) {
         // The next look turns to the next group, if this was the last of one.
-        self.read += 1;
+        self.row.step();
     }
 
     /// Where a look ahead starts: at the next message.
     pub fn ahead(&self) -> SlotAhead {
-        SlotAhead { cursor: self.cursor, read: self.read, known: self.known }
+        SlotAhead { row: self.row }
     }
 
     /// The next message further on, its place and sequence number, if it is there; nothing is taken. At most the depth,
     /// as no honest producer has more there at a time.
     pub fn look_ahead(&mut self, ahead: &mut SlotAhead) -> Option<(u64, u64)> {
-        if ahead.read - self.read >= self.shape.depth {
+        if ahead.row.next() - self.row.next() >= self.shape.depth {
             return None;
         }
         let (here, halt) = (self.ahead(), self.halt);
         self.go_to(ahead);
         let found = match self.poll() {
-            SlotPoll::Messages(_) => Some((self.place(), self.read)),
+            SlotPoll::Messages(_) => Some((self.place(), self.row.next())),
             SlotPoll::Empty | SlotPoll::Finished | SlotPoll::Corrupt(_) => None,
         };
         if found.is_some() {
@@ -263,15 +279,15 @@ impl<M: Memory> SlotRx<M> {
     }
 
     fn go_to(&mut self, ahead: &SlotAhead) {
-        (self.cursor, self.read, self.known) = (ahead.cursor, ahead.read, ahead.known);
+        self.row = ahead.row;
     }
 
     /// Stores what was taken; says whether this is a good moment to look for a sleeping producer: when no more is known to
     /// be there.
     #[inline(always)]
     pub fn settle(&mut self) -> bool {
-        self.ring.store(READ, self.read, at::GIVE_BACK);
-        self.read >= self.known
+        self.ring.store_spot(self.read_word, self.row.next(), at::GIVE_BACK);
+        !self.row.has_next()
     }
 
     /// Whether a look that finds nothing may wait a little.
@@ -286,14 +302,14 @@ impl<M: Memory> SlotRx<M> {
 
     /// Sequence number of the next message.
     pub fn sequence(&self) -> u64 {
-        self.read
+        self.row.next()
     }
 
     /// Messages published and not taken, as the producer last said, at least what is known to be there.
     pub fn pending(&self) -> u64 {
         match super::shape::find_sequence(&self.ring, &self.shape, at::OBSERVE) {
-            Ok((sent, _)) => sent.saturating_sub(self.read).min(self.shape.depth),
-            Err(_) => self.known - self.read,
+            Ok((sent, _)) => sent.saturating_sub(self.row.next()).min(self.shape.depth),
+            Err(_) => self.row.left(),
         }
     }
 
@@ -315,19 +331,19 @@ impl<M: Memory> SlotRx<M> {
     /// Where the group ends that it is in.
     #[cfg(feature = "testing")]
     pub fn group_end(&self) -> u64 {
-        self.cursor.end
+        self.row.end()
     }
 
     /// What it knows without looking at the memory.
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 2] {
-        [self.read, self.known]
+        [self.row.next(), self.row.stop()]
     }
 }
 
 impl<M> Condemn for SlotRx<M> {
     fn condemn(&mut self, what: Corruption) {
         self.halt = Halt::Corrupt(what);
-        self.known = self.read;
+        self.row.close();
     }
 }

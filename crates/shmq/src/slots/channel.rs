@@ -2,11 +2,12 @@
 
 use super::{Consumer, Producer};
 use crate::Trusted;
+use crate::end::apart;
 use crate::error::{CreateError, RecvError as Recv, TryRecvError as TryRecv};
 use crate::geometry::{Geometry, Options};
 use crate::layout::Role;
+use crate::memory::Block;
 use crate::memory::Window;
-use crate::end::apart;
 use crate::queue::End;
 use crate::ring::{Corruption, Refused, SlotRx, SlotTx};
 use crate::role::Seat;
@@ -224,19 +225,21 @@ impl<P: Pod> Receiver<P> {
     /// If there is none, or the sender is gone as well.
     #[inline(always)]
     pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
-        if !self.consumer.end.ring.has_next() {
-            self.ready()?;
-        }
-        self.consumer.next(|| TryRecvError::Disconnected)
+        let place = match self.consumer.end.ring.find() {
+            Some(place) => place,
+            None => self.ready_at()?,
+        };
+        self.consumer.next(&place, || TryRecvError::Disconnected)
     }
 
+    #[cold]
     #[inline(never)]
-    fn ready(&mut self) -> Result<(), TryRecvError> {
-        match self.consumer.ready() {
-            Ok(()) => Ok(()),
+    fn ready_at(&mut self) -> Result<Block, TryRecvError> {
+        match self.consumer.ready_at() {
+            Ok(place) => Ok(place),
             Err(TryRecv::Empty) if !self.consumer.end.is_deserted() => Err(TryRecvError::Empty),
             // The sender is gone; what it sent last is there by now.
-            Err(TryRecv::Empty) => self.consumer.ready().map_err(|_| TryRecvError::Disconnected),
+            Err(TryRecv::Empty) => self.consumer.ready_at().map_err(|_| TryRecvError::Disconnected),
             Err(_) => Err(TryRecvError::Disconnected),
         }
     }

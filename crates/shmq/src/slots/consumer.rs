@@ -3,7 +3,7 @@
 use super::Marker;
 use crate::error::{RecvError, TryRecvError};
 use crate::layout::Counter;
-use crate::memory::Map;
+use crate::memory::{Block, Map};
 use crate::queue::End;
 use crate::ring::{SlotPoll, SlotRx};
 use crate::role::PeerState;
@@ -11,6 +11,7 @@ use crate::wait::{Until, Waiting};
 use crate::{Checked, Trusted};
 use bytemuck::Pod;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 
 /// The receiving end of a queue of fixed-size messages. Everything said of [`crate::Consumer`] holds: what a producer
@@ -62,25 +63,26 @@ impl<P: Pod, T> Consumer<P, T> {
     /// [`TryRecvError::Corrupt`].
     #[inline(always)]
     pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
-        if !self.end.ring.has_next() {
-            std::hint::cold_path();
-            self.ready()?;
-        }
-        self.next(|| TryRecvError::TRUNCATED)
+        let place = match self.end.ring.find() {
+            Some(place) => place,
+            None => self.ready_at()?,
+        };
+        self.next(&place, || TryRecvError::TRUNCATED)
     }
 
     /// Takes the next message, which has been found to be there; fails if the file was truncated meanwhile. The message is
     /// copied to where the caller wants the result, and not moved again from one result to the next.
     #[inline(always)]
-    pub(super) fn next<E>(&mut self, truncated: impl FnOnce() -> E) -> Result<P, E> {
-        let mut message = Ok(P::zeroed());
+    pub(super) fn next<E>(&mut self, place: &Block, truncated: impl FnOnce() -> E) -> Result<P, E> {
+        let mut message = Ok(MaybeUninit::uninit());
         if let Ok(into) = &mut message {
-            self.end.ring.copy_out(bytemuck::bytes_of_mut(into));
+            self.end.ring.read(place, into);
         }
         if !self.take() {
             message = Err(truncated());
         }
-        message
+        // SAFETY: `read` has initialised it.
+        message.map(|message| unsafe { message.assume_init() })
     }
 
     /// As [`Consumer::try_recv`], waiting for a message; see the example of [`Consumer`].
@@ -92,10 +94,14 @@ impl<P: Pod, T> Consumer<P, T> {
     /// [`RecvError`]. A producer that has left or died is reported once everything was received.
     #[inline(always)]
     pub fn recv(&mut self, until: impl Into<Until>) -> Result<P, RecvError> {
-        if !self.end.ring.has_next() {
-            self.wait(until.into())?;
-        }
-        self.next(|| RecvError::waited(TryRecvError::TRUNCATED))
+        let place = match self.end.ring.find() {
+            Some(place) => place,
+            None => {
+                self.wait(until.into())?;
+                self.ready_at().map_err(RecvError::waited)?
+            }
+        };
+        self.next(&place, || RecvError::waited(TryRecvError::TRUNCATED))
     }
 
     /// The next message, which stays; see the example of [`Consumer`].
@@ -148,6 +154,14 @@ impl<P: Pod, T> Consumer<P, T> {
             self.ready()?;
         }
         if self.settle() { Ok(got) } else { Err(TryRecvError::TRUNCATED) }
+    }
+
+    /// Where the next message is, or why there is none.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn ready_at(&mut self) -> Result<Block, TryRecvError> {
+        self.ready()?;
+        self.end.ring.find().ok_or(TryRecvError::Empty)
     }
 
     #[inline(always)]

@@ -1,10 +1,10 @@
 //! The sending end of a queue of fixed-size messages.
 
 use super::Marker;
+use crate::end::apart;
 use crate::error::{Corruption, SendError, TrySendError};
 use crate::layout::Counter;
 use crate::memory::Map;
-use crate::end::apart;
 use crate::queue::End;
 use crate::ring::{Refused, SlotTx};
 use crate::role::PeerState;

@@ -52,7 +52,7 @@ pub fn resource(case: &str, directory: &str) -> crate::Outcome {
         "no-sound" => deaf(directory, libc::SYS_pread64, libc::EPERM),
         "watches" => deaf(directory, libc::SYS_inotify_add_watch, libc::ENOSPC),
         "populate" => old_kernel(directory, libc::SYS_madvise, Some((2, !0, 23)), libc::EINVAL),
-        "fallocate" => old_kernel(directory, libc::SYS_fallocate, None, libc::EOPNOTSUPP),
+        "fallocate" => written_ahead(directory),
         "tmpfile" => {
             let bits = libc::O_TMPFILE as u32;
             old_kernel(directory, libc::SYS_openat, Some((2, bits, bits)), libc::EOPNOTSUPP)
@@ -217,7 +217,13 @@ fn file_size(directory: &str) -> Verdict {
     let anonymous = made(Queue::anonymous(&options(16 * MIB)));
     let left = files(directory)?;
     let small = made(Queue::create(&path, &options(MIB / 2)));
-    Ok(format!("{large}, {anonymous}, {left} files left, one within the limit {small}"))
+    let length = std::fs::metadata(&path).map_err(said)?.len();
+    let of_limit = |bytes| -> Result<String, String> {
+        limit(libc::RLIMIT_FSIZE, bytes).map_err(said)?;
+        Ok(made(Queue::create(format!("{directory}/{bytes}"), &options(MIB / 2))))
+    };
+    let bounds = format!("just within {}, just over {}", of_limit(length)?, of_limit(length - 1)?);
+    Ok(format!("{large}, {anonymous}, {left} files left, one within the limit {small}, {bounds}"))
 }
 
 fn address_space(directory: &str) -> Verdict {
@@ -304,6 +310,15 @@ fn old_kernel(directory: &str, call: libc::c_long, only: Option<(u32, u32, u32)>
     let named = made(Queue::create(format!("{directory}/queue"), &options(MIB)));
     let anonymous = made(Queue::anonymous(&options(MIB)));
     Ok(format!("{named}, {anonymous}, {} file", files(directory)?))
+}
+
+/// Where blocks cannot be allocated, zeros are written, as many as it takes.
+fn written_ahead(directory: &str) -> Verdict {
+    drop(Queue::create(format!("{directory}/before"), &options(MIB)).map_err(said)?);
+    let made = old_kernel(directory, libc::SYS_fallocate, None, libc::EOPNOTSUPP)?;
+    let length = |name| std::fs::metadata(format!("{directory}/{name}")).map(|file| file.len()).map_err(said);
+    let same = length("queue")? == length("before")?;
+    Ok(format!("{made}s, {}", if same { "equally long" } else { "of different lengths" }))
 }
 
 /// Sleepers are woken, or wake up by themselves soon enough.
