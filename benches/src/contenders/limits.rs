@@ -227,7 +227,9 @@ fn lines_and_bytes<P: Payload>(task: Task) -> Trial {
                         }
                         seen = word;
                         // SAFETY: within a part, which is not written again before this end has answered.
-                        sum.bytes(unsafe { std::slice::from_raw_parts(other.part(word - 1), P::len(word - 1)) })
+                        sum.bytes(unsafe {
+                            std::slice::from_raw_parts(other.part(word - 1), P::len(word - 1))
+                        })
                     }
                 },
             ))

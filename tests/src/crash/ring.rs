@@ -229,14 +229,14 @@ impl Ring for Rig {
         let mut seen = vec![at(tail), nth(sequence), at(read), nth(received), at(free), nth(freed)];
         seen.extend(image[CONTROLS.len()..].iter().map(|&word| low(word)));
         if let Some(tx) = &live.tx {
-            let [tail, sequence, free, freed, stop] = tx.private();
-            // Behind the tail, wherever that is, `stop` only says that something is to be done first.
-            let short = (stop.wrapping_sub(tail) as i64).max(0) as u64;
+            let [tail, sequence, free, freed, end] = tx.private();
+            // With less than the word behind a message left, something is to be done first.
+            let short = end.wrapping_sub(tail).max(8);
             seen.extend([at(tail), nth(sequence), at(free), nth(freed), short]);
         }
         if let Some(rx) = &live.rx {
-            let [read, received, free, padding, next, stop] = rx.private();
-            let short = (stop.wrapping_sub(read) as i64).max(0) as u64;
+            let [read, received, free, padding, next, end] = rx.private();
+            let short = end.wrapping_sub(read).max(8);
             seen.extend([at(read), nth(received), at(free), padding, low(next), short]);
             seen.push(u64::from(rx.halt() == Halt::Finished));
         }
@@ -247,7 +247,7 @@ impl Ring for Rig {
         let tx = live.tx.as_ref().map(RecordTx::private);
         let rx = live.rx.as_ref().map(RecordRx::private);
         format!(
-            "producer, tail, sequence, free, freed, stop: {tx:?}\n\
+            "producer, tail, sequence, free, freed, end: {tx:?}\n\
              consumer, read, received, free, padding, next: {rx:?}"
         )
     }

@@ -218,20 +218,19 @@ impl Row {
 
 /// Positions that lie one behind the other in a ring.
 ///
-/// Invariant S: what lies between any two positions from `at` to `stop` lies inside the ring, `shift` further on, and
-/// so does a word at `stop`; all are multiples of 8. `at` only comes nearer to `stop`, and `stop` to `at`, so it stays true; if
-/// `at` is beyond `stop`, it says nothing.
+/// Invariant S: all from `at` to before `end` lies inside the ring, `shift` further on; both are multiples of 8, and `at` is never beyond
+/// `end`.
 #[derive(Clone, Copy, Debug)]
 pub struct Stretch {
     at: u64,
-    stop: u64,
+    end: u64,
     shift: usize,
 }
 
 impl Stretch {
     /// At a position, of which nothing is known.
     pub fn nowhere(position: u64) -> Self {
-        Self { at: position, stop: position.wrapping_sub(WORD), shift: 0 }
+        Self { at: position, end: position, shift: 0 }
     }
 
     /// The position.
@@ -240,57 +239,57 @@ impl Stretch {
         self.at
     }
 
-    /// The last one that is known to lie behind it.
+    /// Where it ends: here, if nothing is known.
     #[inline(always)]
-    pub fn stop(&self) -> u64 {
-        self.stop
+    pub fn end(&self) -> u64 {
+        self.end
     }
 
     /// So many bytes from the position on, a multiple of 8, and the word behind them, if they lie one behind the other.
     #[inline(always)]
     pub fn block(&self, bytes: u64) -> Option<Block> {
-        let more = self.stop.wrapping_sub(self.at) as i64;
-        if !bytes.is_multiple_of(WORD) || i64::try_from(bytes).map_or(true, |bytes| bytes > more) {
+        let len = bytes.checked_add(WORD)?;
+        if !bytes.is_multiple_of(WORD) || len > self.end.wrapping_sub(self.at) {
             return None;
         }
-        Some(Block { at: self.shift.wrapping_add(self.at as usize), len: bytes + WORD })
+        Some(Block { at: self.shift.wrapping_add(self.at as usize), len })
     }
 
-    /// On behind a block of it.
+    /// On behind a block of it, where the word is.
     #[inline(always)]
     pub fn step(&mut self, block: &Block) {
-        self.at = self.at.wrapping_add(block.len.saturating_sub(WORD));
+        self.go_to(self.at.wrapping_add(block.len.saturating_sub(WORD)));
     }
 
-    /// On to another position. Nothing is known of one that lies before this one or behind the last.
+    /// On to another position. Nothing is known of one that lies before this one or behind the end.
     #[inline(always)]
     pub fn go_to(&mut self, position: u64) {
-        let (come, more) = (position.wrapping_sub(self.at), self.stop.wrapping_sub(self.at));
-        if come > more || more > i64::MAX as u64 || !come.is_multiple_of(WORD) {
+        let come = position.wrapping_sub(self.at);
+        if come > self.end.wrapping_sub(self.at) || !come.is_multiple_of(WORD) {
             cold_path();
-            *self = Self::nowhere(position);
+            self.end = position;
         }
         self.at = position;
     }
 
     /// Nothing is known any more of what lies behind the position.
     pub fn close(&mut self) {
-        *self = Self::nowhere(self.at);
+        self.end = self.at;
     }
 }
 
 impl<M: Memory> Window<M> {
-    /// What is known from a position on: at most the end of the ring, and at most so many bytes further on.
+    /// What is known from a position on: up to the end of the ring, and at most so many bytes.
     pub fn stretch(&self, position: u64, bytes: u64) -> Stretch {
-        let stop = position.wrapping_add(bytes.min(self.to_end(position) - WORD) & !(WORD - 1));
-        // SAFETY: a position lies inside the ring.
-        let spot = unsafe { self.memory().spot(self.place(position) as usize) };
         let aligned = position.is_multiple_of(WORD);
         debug_assert!(aligned);
         if !aligned {
             return Stretch::nowhere(position);
         }
-        Stretch { at: position, stop, shift: spot.wrapping_sub(position as usize) }
+        let end = position.wrapping_add(bytes.min(self.to_end(position)) & !(WORD - 1));
+        // SAFETY: a position lies inside the ring.
+        let spot = unsafe { self.memory().spot(self.place(position) as usize) };
+        Stretch { at: position, end, shift: spot.wrapping_sub(position as usize) }
     }
 
     /// Groups of `group_bytes` bytes each, of which `used` are used: a word and, at the end, `group` places of `stride` bytes.
@@ -411,10 +410,10 @@ mod tests {
             for at in (0..64).step_by(8) {
                 for room in 0..100 {
                     let stretch = window.stretch(begin.wrapping_add(at), room);
-                    let most = room.min(56 - at) & !7;
+                    let len = room.min(64 - at) & !7;
                     for bytes in 0..200 {
                         let block = stretch.block(bytes);
-                        let inside = bytes <= most && bytes % 8 == 0;
+                        let inside = bytes + 8 <= len && bytes % 8 == 0;
                         assert_eq!(
                             block.map(|b| (b.at as u64, b.len)),
                             inside.then_some((RING as u64 + at, bytes + 8))
@@ -429,7 +428,7 @@ mod tests {
     fn a_stretch_goes_no_way_but_on() {
         let window = window(64);
         let whole = window.stretch(8, 64);
-        assert_eq!((whole.at(), whole.stop()), (8, 56));
+        assert_eq!((whole.at(), whole.end()), (8, 64));
         let to = |position| {
             let mut stretch = whole;
             stretch.go_to(position);

@@ -288,13 +288,18 @@ impl<M: Memory> Window<M> {
     #[inline(always)]
     pub(super) unsafe fn hand_back_spots(&self, mut spot: usize, bytes: u64) {
         let end = spot + bytes as usize;
+        // SAFETY: the caller's.
+        let again = |spot| unsafe {
+            let word = self.memory.load_spot(spot, at::HAND_BACK_LOAD);
+            self.memory.store_spot(spot, word, at::HAND_BACK);
+        };
+        if spot < end {
+            again(spot);
+        }
+        spot = (spot | (LINE64 as usize - 1)) + 1;
         while spot < end {
-            // SAFETY: the caller's.
-            unsafe {
-                let word = self.memory.load_spot(spot, at::HAND_BACK_LOAD);
-                self.memory.store_spot(spot, word, at::HAND_BACK);
-            }
-            spot = (spot | (LINE64 as usize - 1)) + 1;
+            again(spot);
+            spot += LINE64 as usize;
         }
     }
 }

@@ -431,10 +431,10 @@ impl<M: Memory> RecordRx<M> {
         &self.ring
     }
 
-    /// What only this end knows, for tests that branch: read, received, free, padding, next, stop.
+    /// What only this end knows, for tests that branch: read, received, free, padding, next, end of the stretch.
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 6] {
-        [self.way.at(), self.received, self.free, self.padding, self.next, self.way.stop()]
+        [self.way.at(), self.received, self.free, self.padding, self.next, self.way.end()]
     }
 }
 

@@ -430,7 +430,7 @@ impl<M: Memory> RecordTx<M> {
         self.seal(&mut draft, &place, message.len() as u64);
         let sent = self.publish(draft);
         if self.max_messages == u64::MAX {
-            let room = self.free.wrapping_add(self.ring.capacity() - WORD).wrapping_sub(self.way.at());
+            let room = self.free.wrapping_add(self.ring.capacity()).wrapping_sub(self.way.at());
             self.way = self.ring.stretch(self.way.at(), room);
         }
         Ok(sent)
@@ -476,10 +476,10 @@ impl<M: Memory> RecordTx<M> {
         &self.ring
     }
 
-    /// What only this end knows, for tests that branch: tail, sequence, free, freed, stop.
+    /// What only this end knows, for tests that branch: tail, sequence, free, freed, end of the stretch.
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 5] {
-        [self.way.at(), self.sequence, self.free, self.freed, self.way.stop()]
+        [self.way.at(), self.sequence, self.free, self.freed, self.way.end()]
     }
 }
 
