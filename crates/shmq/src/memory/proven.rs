@@ -138,13 +138,6 @@ impl Groups {
         self.at_next(row).wrapping_sub(self.base) as u64
     }
 
-    /// Bytes of a group behind the line in which it begins.
-    #[inline(always)]
-    fn behind_first_line(&self, row: &Row) -> u64 {
-        let line = LINE64 as usize;
-        self.group_bytes.saturating_sub(((row.word | (line - 1)) + 1 - row.word) as u64)
-    }
-
     /// Where a later group begins, counted from the start of the memory: so many bytes further on, less than a lap.
     #[inline(always)]
     pub fn ahead(&self, row: &Row, bytes: u64) -> u64 {
@@ -355,9 +348,9 @@ impl<M: Memory> Window<M> {
     #[inline(always)]
     pub fn hand_back_group(&self, groups: &Groups, row: &Row, first: u64) {
         self.store_spot(row.word(), first, at::HAND_BACK);
-        let line = LINE64 as usize;
-        // SAFETY: invariants R and G: a group, of whose words these are.
-        unsafe { self.hand_back_spots((row.word | (line - 1)) + 1, groups.behind_first_line(row)) };
+        let behind = row.word + LINE64 as usize;
+        // SAFETY: invariants R and G: the rest of a group, if there is any.
+        unsafe { self.hand_back_spots(behind, groups.group_bytes.saturating_sub(LINE64)) };
     }
 
     /// Copies bytes of a block from an offset on.
