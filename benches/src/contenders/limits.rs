@@ -123,7 +123,10 @@ impl Place {
 
 pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
     match task.kind {
-        Kind::RoundTrips => vec![lines::<P>(task), lines_and_bytes::<P>(task)],
+        Kind::RoundTrips => vec![
+            lines::<P>(task, "two lines", |_, _| {}, |_, n, sum| sum.unread::<P>(n)),
+            lines::<P>(task, "two lines and the bytes", write::<P>, read::<P>),
+        ],
         Kind::Stream => vec![
             Trial::new(FAMILY, "memcpy, free hand-over", move |count| {
                 task.run::<P, _, _, _, _>(count, || {
@@ -173,38 +176,14 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
     }
 }
 
-/// One word there and one back.
-fn lines<P: Payload>(task: Task) -> Trial {
-    Trial::new(FAMILY, "two lines", move |count| {
-        task.run::<P, _, _, _, _>(count, || {
-            let shared = Shared::new(0);
-            let other = Arc::clone(&shared);
-            let mut seen = 0;
-            Ok((
-                move || {
-                    move |n, _| {
-                        shared.word(SENT).store(n + 1, Ordering::Release);
-                        1
-                    }
-                },
-                move || {
-                    move |_, sum: &mut Sum| {
-                        let word = other.word(SENT).load(Ordering::Acquire);
-                        if word == seen {
-                            return 0;
-                        }
-                        seen = word;
-                        sum.unread::<P>(word - 1)
-                    }
-                },
-            ))
-        })
-    })
-}
-
-/// The message there and back, and a word behind it.
-fn lines_and_bytes<P: Payload>(task: Task) -> Trial {
-    Trial::new(FAMILY, "two lines and the bytes", move |count| {
+/// One word there and one back; `write` is called before it is stored, `read` when it has arrived, with the message's number.
+fn lines<P: Payload>(
+    task: Task,
+    name: &'static str,
+    write: fn(&Shared, u64),
+    read: fn(&Shared, u64, &mut Sum) -> u64,
+) -> Trial {
+    Trial::new(FAMILY, name, move |count| {
         task.run::<P, _, _, _, _>(count, || {
             let shared = Shared::new(PARTS as usize * P::MAX.next_multiple_of(64));
             let other = Arc::clone(&shared);
@@ -212,9 +191,7 @@ fn lines_and_bytes<P: Payload>(task: Task) -> Trial {
             Ok((
                 move || {
                     move |n, _| {
-                        // SAFETY: within a part, at which the other end does not look before the word says so; it has answered
-                        // what was there before.
-                        fill(unsafe { std::slice::from_raw_parts_mut(shared.part(n), P::len(n)) }, n);
+                        write(&shared, n);
                         shared.word(SENT).store(n + 1, Ordering::Release);
                         1
                     }
@@ -226,13 +203,20 @@ fn lines_and_bytes<P: Payload>(task: Task) -> Trial {
                             return 0;
                         }
                         seen = word;
-                        // SAFETY: within a part, which is not written again before this end has answered.
-                        sum.bytes(unsafe {
-                            std::slice::from_raw_parts(other.part(word - 1), P::len(word - 1))
-                        })
+                        read(&other, word - 1, sum)
                     }
                 },
             ))
         })
     })
+}
+
+fn write<P: Payload>(shared: &Shared, n: u64) {
+    // SAFETY: within a part, at which the other end does not look before the word says so, and which it has answered before.
+    fill(unsafe { std::slice::from_raw_parts_mut(shared.part(n), P::len(n)) }, n);
+}
+
+fn read<P: Payload>(shared: &Shared, n: u64, sum: &mut Sum) -> u64 {
+    // SAFETY: within a part, which is not written again before this end has answered.
+    sum.bytes(unsafe { std::slice::from_raw_parts(shared.part(n), P::len(n)) })
 }
