@@ -299,6 +299,25 @@ fn p5_a_producer_of_slots_believes_what_is_taken_up_to_its_own_count() {
 }
 
 #[test]
+fn p5_messages_that_were_sent_before_damage_was_seen_are_counted_and_then_it_is_told() {
+    for room in [0, 2] {
+        let (memory, shape) = slots(0, 0, 0, &[]);
+        let window = Window::new(memory.clone(), parts(shape.capacity)).expect("the parts fit");
+        let mut tx = SlotTx::attach(window, shape).expect("a new ring");
+        for _ in 0..4 - room {
+            tx.try_send(&[7; 8]).expect("room");
+        }
+        // It has room for so many more, and finds damage when it looks for the rest.
+        poke(&memory, address(READ), 1 << 40);
+        let mut more = std::iter::repeat(9_u64);
+        let corrupt = Err(Refused::Corrupt(Corruption::Position));
+        let first = if room == 0 { corrupt } else { Ok(room) };
+        assert_eq!(tx.try_send_iter(&mut more), first);
+        assert_eq!(tx.try_send_iter(&mut more), corrupt);
+    }
+}
+
+#[test]
 fn p6_the_largest_message_follows_from_the_capacity() {
     use shmq::testing::word::{carries, kind, largest_message};
     for (capacity, largest) in

@@ -1,7 +1,7 @@
 //! Values of one size take a short way through a ring, as long as nothing is in it: no end of the ring, no padding, no message
 //! of another length. Whatever comes, they arrive as they were sent.
 
-use shmq::{DrainLimit, Options, Producer, RecvError, TryRecvError, Until, pair};
+use shmq::{DrainLimit, Options, Producer, RecvError, TryRecvError, TrySendError, Until, pair};
 use std::collections::VecDeque;
 
 /// A number for each message, told by its bytes whatever their length.
@@ -112,4 +112,21 @@ fn p1_a_value_of_another_length_stays() {
         assert_eq!(rx.recv_value::<u32>(Until::Forever), Ok(n as u32));
     }
     assert_eq!(rx.pending(), 0);
+}
+
+#[test]
+fn p6_the_short_way_is_closed_to_messages_over_the_limit() {
+    let (mut tx, mut rx) = pair(&Options::new().capacity(4096).max_message(16)).unwrap();
+    for n in 0..3 {
+        assert_eq!(tx.try_send_value(&[n; 2]), Ok(n), "as large as the limit");
+    }
+    for _ in 0..2 {
+        let refused = Err(TrySendError::TooLarge { len: 17, max: 16 });
+        assert_eq!(tx.try_send_value(&[0_u8; 17]), refused);
+        assert_eq!(tx.try_send(&[0; 17]), refused);
+    }
+    assert_eq!(tx.try_send_value(&[3_u64; 2]), Ok(3));
+    for n in 0..4_u64 {
+        assert_eq!(rx.try_recv_value(), Ok([n; 2]));
+    }
 }
