@@ -24,7 +24,7 @@ pub struct Block {
 
 impl Block {
     /// Bytes.
-    #[inline(always)]
+    #[cfg(all(test, feature = "testing"))]
     pub fn len(&self) -> u64 {
         self.len
     }
