@@ -41,7 +41,7 @@ impl PlaceError {
     }
 
     pub(crate) fn check_aligned(offset: usize, align: usize) -> Result<(), Self> {
-        if offset.is_multiple_of(align) { Ok(()) } else { Err(Self::Misaligned { offset, align }) }
+        if offset % align == 0 { Ok(()) } else { Err(Self::Misaligned { offset, align }) }
     }
 }
 

@@ -109,17 +109,13 @@ impl Options {
     pub(crate) fn check(&self, geometry: &Geometry) -> Result<(), OpenError> {
         let wrong = |why: String| Err(OpenError::Options { why });
         let found = geometry.limits.capacity;
-        if let Some(bytes) = self.bytes
-            && bytes != found
-        {
+        if let Some(bytes) = self.bytes.filter(|&bytes| bytes != found) {
             return wrong(format!(
                 "the region has {found} bytes, not {bytes}; open it with its own length, or with none"
             ));
         }
         let found = (geometry.limits.max_message, geometry.slot_align);
-        if let Some(element) = self.element
-            && element != found
-        {
+        if let Some(element) = self.element.filter(|&element| element != found) {
             return wrong(match found.0 {
                 0 => "the region does not say what its elements are; open it without that".into(),
                 _ => format!(

@@ -305,9 +305,10 @@ impl<M: Park> Signals<M> {
     /// Listens no more: what is open for that delays the end of a process by some milliseconds, and with it
     /// the release of its role.
     pub fn stop_listening(&mut self) {
-        if std::mem::take(&mut self.listens)
-            && let Some(ear) = &mut self.ear
-        {
+        if !std::mem::take(&mut self.listens) {
+            return;
+        }
+        if let Some(ear) = &mut self.ear {
             self.window.memory().stop_listening(ear);
         }
     }

@@ -1,10 +1,10 @@
 //! What every end of a queue is made of.
 
 use crate::geometry::Limits;
+use crate::memory::cold_path;
 use crate::ring::{Condemn, Corruption};
 use crate::role::Seat;
 use crate::wait::{Stop, Until, Waiting, block};
-use std::hint::cold_path;
 
 /// Messages up to this size stay out of memory on the fast path, if the compiler knows them.
 const SMALL: usize = 256;

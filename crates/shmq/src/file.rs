@@ -133,11 +133,11 @@ impl QueueFile {
         let failed = |doing| move |source| AttachError::Io { doing, source };
         let own =
             segment::reopen(&self.file, Some(path), true).map_err(failed("open the queue file again"))?;
-        if self.geometry.kind != Kind::Raw
-            && let Some(role) = lock_both(own.as_fd(), &self.geometry).map_err(failed("lock both roles"))?
-        {
-            let pid = self.inspect().map_or(0, |i| i.snapshot().end(role).pid);
-            return Err(AttachError::Busy { role, pid });
+        if self.geometry.kind != Kind::Raw {
+            if let Some(role) = lock_both(own.as_fd(), &self.geometry).map_err(failed("lock both roles"))? {
+                let pid = self.inspect().map_or(0, |i| i.snapshot().end(role).pid);
+                return Err(AttachError::Busy { role, pid });
+            }
         }
         let here = rustix::fs::fstat(&own).map_err(|e| failed("look at the queue file")(e.into()))?;
         if !rustix::fs::lstat(path).is_ok_and(|there| segment::same_file(&here, &there)) {

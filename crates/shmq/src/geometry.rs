@@ -167,9 +167,7 @@ impl Options {
     /// [`CreateError::Options`] if they contradict each other.
     pub fn limits(&self) -> Result<Limits, CreateError> {
         let wrong = |why: String| Err(CreateError::Options { why });
-        if let Some(max) = self.max_message
-            && max > word::largest_message(MAX_CAPACITY)
-        {
+        if let Some(max) = self.max_message.filter(|&max| max > word::largest_message(MAX_CAPACITY)) {
             return wrong(format!("a message can have at most {MAX_MESSAGE} bytes, not {max}"));
         }
         let capacity = self.capacity.unwrap_or_else(|| {
@@ -298,8 +296,8 @@ impl Geometry {
         let (element, align) = (self.limits.max_message, self.slot_align);
         let none = (element, align) == (0, 0);
         let possible =
-            || align.is_power_of_two() && align as usize <= PAGE && element.is_multiple_of(align.into());
-        none || element != 0 && self.limits.capacity.is_multiple_of(element) && possible()
+            || align.is_power_of_two() && align as usize <= PAGE && element % u64::from(align) == 0;
+        none || element != 0 && self.limits.capacity % element == 0 && possible()
     }
 
     /// The sizes of a ring of slots; `None` if it is no such ring. That of a pool holds a handle for each block.
@@ -391,7 +389,7 @@ impl Geometry {
                     && h.consumer_at.checked_add(page).is_some_and(|end| end <= h.ring_at)
             }
         };
-        if ring_end.is_none() || !order || !(h.producer_at | h.consumer_at | h.ring_at).is_multiple_of(page) {
+        if ring_end.is_none() || !order || (h.producer_at | h.consumer_at | h.ring_at) % page != 0 {
             return not("its parts overlap or lie outside");
         }
         let geometry = Self {

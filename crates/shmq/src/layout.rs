@@ -189,7 +189,7 @@ impl std::fmt::Display for Role {
 
 impl Control {
     const fn new(page: Role, offset: usize) -> Self {
-        assert!(offset.is_multiple_of(8) && offset + 8 <= PAGE);
+        assert!(offset % 8 == 0 && offset + 8 <= PAGE);
         Self { page, offset }
     }
 

@@ -428,10 +428,10 @@ impl Drop for Seat {
             ManuallyDrop::drop(&mut self.signals);
             ManuallyDrop::drop(&mut self.window);
         }
-        if let Probe::File(fd) = &self.probe
-            && let Ok(map) = segment::map_read_only(fd.as_fd(), (page + PAGE) as u64)
-        {
-            wake_through(&Map::new(map).of_file(fd), page, self.role.words());
+        if let Probe::File(fd) = &self.probe {
+            if let Ok(map) = segment::map_read_only(fd.as_fd(), (page + PAGE) as u64) {
+                wake_through(&Map::new(map).of_file(fd), page, self.role.words());
+            }
         }
         if self.epoch != 0 {
             self.who().left(self.epoch);

@@ -126,9 +126,8 @@ mod tests {
     /// Looks at up to `n` messages of a run and says what they were.
     fn look<T>(run: &mut Run<'_, T>, n: usize) -> Vec<Vec<u8>> {
         let mut seen = Vec::new();
-        while seen.len() < n
-            && let Some(message) = run.next()
-        {
+        while seen.len() < n {
+            let Some(message) = run.next() else { break };
             seen.push(message.to_vec());
         }
         seen

@@ -206,7 +206,7 @@ pub fn block<T>(
         if let Some(found) = poll() {
             return Ok(found);
         }
-        let spinning = !polls.is_multiple_of(POLLS_PER_LOOK);
+        let spinning = polls % POLLS_PER_LOOK != 0;
         if spinning && waiting.spin != Duration::ZERO {
             std::hint::spin_loop();
             continue;

@@ -90,10 +90,8 @@ fn together(checks: [Outcome; 3], noun: &str) -> Outcome {
         _ => 0,
     };
     let [positions, messages, words] = checks;
-    if let Some(wrong) =
-        [&positions, &messages, &words].into_iter().rev().max_by_key(|outcome| worst(outcome))
-        && worst(wrong) > 0
-    {
+    let wrong = [&positions, &messages, &words].into_iter().rev().max_by_key(|outcome| worst(outcome));
+    if let Some(wrong) = wrong.filter(|outcome| worst(outcome) > 0) {
         return wrong.clone();
     }
     match (positions, messages) {

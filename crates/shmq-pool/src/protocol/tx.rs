@@ -81,9 +81,8 @@ impl<M: Memory + Clone> PoolTx<M> {
                 None => self.home.push(block),
             }
         }
-        if let Some(handle) = self.look_back().map_err(Corruption::Ring)?
-            && self.away.get(handle.block as usize) == Some(&0)
-        {
+        let back = self.look_back().map_err(Corruption::Ring)?;
+        if back.is_some_and(|handle| self.away.get(handle.block as usize) == Some(&0)) {
             self.empty.skip();
             self.empty.settle();
         }

@@ -84,7 +84,7 @@ pub const fn room(size: usize, slots: u64) -> usize {
 impl Place {
     /// `None` if the cell does not lie inside a memory of `len` bytes, or cannot be.
     pub fn new(len: usize, at: usize, size: usize, slots: u64) -> Option<Self> {
-        let possible = at.is_multiple_of(8) && size <= MAX_SIZE && (2..256).contains(&slots);
+        let possible = at % 8 == 0 && size <= MAX_SIZE && (2..256).contains(&slots);
         let inside = possible && at.checked_add(room(size, slots))? <= len;
         inside.then_some(Self { at, size, slots })
     }

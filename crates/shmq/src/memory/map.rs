@@ -72,7 +72,7 @@ impl Map {
 
     #[inline(always)]
     unsafe fn word(&self, at: usize) -> &AtomicU64 {
-        debug_assert!(at.is_multiple_of(8) && at + 8 <= self.len);
+        debug_assert!(at % 8 == 0 && at + 8 <= self.len);
         // SAFETY: the caller's contract: aligned, inside. The bytes stay mapped while `self` lives, and are never
         // accessed non-atomically through a reference.
         unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(at).cast()) }
@@ -173,14 +173,14 @@ unsafe impl Memory for Map {
 
     #[inline(always)]
     unsafe fn copy_in(&self, at: usize, from: &[u8]) {
-        debug_assert!(at.is_multiple_of(8) && at + from.len().next_multiple_of(8) <= self.len);
+        debug_assert!(at % 8 == 0 && at + from.len().next_multiple_of(8) <= self.len);
         // SAFETY: the caller's contract.
         unsafe { copy::copy_in(self.base.as_ptr().add(at), from) }
     }
 
     #[inline(always)]
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
-        debug_assert!(at.is_multiple_of(8) && at + into.len().next_multiple_of(8) <= self.len);
+        debug_assert!(at % 8 == 0 && at + into.len().next_multiple_of(8) <= self.len);
         // SAFETY: the caller's contract.
         unsafe { copy::copy_out(self.base.as_ptr().add(at), into.as_mut_ptr(), into.len()) }
     }

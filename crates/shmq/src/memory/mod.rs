@@ -12,6 +12,7 @@
 //! | `Faulty` | plants a bug: a weaker ordering, a dropped fence, a reordering; for null controls |
 //! | loom's | in the tests package; its atomics cannot live in a map |
 
+mod cold;
 mod copy;
 mod map;
 pub mod opaque;
@@ -21,6 +22,7 @@ mod site;
 pub mod testing;
 mod window;
 
+pub use cold::cold_path;
 pub use map::Map;
 pub use proven::{Block, Groups, Row, Spot, Stretch};
 pub use site::{Access, Order, SITES, Site, SiteDoc, at};

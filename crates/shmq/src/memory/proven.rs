@@ -5,8 +5,8 @@
 
 use super::{Memory, Site, Window, at};
 use crate::layout::{LINE64, WORD};
+use crate::memory::cold_path;
 use bytemuck::AnyBitPattern;
-use std::hint::cold_path;
 use std::mem::MaybeUninit;
 
 /// The place of one word.
@@ -33,8 +33,7 @@ impl Block {
     /// when this is compiled, nothing is left of it.
     #[inline(always)]
     fn part(&self, offset: u64, bytes: u64) -> Option<usize> {
-        let inside =
-            offset.is_multiple_of(WORD) && offset.checked_add(bytes).is_some_and(|end| end <= self.len);
+        let inside = offset % WORD == 0 && offset.checked_add(bytes).is_some_and(|end| end <= self.len);
         debug_assert!(inside);
         if !inside {
             cold_path();
@@ -79,8 +78,8 @@ impl Groups {
     /// begins there.
     pub fn row(&self, place: u64, end: u64, next: u64) -> Row {
         let word = self.base.wrapping_add(place as usize);
-        let here = (self.first..self.end).contains(&word)
-            && ((word - self.first) as u64).is_multiple_of(self.group_bytes);
+        let here =
+            (self.first..self.end).contains(&word) && ((word - self.first) as u64) % self.group_bytes == 0;
         debug_assert!(here);
         let word = if here { word } else { self.first };
         Row { word, origin: self.origin(word, end), end, next, stop: next }
@@ -242,7 +241,7 @@ impl Stretch {
     #[inline(always)]
     pub fn block(&self, bytes: u64) -> Option<Block> {
         let len = bytes.checked_add(WORD)?;
-        if !bytes.is_multiple_of(WORD) || len > self.end.wrapping_sub(self.at) {
+        if bytes % WORD != 0 || len > self.end.wrapping_sub(self.at) {
             return None;
         }
         Some(Block { at: self.shift.wrapping_add(self.at as usize), len })
@@ -258,7 +257,7 @@ impl Stretch {
     #[inline(always)]
     pub fn go_to(&mut self, position: u64) {
         let come = position.wrapping_sub(self.at);
-        if come > self.end.wrapping_sub(self.at) || !come.is_multiple_of(WORD) {
+        if come > self.end.wrapping_sub(self.at) || come % WORD != 0 {
             cold_path();
             self.end = position;
         }
@@ -274,7 +273,7 @@ impl Stretch {
 impl<M: Memory> Window<M> {
     /// What is known from a position on: up to the end of the ring, and at most so many bytes.
     pub fn stretch(&self, position: u64, bytes: u64) -> Stretch {
-        let aligned = position.is_multiple_of(WORD);
+        let aligned = position % WORD == 0;
         debug_assert!(aligned);
         if !aligned {
             return Stretch::nowhere(position);
@@ -290,7 +289,7 @@ impl<M: Memory> Window<M> {
     pub fn groups(&self, groups: u64, [group_bytes, used, group, stride]: [u64; 4]) -> Option<Groups> {
         let bytes = group_bytes.checked_mul(groups)?;
         let fits = group.checked_mul(stride)?.checked_add(WORD)? <= used && used <= group_bytes;
-        let aligned = (group_bytes | used | stride).is_multiple_of(WORD);
+        let aligned = (group_bytes | used | stride) % WORD == 0;
         if !fits || !aligned || groups == 0 || bytes > self.capacity() {
             return None;
         }

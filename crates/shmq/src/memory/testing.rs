@@ -41,26 +41,26 @@ unsafe impl Memory for Words {
     }
 
     unsafe fn load(&self, at: usize, _: Site) -> u64 {
-        assert!(at.is_multiple_of(8));
+        assert!(at % 8 == 0);
         self.0[at / 8].get()
     }
 
     unsafe fn store(&self, at: usize, value: u64, _: Site) {
-        assert!(at.is_multiple_of(8));
+        assert!(at % 8 == 0);
         self.0[at / 8].set(value);
     }
 
     fn fence(&self, _: Site) {}
 
     unsafe fn copy_in(&self, at: usize, from: &[u8]) {
-        assert!(at.is_multiple_of(8));
+        assert!(at % 8 == 0);
         for (i, word) in words_of(from).enumerate() {
             self.0[at / 8 + i].set(word);
         }
     }
 
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
-        assert!(at.is_multiple_of(8));
+        assert!(at % 8 == 0);
         for (i, chunk) in into.chunks_mut(8).enumerate() {
             chunk.copy_from_slice(&self.0[at / 8 + i].get().to_le_bytes()[..chunk.len()]);
         }

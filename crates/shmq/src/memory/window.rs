@@ -2,7 +2,7 @@
 
 use super::{Memory, Site, Spot, at};
 use crate::layout::{Control, LINE64, PAGE, Parts, Role, WORD};
-use std::hint::cold_path;
+use crate::memory::cold_path;
 
 /// The pages and the ring of one queue, by name instead of by address.
 ///
@@ -24,13 +24,12 @@ impl<M: Memory> Window<M> {
     pub fn new(memory: M, parts: Parts) -> Option<Self> {
         let len = memory.len();
         let capacity = usize::try_from(parts.capacity).ok()?;
-        if !capacity.is_multiple_of(8) || capacity < 16 {
+        if capacity % 8 != 0 || capacity < 16 {
             return None;
         }
         let mut ranges = [(parts.producer, PAGE), (parts.consumer, PAGE), (parts.ring, capacity)];
-        let inside = |&(at, size): &(usize, usize)| {
-            at.is_multiple_of(8) && at.checked_add(size).is_some_and(|e| e <= len)
-        };
+        let inside =
+            |&(at, size): &(usize, usize)| at % 8 == 0 && at.checked_add(size).is_some_and(|e| e <= len);
         if !ranges.iter().all(inside) {
             return None;
         }
@@ -123,7 +122,7 @@ impl<M: Memory> Window<M> {
     /// foretells it and goes on, where it would wait for the other.
     #[inline(always)]
     fn inside(&self, place: u64) -> Option<usize> {
-        debug_assert!(place.is_multiple_of(8) && (self.parts.ring as u64..=self.last).contains(&place));
+        debug_assert!(place % 8 == 0 && (self.parts.ring as u64..=self.last).contains(&place));
         if place > self.last {
             cold_path();
             return None;
@@ -212,7 +211,7 @@ impl<M: Memory> Window<M> {
         // Whole words beyond the first: none for a block of one, so that the common case costs one comparison.
         let more = (len as u64).saturating_sub(1) & !7;
         let inside = more <= self.last && place <= self.last - more;
-        debug_assert!(inside && place.is_multiple_of(8));
+        debug_assert!(inside && place % 8 == 0);
         if !inside {
             cold_path();
             return None;

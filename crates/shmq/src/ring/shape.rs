@@ -69,7 +69,7 @@ pub const fn best_group(size: u64) -> u64 {
 /// Bytes of a group before its first message: the word, and the rest of its line where messages are whole lines, so that
 /// none of them takes a line more than it must.
 const fn head(stride: u64) -> u64 {
-    if stride.is_multiple_of(LINE64) { LINE64 } else { 8 }
+    if stride % LINE64 == 0 { LINE64 } else { 8 }
 }
 
 impl Shape {

@@ -196,9 +196,8 @@ impl<M: Memory> SlotRx<M> {
     pub fn copy_slice<P: Pod>(&mut self, into: &mut [P]) -> usize {
         debug_assert_eq!(size_of::<P>() as u64, self.shape.size);
         let mut got = 0;
-        while got < into.len()
-            && let SlotPoll::Messages(there) = self.poll()
-        {
+        while got < into.len() {
+            let SlotPoll::Messages(there) = self.poll() else { break };
             let end = got + (into.len() - got).min(there as usize);
             self.copy_group(&mut into[got..end]);
             got = end;
@@ -213,9 +212,8 @@ impl<M: Memory> SlotRx<M> {
         let first = self.row.next();
         let end = first + self.shape.depth.min(most as u64);
         while self.row.next() < end && self.has_next() {
-            while self.row.next() < end
-                && let Some(place) = self.groups.place(&self.row)
-            {
+            while self.row.next() < end {
+                let Some(place) = self.groups.place(&self.row) else { break };
                 each(self.ring.value_in(&place, 0));
                 self.skip();
             }

@@ -9,10 +9,10 @@ use super::rhythm::Room;
 use super::shape::{COUNT_LIMIT, END, Shape, find_sequence};
 use super::{AHEAD, Condemn, Corruption, Halt, Refused};
 use crate::layout::{DIRTY, READ, Role, SEQUENCE};
+use crate::memory::cold_path;
 use crate::memory::{Groups, Memory, Row, Spot, Window, at};
 use crate::observe;
 use bytemuck::Pod;
-use std::hint::cold_path;
 
 /// What is filled but not yet published.
 #[derive(Clone, Copy, Debug)]
@@ -310,9 +310,8 @@ impl<M: Memory> SlotTx<M> {
                     _ => continue,
                 }
             }
-            while let Some(place) = self.groups.place(&row)
-                && let Some(message) = messages.next()
-            {
+            while let Some(place) = self.groups.place(&row) {
+                let Some(message) = messages.next() else { break };
                 self.ring.fill_in(&place, 0, bytemuck::bytes_of(&message));
                 row.step();
             }

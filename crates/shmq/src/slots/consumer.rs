@@ -182,7 +182,7 @@ impl<P: Pod> Consumer<P, Trusted> {
     #[inline(always)]
     pub fn try_read(&mut self) -> Result<Message<'_, P>, TryRecvError> {
         if !self.end.ring.has_next() {
-            std::hint::cold_path();
+            crate::memory::cold_path();
             self.ready()?;
         }
         Ok(Message { consumer: self })
