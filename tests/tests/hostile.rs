@@ -157,3 +157,18 @@ fn null_control_a_bound_that_is_exceeded_is_noticed() {
     let memory = Hostile::new(fresh(&shape), Vec::new());
     exercise(&shape, &memory, || 1000 * memory.accesses(), &mut Bytes::new(&[]));
 }
+
+#[test]
+fn p1_an_empty_message_in_the_rings_last_word_is_seen_by_who_only_looks() {
+    let queue = shmq::Queue::anonymous(&shmq::Options::new().capacity(4096).max_message(2032)).unwrap();
+    let (mut tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
+    for _ in 0..2 {
+        tx.try_send(&[1; 2032]).unwrap();
+        rx.try_recv().unwrap();
+    }
+    // At 4080, and at 4088.
+    (0..2).for_each(|_| _ = tx.try_send(b"").unwrap());
+    let it = queue.inspect().unwrap();
+    assert_eq!(it.pending().map(|message| message.bytes.len()).collect::<Vec<_>>(), [0, 0]);
+    assert!(it.check().iter().all(|check| matches!(check.outcome, shmq::Outcome::Fine { .. })));
+}

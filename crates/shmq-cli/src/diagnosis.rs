@@ -138,7 +138,11 @@ fn name_of(view: &View) -> String {
 fn living(view: &View, advice: &mut Vec<Advice>) -> State {
     let (producer, consumer) = (&view.producer, &view.consumer);
     let returned = view.pool.map_or(0, |pool| pool.returned_meanwhile);
-    let moved = view.sample.map(|sample| sample.sent_messages + sample.received_messages + returned);
+    let moved = view.sample.map(|sample| {
+        // A hostile end counts what it likes.
+        let moved = sample.sent_messages.saturating_add(sample.received_messages);
+        moved.saturating_add(returned)
+    });
     let waiting = view.pending_messages > 0;
     if producer.epoch == 0 && consumer.epoch == 0 {
         return State::Unused;

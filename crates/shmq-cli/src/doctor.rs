@@ -104,7 +104,7 @@ struct Report {
 pub fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let queues = match &args.names[..] {
         [] => queue::all(Path::new(shmq_dir()))?,
-        names => names.iter().map(|name| queue::named(name)).collect::<Result<_, _>>()?,
+        names => queue::named(names)?,
     };
     let machine = Part::new("this machine".into(), machine::findings());
     let worst = queues.iter().map(|part| part.worst).fold(machine.worst, Verdict::max);

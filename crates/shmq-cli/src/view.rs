@@ -238,7 +238,7 @@ impl Blocks {
 
     /// Those that the writer cannot have: under way, or with the reader.
     pub fn gone(&self) -> u64 {
-        (self.under_way_blocks + self.held_blocks).min(self.blocks)
+        self.under_way_blocks.saturating_add(self.held_blocks).min(self.blocks)
     }
 }
 
@@ -483,5 +483,23 @@ impl Words {
     /// `3 812 messages`.
     pub fn count(&self, n: u64) -> String {
         format!("{} {}{}", show_count(n), self.thing, if n == 1 { "" } else { "s" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p5_an_end_that_counts_what_it_likes_between_two_looks_is_shown_as_it_says() {
+        let name = format!("shmq-cli-counts-{}", std::process::id());
+        let queue = shmq::Queue::create(&name, &shmq::Options::new()).unwrap();
+        drop(queue.producer().unwrap());
+        let subject = Subject::open(OsStr::new(&name)).unwrap();
+        queue.remove().unwrap();
+        let (before, mut now) = (subject.look(), subject.look());
+        (now.seen.sent, now.seen.received) = (u64::MAX, u64::MAX);
+        let view = View::new(&subject, Some(&before), &now);
+        assert_eq!((view.state, view.sample.unwrap().sent_messages), (State::Flowing, u64::MAX));
     }
 }

@@ -5,10 +5,10 @@ use crate::attach::quoted;
 use crate::failure::Failure;
 use crate::ls;
 use crate::units::{plain, show_bytes};
-use crate::view::Subject;
+use crate::view::{Subject, View};
 use rustix::fs;
 use shmq::{Kind, OpenError, Outcome};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -20,17 +20,32 @@ const IN_MEMORY: [i64; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
 /// Every queue of a directory.
 pub fn all(directory: &Path) -> Result<Vec<Part>, Failure> {
     let found = ls::find(directory)?;
-    let mut parts: Vec<Part> = found.subjects.iter().map(examine).collect();
+    let mut parts = examine_all(&found.subjects);
     for (name, why) in found.unreadable() {
         parts.push(Part::new(name.into(), vec![Finding::new("file", Verdict::Unchecked, why)]));
     }
     Ok(parts)
 }
 
-/// One by its name.
-pub fn named(name: &OsStr) -> Result<Part, Failure> {
+/// Those of these names, in their order.
+pub fn named(names: &[OsString]) -> Result<Vec<Part>, Failure> {
+    let opened = names.iter().map(|name| open(name)).collect::<Result<Vec<_>, _>>()?;
+    let (mut subjects, mut unreadable) = (Vec::new(), Vec::new());
+    for (i, one) in opened.into_iter().enumerate() {
+        match one {
+            Ok(subject) => subjects.push(subject),
+            Err(part) => unreadable.push((i, part)),
+        }
+    }
+    let mut parts = examine_all(&subjects);
+    unreadable.into_iter().for_each(|(i, part)| parts.insert(i, part));
+    Ok(parts)
+}
+
+/// The queue, or what there is to say instead.
+fn open(name: &OsStr) -> Result<Result<Subject, Part>, Failure> {
     match Subject::open_damaged(name) {
-        Ok(subject) => Ok(examine(&subject)),
+        Ok(subject) => Ok(Ok(subject)),
         Err(error @ (OpenError::NotFound { .. } | OpenError::Name { .. } | OpenError::Denied { .. })) => {
             Err(error.into())
         }
@@ -41,12 +56,18 @@ pub fn named(name: &OsStr) -> Result<Part, Failure> {
             let verdict = if file { Verdict::Damaged } else { Verdict::Trouble };
             let finding = Finding::new("file", verdict, error.to_string())
                 .todo("if it was a queue, nothing of it can be read; see that the name is right");
-            Ok(Part::new(plain(&name.to_string_lossy()), vec![finding]))
+            Ok(Err(Part::new(plain(&name.to_string_lossy()), vec![finding])))
         }
     }
 }
 
-fn examine(subject: &Subject) -> Part {
+/// All at once, so that however many there are, it takes one pause.
+fn examine_all(subjects: &[Subject]) -> Vec<Part> {
+    let views = ls::watch(subjects, SAMPLE);
+    subjects.iter().zip(&views).map(|(subject, view)| examine(subject, view)).collect()
+}
+
+fn examine(subject: &Subject, view: &View) -> Part {
     let name = quoted(OsStr::new(&subject.name));
     let mut findings = Vec::new();
     // Blocks are passed in place, so there is nothing to copy them into.
@@ -65,7 +86,6 @@ fn examine(subject: &Subject) -> Part {
         });
     }
     findings.extend(file(subject));
-    let view = subject.watch(SAMPLE);
     let said = |code| matches!(code, "damaged" | "old_boot");
     let advice: Vec<_> = view.advice.iter().filter(|advice| !said(advice.code)).collect();
     if !view.has_ends() {

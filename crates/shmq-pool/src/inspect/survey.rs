@@ -133,7 +133,7 @@ impl<M: Extent> Survey<'_, M> {
         let mut away = 0;
         for (block, places) in places.iter().enumerate() {
             let note = self.note(block as u32);
-            if note > sent + 1 {
+            if note > sent.saturating_add(1) {
                 let number = note - 1;
                 return Err(format!(
                     "block {block} is noted as sent with number {number}, but only {sent} were sent"
@@ -176,7 +176,7 @@ impl<M: Extent> Survey<'_, M> {
         let size = self.0.layout.block_size;
         for block in 0..places.len() as u32 {
             let (note, len) = self.taken(block);
-            if note > received + 1 {
+            if note > received.saturating_add(1) {
                 let number = note - 1;
                 return Err(format!(
                     "block {block} is noted as received with number {number}, but only {received} were"

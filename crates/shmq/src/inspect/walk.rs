@@ -170,7 +170,10 @@ impl<'a, M: Extent> Walk<'a, M> {
 
     /// Copies the first bytes of a message.
     pub fn copy_out(&self, spotted: &Spotted, into: &mut [u8]) {
-        self.window.copy_out_at(spotted.place, into);
+        // An empty one in the ring's last word has its place behind the ring.
+        if !into.is_empty() {
+            self.window.copy_out_at(spotted.place, into);
+        }
     }
 
     /// Moves on behind a message. `false`: the consumer has taken it meanwhile, and what was copied may be anything.
@@ -200,12 +203,14 @@ impl<'a, M: Extent> Walk<'a, M> {
         distance(self.window.load(READ, at::OBSERVE), position) > 0
     }
 
-    /// Goes on from where the consumer is; `false` if that is not to be believed, or more than a ring away.
+    /// Goes on from where the consumer is; `false` if that is not to be believed: not further on than this walk, as a
+    /// hostile consumer may have it that goes back, or more than a ring away from its start.
     fn catch_up(&mut self) -> bool {
         let read = self.window.load(READ, at::OBSERVE);
         let received = self.window.load(RECEIVED, at::OBSERVE);
         let most = self.shape.map_or(self.window.capacity(), |shape| shape.depth);
-        if self.shape.is_none() && read & 7 != 0 || read.wrapping_sub(self.start) > most {
+        let [now, then] = [read, self.at].map(|position| position.wrapping_sub(self.start));
+        if self.shape.is_none() && read & 7 != 0 || now > most || now <= then {
             return false;
         }
         let (before, slots) = (self.sequence(), self.shape.is_some());
@@ -335,7 +340,7 @@ impl<'a, M: Extent> Walk<'a, M> {
             return Err(self.damaged(Corruption::Word, at, &expected, shown()));
         }
         if count > at {
-            if at - self.start >= shape.depth {
+            if at.wrapping_sub(self.start) >= shape.depth {
                 return Err(Stop::Overtaken);
             }
             let place = shape.cursor(at).slot(at, shape);
@@ -364,4 +369,39 @@ fn show(word: u64) -> String {
     };
     let sequence = word::sequence(word, 0) & ((1 << word::SEQUENCE_BITS) - 1);
     format!("{word:#018x}, {what} of {} bytes with sequence bits {sequence}", word::len(word))
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::layout::Parts;
+    use crate::memory::testing::Words;
+
+    #[test]
+    fn p5_a_consumer_that_goes_back_does_not_turn_a_walk_round() {
+        let parts = Parts::standard(4096);
+        let window = Window::new(Words::new(parts.ring + 4096), parts).unwrap();
+        let mut walk = Walk::records(&window, 1024);
+        let goes_on_from = |walk: &mut Walk<'_, Words>, read| {
+            window.store(READ, read, at::COUNT);
+            walk.catch_up()
+        };
+        assert!(goes_on_from(&mut walk, 80) && walk.position() == 80);
+        assert!(!goes_on_from(&mut walk, 40) && !goes_on_from(&mut walk, 80) && !goes_on_from(&mut walk, 8000));
+        assert!(walk.position() == 80 && goes_on_from(&mut walk, 4096));
+    }
+
+    #[test]
+    fn p5_a_count_that_wraps_is_no_more_than_damage() {
+        let shape = Shape::new(8, 10, 7).unwrap();
+        let parts = Parts::standard(shape.capacity);
+        let window = Window::new(Words::new(parts.ring + shape.capacity as usize), parts).unwrap();
+        window.store(READ, u64::MAX - 3, at::COUNT);
+        let mut walk = Walk::slots(&window, &shape);
+        assert!(matches!(walk.look(), Err(Stop::Damaged(_))));
+        // It comes round, and with it the walk.
+        window.store(READ, 2, at::COUNT);
+        window.store_at(shape.placed(&window).cursor(0).word, 7, at::COUNT);
+        assert!(walk.look().is_ok_and(|spotted| spotted.sequence == 2));
+    }
 }

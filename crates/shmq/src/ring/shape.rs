@@ -119,7 +119,8 @@ impl Shape {
     pub const fn cursor(&self, sequence: u64) -> Cursor {
         let lap_group = sequence / self.group;
         let word = self.start + lap_group % self.groups * self.group_bytes;
-        let end = (lap_group + 1) * self.group;
+        // Of a count that no ring has, the end is any number; nothing is stored there.
+        let end = lap_group.wrapping_add(1).wrapping_mul(self.group);
         Cursor { word, end }
     }
 }
