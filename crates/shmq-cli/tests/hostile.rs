@@ -83,7 +83,8 @@ fn damage_all(folder: &Folder, kind: &str, bytes: &[u8]) -> Vec<String> {
                 put(format!("{kind}-{page}-{offset:x}-{value:x}"), &[(page * PAGE + offset, value)]);
             }
         }
-        let first: Vec<_> = pages.clone().flat_map(|page| [0, 8].map(|at| (page * PAGE + at, value))).collect();
+        let first: Vec<_> =
+            pages.clone().flat_map(|page| [0, 8].map(|at| (page * PAGE + at, value))).collect();
         put(format!("{kind}-all-{value:x}"), &first);
     }
     names
@@ -97,7 +98,10 @@ fn p5_no_file_can_break_a_tool() {
         let list = run(&["ls", folder.0.to_str().unwrap(), "--sample", "1ms"]);
         ended_well(&list, kind);
         // The control: it looked at all of them.
-        assert_eq!(stdout(&list).lines().filter(|line| line.contains(&format!(" {kind} "))).count(), names.len());
+        assert_eq!(
+            stdout(&list).lines().filter(|line| line.contains(&format!(" {kind} "))).count(),
+            names.len()
+        );
         for names in names.chunks(500) {
             let names: Vec<_> = names.iter().map(String::as_str).collect();
             ended_well(&run(&[&["top", "--once", "--interval", "50ms"], &names[..]].concat()), kind);

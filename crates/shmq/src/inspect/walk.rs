@@ -387,7 +387,9 @@ mod tests {
             walk.catch_up()
         };
         assert!(goes_on_from(&mut walk, 80) && walk.position() == 80);
-        assert!(!goes_on_from(&mut walk, 40) && !goes_on_from(&mut walk, 80) && !goes_on_from(&mut walk, 8000));
+        assert!(
+            !goes_on_from(&mut walk, 40) && !goes_on_from(&mut walk, 80) && !goes_on_from(&mut walk, 8000)
+        );
         assert!(walk.position() == 80 && goes_on_from(&mut walk, 4096));
     }
 
