@@ -1,6 +1,7 @@
 //! Real processes for tests: unique names that clean up after themselves, children with a line protocol and hard time
 //! limits, a few shared words that survive a SIGKILL, and a mapping that kills its own process at a chosen store.
 
+pub mod cases;
 pub mod going;
 pub mod limits;
 pub mod opener;
@@ -94,6 +95,16 @@ impl Scratch {
         rustix::rand::getrandom(&mut unique[..], rustix::rand::GetRandomFlags::empty()).expect("randomness");
         let unique = u64::from_le_bytes(unique);
         Self { path: format!("/dev/shm/shmq-test-{label}-{}-{unique:016x}", std::process::id()).into() }
+    }
+
+    /// A name on a file system that outlives a start of the machine, if this one has a usable one.
+    pub fn on_disk(label: &str) -> Option<Self> {
+        let build = std::env::current_exe().ok()?;
+        let at = build.parent()?;
+        let file = File::open(at).ok()?;
+        let usable = shmq::testing::segment::is_durable(&file);
+        let name = Self::new(label).path.file_name()?.to_owned();
+        usable.then(|| Self { path: at.join(name) })
     }
 
     /// An empty directory of that name.

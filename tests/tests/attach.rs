@@ -165,7 +165,11 @@ fn p5_nonsense_in_the_pages_and_the_ring_is_an_error_and_never_a_crash() {
 #[test]
 fn p8_a_file_of_another_boot_is_accepted_only_if_it_was_closed_cleanly() {
     for (role, other) in [(Role::Producer, Role::Consumer), (Role::Consumer, Role::Producer)] {
-        let scratch = Scratch::new("boot");
+        let Some(scratch) = Scratch::on_disk("boot") else {
+            assert!(std::env::var_os("SHMQ_NO_SKIPS").is_none(), "this was built in memory");
+            eprintln!("SKIPPED: files of another boot need a file system that outlives one");
+            return;
+        };
         let queue = Queue::create(scratch.path(), &small()).unwrap();
         drop(patiently(|| queue.producer()).unwrap());
         drop(patiently(|| queue.consumer()).unwrap());

@@ -3,28 +3,9 @@
 //! Each case is a child process, and gives up the rights under which it would not show. A case that cannot be made here
 //! says so and passes; with `SHMQ_NO_SKIPS=1` it fails.
 
-use shmq_tests::process::{Child, Scratch};
-use std::os::unix::process::ExitStatusExt;
+use shmq_tests::process::cases::case;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
-
-/// Runs a case. `signal`: what it is to die of.
-fn case(name: &str, expected: &str, signal: Option<i32>) {
-    let directory = Scratch::directory(name);
-    let child = Child::spawn(HELPER, &["resource", name, directory.name()]);
-    let said = child.try_line();
-    match said.as_deref() {
-        Some(skipped) if skipped.starts_with("skipped") => {
-            assert!(std::env::var_os("SHMQ_NO_SKIPS").is_none(), "{name}: {skipped}");
-            eprintln!("SKIPPED, {name} was not tried: {skipped}; run as root or with user namespaces");
-            return;
-        }
-        said => assert_eq!(said, Some(expected), "{name}"),
-    }
-    // Only then: a process that waits to be asked for its status must have said its line.
-    let status = child.wait();
-    assert_eq!(status.signal(), signal, "{name} ended with {status}");
-}
 
 macro_rules! cases {
     ($($name:ident: $case:literal, $expected:literal $(, dies of $signal:expr)?;)*) => {
@@ -32,7 +13,7 @@ macro_rules! cases {
             #[allow(unused_mut, unused_assignments, reason = "for those that do not die")]
             let mut signal = None;
             $(signal = Some($signal);)?
-            case($case, $expected, signal);
+            case(HELPER, $case, $expected, signal);
         })*
     };
 }

@@ -12,7 +12,7 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Ear {
                 | WatchFlags::MODIFY
                 | WatchFlags::DELETE_SELF;
             // The inode itself, whatever it is called by now, and if it has no name.
-            let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            let path = crate::segment::link_of(self.file.as_fd());
             self.watch = inotify::add_watch(&self.instance, path, what).ok();
         }
         self.watch.is_some()

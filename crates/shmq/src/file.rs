@@ -6,7 +6,7 @@ use crate::inspect::Inspector;
 use crate::layout::{Kind, Role, TAG};
 use crate::observe;
 use crate::role::{Seat, Source, lock_both};
-use crate::segment;
+use crate::segment::{self, FileId};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,6 +21,8 @@ pub struct QueueFile {
     pub path: Option<PathBuf>,
     /// What its geometry page says.
     pub geometry: Geometry,
+    /// Which file it was when it was opened.
+    pub id: FileId,
     options: Options,
 }
 
@@ -29,9 +31,10 @@ impl QueueFile {
     pub fn create(name: &OsStr, geometry: Geometry, options: &Options) -> Result<Self, CreateError> {
         let path = segment::path_of(name)
             .ok_or_else(|| CreateError::Name { name: name.to_string_lossy().into() })?;
+        let path = segment::absolute(path);
         let (file, geometry) = segment::create(&path, geometry, options)?;
         observe::created(Some(&path), geometry.kind, geometry.length);
-        Ok(Self { file, path: Some(path), geometry, options: options.clone() })
+        Self::made(file, Some(path), geometry, options)
     }
 
     /// Opens it for both ways, if it is of this kind and has the options' tag.
@@ -49,6 +52,7 @@ impl QueueFile {
     }
 
     fn open_path(path: PathBuf, write: bool, kind: Kind, options: &Options) -> Result<Self, OpenError> {
+        let path = segment::absolute(path);
         let (file, geometry) = segment::open(&path, write)?;
         Self::checked(file, Some(path), geometry, kind, options)
     }
@@ -57,7 +61,18 @@ impl QueueFile {
     pub fn anonymous(geometry: Geometry, options: &Options) -> Result<Self, CreateError> {
         let (file, geometry) = segment::create_anonymous(geometry, options)?;
         observe::created(None, geometry.kind, geometry.length);
-        Ok(Self { file, path: None, geometry, options: options.clone() })
+        Self::made(file, None, geometry, options)
+    }
+
+    fn made(
+        file: File,
+        path: Option<PathBuf>,
+        geometry: Geometry,
+        options: &Options,
+    ) -> Result<Self, CreateError> {
+        let failed = |source| CreateError::Io { doing: "look at the queue file", source };
+        let id = FileId::of(&file).map_err(failed)?;
+        Ok(Self { file, path, geometry, id, options: options.clone() })
     }
 
     /// What [`QueueFile::anonymous`] made, by its descriptor.
@@ -83,7 +98,9 @@ impl QueueFile {
         if geometry.kind != kind {
             return Err(OpenError::WrongKind { expected: kind, found: geometry.kind });
         }
-        Ok(Self { file, path, geometry, options: options.clone() })
+        let failed = |source| OpenError::Io { doing: "look at the queue file", source };
+        let id = FileId::of(&file).map_err(failed)?;
+        Ok(Self { file, path, geometry, id, options: options.clone() })
     }
 
     /// Opens the file, or makes it if there is none; whoever comes first makes it, the other opens it.
@@ -107,13 +124,13 @@ impl QueueFile {
 
     /// Takes a role.
     pub fn seat(&self, role: Role) -> Result<Seat, AttachError> {
-        let Self { file, path, geometry, options } = self;
-        Seat::take(&Source { file, path: path.as_deref(), geometry, options }, role)
+        let Self { file, path, geometry, id, options } = self;
+        Seat::take(&Source { file, id: *id, path: path.as_deref(), geometry, options }, role)
     }
 
     /// Looks at it.
     pub fn inspect(&self) -> Result<Inspector, OpenError> {
-        Inspector::of(&self.file, self.path.as_deref(), self.geometry)
+        Inspector::of(&self.file, self.id, self.path.as_deref(), self.geometry)
     }
 
     /// Its name, if it has one.
@@ -131,16 +148,15 @@ impl QueueFile {
     pub fn remove(&self) -> Result<(), AttachError> {
         let Some(path) = &self.path else { return Ok(()) };
         let failed = |doing| move |source| AttachError::Io { doing, source };
-        let own =
-            segment::reopen(&self.file, Some(path), true).map_err(failed("open the queue file again"))?;
+        let own = segment::reopen(&self.file, self.id, Some(path), true)
+            .map_err(failed("open the queue file again"))?;
         if self.geometry.kind != Kind::Raw {
             if let Some(role) = lock_both(own.as_fd(), &self.geometry).map_err(failed("lock both roles"))? {
                 let pid = self.inspect().map_or(0, |i| i.snapshot().end(role).pid);
                 return Err(AttachError::Busy { role, pid });
             }
         }
-        let here = rustix::fs::fstat(&own).map_err(|e| failed("look at the queue file")(e.into()))?;
-        if !rustix::fs::lstat(path).is_ok_and(|there| segment::same_file(&here, &there)) {
+        if FileId::at(path) != Some(self.id) {
             return Err(AttachError::Removed);
         }
         std::fs::remove_file(path).map_err(failed("remove the queue file"))

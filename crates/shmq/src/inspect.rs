@@ -26,7 +26,7 @@ use crate::memory::{Map, Window, at};
 use crate::ring::shape::{Shape, find_sequence};
 use crate::ring::{distance, word};
 use crate::role::{PeerState, Probe, is_from_another_boot, state_of};
-use crate::segment;
+use crate::segment::{self, FileId};
 use crate::sigbus::Watch;
 use seen::Seen;
 use std::ffi::OsStr;
@@ -71,6 +71,8 @@ pub struct Inspector {
     window: Option<Window<Seen>>,
     probe: Probe,
     geometry: Geometry,
+    /// Whether it outlives a start of the machine.
+    durable: bool,
     damage: Option<OpenError>,
 }
 
@@ -172,8 +174,9 @@ impl Inspector {
         let name = name.as_ref();
         let path =
             segment::path_of(name).ok_or_else(|| OpenError::Name { name: name.to_string_lossy().into() })?;
+        let path = segment::absolute(path);
         let (file, geometry) = segment::open(&path, false)?;
-        Self::of(&file, Some(&path), geometry)
+        Self::of_file(&file, &path, geometry)
     }
 
     /// Opens what is left of a queue: as [`Inspector::open`], but also a file that was truncated or has grown, or whose
@@ -201,22 +204,32 @@ impl Inspector {
         let name = name.as_ref();
         let path =
             segment::path_of(name).ok_or_else(|| OpenError::Name { name: name.to_string_lossy().into() })?;
+        let path = segment::absolute(path);
         let file = segment::open_file(&path, false)?;
         match segment::geometry_of(&file) {
-            Ok(geometry) => Self::of(&file, Some(&path), geometry),
+            Ok(geometry) => Self::of_file(&file, &path, geometry),
             Err(damage) => {
                 let (first, _) = segment::first_bytes(&file)?;
                 let Some(geometry) = Geometry::salvage(&first) else { return Err(damage) };
-                Ok(Self { damage: Some(damage), ..Self::of(&file, Some(&path), geometry)? })
+                Ok(Self { damage: Some(damage), ..Self::of_file(&file, &path, geometry)? })
             }
         }
     }
 
-    /// As [`Inspector::open`] and its example, of a file that is open already; for this project's other crates.
-    #[doc(hidden)]
-    pub fn of(file: &File, path: Option<&Path>, geometry: Geometry) -> Result<Self, OpenError> {
+    fn of_file(file: &File, path: &Path, geometry: Geometry) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { doing: "look at the queue file", source };
+        Self::of(file, FileId::of(file).map_err(failed)?, Some(path), geometry)
+    }
+
+    /// Of a file that is open already.
+    pub(crate) fn of(
+        file: &File,
+        id: FileId,
+        path: Option<&Path>,
+        geometry: Geometry,
+    ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { doing: "map the queue file", source };
-        let probe = segment::reopen(file, path, false).map_err(failed)?;
+        let probe = segment::reopen(file, id, path, false).map_err(failed)?;
         let there = rustix::fs::fstat(&probe).map_err(|e| failed(e.into()))?.st_size as u64;
         let map =
             Map::new(segment::map_read_only(probe.as_fd(), geometry.length.min(there)).map_err(failed)?);
@@ -226,7 +239,15 @@ impl Inspector {
         if window.is_none() && matches!(geometry.kind, Kind::Records | Kind::Slots) {
             return Err(OpenError::NotAQueue { why: "its parts overlap or lie outside" });
         }
-        Ok(Self { _watch, memory, window, probe: Probe::File(Arc::new(probe)), geometry, damage: None })
+        Ok(Self {
+            _watch,
+            memory,
+            window,
+            probe: Probe::File(Arc::new(probe), id),
+            geometry,
+            durable: segment::is_durable(file),
+            damage: None,
+        })
     }
 
     /// What was wrong with a file that [`Inspector::open_damaged`] opened all the same; see the example there.
@@ -315,9 +336,9 @@ impl Inspector {
     }
 
     /// Whether the file was made before the machine last started. (A role is refused only if a holder from then had
-    /// not left cleanly.) Reads a file of the kernel's. See the example of [`Inspector`].
+    /// not left cleanly.) Never of a file in memory, which does not outlive a start. Reads a file of the kernel's. See the example of [`Inspector`].
     pub fn is_from_another_boot(&self) -> bool {
-        self.geometry.boot_id != segment::boot_id()
+        self.durable && self.geometry.boot_id != segment::boot_id()
     }
 
     /// State of one end, with at most a few system calls; as [`crate::Producer::peer`] sees it, and its example.
@@ -346,9 +367,11 @@ impl Inspector {
             stalled_ns: count(Counter::StalledNs),
             most_pending: count(Counter::MostPending),
             began: count(Counter::Began),
-            from_another_boot: self
-                .ring()
-                .is_some_and(|window| is_from_another_boot(window, role, &segment::boot_id())),
+            from_another_boot: self.durable
+                && self.ring().is_some_and(|window| {
+                    is_from_another_boot(window, role, &segment::boot_id())
+                        && self.probe.is_left_by_another_boot(window)
+                }),
         }
     }
 
@@ -394,7 +417,7 @@ impl Inspector {
     /// # Ok::<(), shmq::Error>(())
     /// ```
     pub fn process(&self, role: Role) -> Option<Process> {
-        let Probe::File(file) = &self.probe else { return None };
+        let Probe::File(file, _) = &self.probe else { return None };
         let end = self.end(role);
         (end.state == PeerState::Attached).then(|| Process::find(file.as_fd(), &end)).flatten()
     }

@@ -12,7 +12,7 @@ use crate::layout::{Control, Counter, Kind, PAGE, READ, RECEIVED, Role, SEQUENCE
 use crate::memory::{Map, Memory, Window, at};
 use crate::observe::Who;
 use crate::ring::Corruption;
-use crate::segment;
+use crate::segment::{self, FileId};
 use crate::sigbus::Watch;
 use std::fs::File;
 use std::io;
@@ -50,7 +50,7 @@ impl std::fmt::Display for PeerState {
 #[derive(Debug)]
 pub enum Probe {
     /// A description of its own: asked through the holder's, the kernel would always say *free*.
-    File(Arc<OwnedFd>),
+    File(Arc<OwnedFd>, FileId),
     /// Two threads of one process: who has not left is there.
     Private,
 }
@@ -59,13 +59,30 @@ impl Probe {
     /// Whether a living process holds the role whose page starts at `byte`.
     pub fn is_held(&self, byte: usize) -> bool {
         match self {
-            // If the kernel will not say, the peer counts as alive.
-            Self::File(fd) => lock_call(fd.as_fd(), libc::F_OFD_GETLK, byte, 1)
-                .map_or(true, |l| l.l_type != libc::F_UNLCK as i16),
+            // If the kernel will not say, the peer counts as alive. So it does if the descriptor is another file's by now,
+            // because somebody closed what was not his.
+            Self::File(fd, id) => {
+                let lock = lock_call(fd.as_fd(), libc::F_OFD_GETLK, byte, 1);
+                let free = lock.is_ok_and(|lock| lock.l_type == libc::F_UNLCK as i16);
+                !(free && FileId::of(fd).is_ok_and(|now| now == *id))
+            }
             Self::Private => true,
         }
     }
+
+    /// Whether a file that outlives a start of the machine was in use when that went down. A role whose holder found the
+    /// file sound, and lives, proves that it was not, whatever boot ids are noted: a container may be shown one of its own.
+    pub fn is_left_by_another_boot<M: Memory>(&self, window: &Window<M>) -> bool {
+        let boot = segment::boot_id();
+        let ends = [Role::Producer, Role::Consumer];
+        ends.into_iter().any(|role| is_from_another_boot(window, role, &boot))
+            && !ends.into_iter().any(|role| self.is_held(window.parts().page(role) + SOUND))
+    }
 }
+
+/// The byte of a role's page that its holder locks besides the first, once it has found that the file was not left by
+/// another boot. The first alone would not do: after a crash both ends may come at once, and each see the other's.
+const SOUND: usize = 1;
 
 /// Whether a lock outlived the descriptor that took it, kept by the mapping of the same description alone; asked through
 /// `other`, a description of its own. On overlayfs a mapping is of the file below, and nothing keeps the lock.
@@ -89,10 +106,16 @@ fn lock_call(fd: BorrowedFd<'_>, command: libc::c_int, start: usize, len: usize)
     lock.l_whence = libc::SEEK_SET as i16;
     lock.l_start = start as libc::off_t;
     lock.l_len = len as libc::off_t;
-    // SAFETY: the descriptor is open and `lock` is a valid argument for all three commands.
-    match unsafe { libc::fcntl(fd.as_raw_fd(), command, &mut lock) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(lock),
+    loop {
+        // SAFETY: the descriptor is open and `lock` is a valid argument for both commands.
+        match unsafe { libc::fcntl(fd.as_raw_fd(), command, &mut lock) } {
+            -1 => match io::Error::last_os_error() {
+                // File systems of servers may wait, and be interrupted, where others do neither.
+                e if e.kind() == io::ErrorKind::Interrupted => {}
+                e => return Err(e),
+            },
+            _ => return Ok(lock),
+        }
     }
 }
 
@@ -176,6 +199,8 @@ fn halves(boot: &[u8; 16]) -> [u64; 2] {
 pub struct Source<'a> {
     /// The open file.
     pub file: &'a File,
+    /// Which it is.
+    pub id: FileId,
     /// Its name, if it has one.
     pub path: Option<&'a Path>,
     /// What its geometry page says.
@@ -211,16 +236,17 @@ pub struct Seat {
 impl Seat {
     /// Takes a role of a file: description, mapping, lock, name, boot; in this order.
     pub fn take(source: &Source<'_>, role: Role) -> Result<Self, AttachError> {
-        let Source { file, path, geometry, options } = *source;
-        let own = segment::reopen(file, path, true).map_err(|e| match e.kind() {
+        let Source { file, id, path, geometry, options } = *source;
+        let own = segment::reopen(file, id, path, true).map_err(|e| match e.kind() {
             io::ErrorKind::PermissionDenied => AttachError::Denied,
             io::ErrorKind::NotFound => AttachError::Removed,
             _ => AttachError::Io { doing: "open the queue file again", source: e },
         })?;
-        let probe = segment::reopen(file, path, false).map_err(failed("open the queue file again"))?;
-        let probe = Arc::new(probe);
+        let probe = segment::reopen(file, id, path, false).map_err(failed("open the queue file again"))?;
+        let fd = Arc::new(probe);
+        let probe = Probe::File(fd.clone(), id);
         let map = segment::map(own.as_fd(), geometry.length).map_err(failed("map the queue file"))?;
-        let map = map.named(path).of_file(&probe);
+        let map = map.named(path).of_file(&fd);
         let window =
             Window::new(map, geometry.parts).ok_or(AttachError::Corrupt { what: Corruption::Truncated })?;
         // Behind the window, so that it is dropped first.
@@ -236,27 +262,25 @@ impl Seat {
             return Err(AttachError::Busy { role, pid: window.load(role.words().pid, at::COUNT_LOAD) });
         }
         // Whoever removes a queue takes both roles first; so a name that leads here now leads here while we stay.
-        if let Some(path) = path {
-            let here = rustix::fs::fstat(&own).map_err(|e| failed("look at the queue file")(e.into()))?;
-            if !rustix::fs::lstat(path).is_ok_and(|there| segment::same_file(&here, &there)) {
-                return Err(AttachError::Removed);
-            }
+        if path.is_some_and(|path| FileId::at(path) != Some(id)) {
+            return Err(AttachError::Removed);
         }
-        let boot = segment::boot_id();
-        if [Role::Producer, Role::Consumer].into_iter().any(|r| is_from_another_boot(&window, r, &boot)) {
+        let durable = segment::is_durable(file);
+        if durable && probe.is_left_by_another_boot(&window) {
             return Err(AttachError::OtherBoot);
         }
+        lock_call(own.as_fd(), libc::F_OFD_SETLK, geometry.parts.page(role) + SOUND, 1)
+            .map_err(failed("lock the role"))?;
         // Until here a fork by another thread of this process would copy the descriptor and keep the role.
         drop(own);
-        must_be_kept(probe.as_fd(), geometry.parts.page(role), 1).map_err(failed(KEEP_LOCK))?;
+        must_be_kept(fd.as_fd(), geometry.parts.page(role), 1).map_err(failed(KEEP_LOCK))?;
         segment::make_ready(window.memory(), options).map_err(|e| match e.raw_os_error() {
             Some(libc::ENOMEM | libc::EPERM | libc::EAGAIN) if options.lock => {
                 AttachError::Lock { source: e }
             }
             _ => AttachError::Io { doing: "get the memory of the queue ready", source: e },
         })?;
-        let durable = segment::is_durable(file);
-        let mut seat = Self::new(role, window, Probe::File(probe), path.map(Path::to_path_buf), durable);
+        let mut seat = Self::new(role, window, probe, path.map(Path::to_path_buf), durable);
         seat.taken = match geometry.kind {
             Kind::Records => Some(RECEIVED),
             // Of a pool, in full blocks.
@@ -343,7 +367,7 @@ impl Seat {
 
     /// Whether the file's name is gone, so that no other process can come.
     pub fn is_removed(&self) -> bool {
-        let (Probe::File(fd), Some(_)) = (&self.probe, &self.path) else { return false };
+        let (Probe::File(fd, _), Some(_)) = (&self.probe, &self.path) else { return false };
         rustix::fs::fstat(fd).is_ok_and(|stat| stat.st_nlink == 0)
     }
 
@@ -401,7 +425,7 @@ impl Drop for Seat {
         let _ear = self.signals.take_ear();
         if self.process != std::process::id() {
             // A forked child: nothing is mapped here, and the addresses may be in use for something else.
-            if let Probe::File(_) = self.probe {
+            if let Probe::File(..) = self.probe {
                 return;
             }
         }
@@ -428,7 +452,7 @@ impl Drop for Seat {
             ManuallyDrop::drop(&mut self.signals);
             ManuallyDrop::drop(&mut self.window);
         }
-        if let Probe::File(fd) = &self.probe {
+        if let Probe::File(fd, _) = &self.probe {
             if let Ok(map) = segment::map_read_only(fd.as_fd(), (page + PAGE) as u64) {
                 wake_through(&Map::new(map).of_file(fd), page, self.role.words());
             }

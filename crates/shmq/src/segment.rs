@@ -6,7 +6,7 @@ use crate::layout::{Header, PAGE};
 use crate::memory::Map;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::{self, AtFlags, FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Resource, getrlimit};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -44,6 +44,11 @@ pub fn path_of(name: impl AsRef<OsStr>) -> Option<PathBuf> {
     usable.then(|| Path::new(SHM_DIR).join(name))
 }
 
+/// The same place, wherever this process changes to: a path that is kept must not mean something else tomorrow.
+pub fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 fn io_error(errno: Errno) -> io::Error {
     io::Error::from_raw_os_error(errno.raw_os_error())
 }
@@ -77,12 +82,12 @@ pub fn create(path: &Path, geometry: Geometry, options: &Options) -> Result<(Fil
         return Err(CreateError::AlreadyExists { path: path.into() });
     }
     let flags = OFlags::RDWR | OFlags::CLOEXEC;
-    match fs::open(dir, flags | OFlags::TMPFILE, mode) {
+    match retry_on_intr(|| fs::open(dir, flags | OFlags::TMPFILE, mode)) {
         Ok(fd) => {
             let file = File::from(fd);
             let geometry = fill(&file, geometry, options, Some(path))?;
-            let from = format!("/proc/self/fd/{}", file.as_raw_fd());
-            match fs::linkat(fs::CWD, from, fs::CWD, path, AtFlags::SYMLINK_FOLLOW) {
+            let from = link_of(file.as_fd());
+            match retry_on_intr(|| fs::linkat(fs::CWD, &from, fs::CWD, path, AtFlags::SYMLINK_FOLLOW)) {
                 // Without /proc there is no way from the descriptor to a name.
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(failed(errno, "give the queue file its name")),
@@ -95,12 +100,13 @@ pub fn create(path: &Path, geometry: Geometry, options: &Options) -> Result<(Fil
     }
     // A temporary name beside it.
     let temporary = dir.join(format!(".shmq-{:032x}.tmp", u128::from_le_bytes(random())));
-    let fd = fs::open(&temporary, flags | OFlags::CREATE | OFlags::EXCL, mode)
+    let fd = retry_on_intr(|| fs::open(&temporary, flags | OFlags::CREATE | OFlags::EXCL, mode))
         .map_err(|e| failed(e, "create the queue file"))?;
     let file = File::from(fd);
     let made = fill(&file, geometry, options, Some(path)).and_then(|geometry| {
         // A hard link never replaces, and works where renameat2 does not.
-        fs::link(&temporary, path).map_err(|e| failed(e, "give the queue file its name"))?;
+        retry_on_intr(|| fs::link(&temporary, path))
+            .map_err(|e| failed(e, "give the queue file its name"))?;
         Ok(geometry)
     });
     let _ = fs::unlink(&temporary);
@@ -162,14 +168,14 @@ fn fill(
         }
         _ => {}
     }
-    match fs::fallocate(file, FallocateFlags::empty(), 0, geometry.length) {
+    match allocate(file, geometry.length, stat.f_bsize as u64) {
         // The file system cannot allocate ahead: write the zeros.
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
             let zeros = [0; 64 * 1024];
             let mut at = 0;
             while at < geometry.length {
                 let n = (geometry.length - at).min(zeros.len() as u64) as usize;
-                at += rustix::io::pwrite(file, &zeros[..n], at).map_err(no_space)? as u64;
+                at += retry_on_intr(|| rustix::io::pwrite(file, &zeros[..n], at)).map_err(no_space)? as u64;
             }
         }
         done => done.map_err(no_space)?,
@@ -192,6 +198,23 @@ fn fill(
     Ok(geometry)
 }
 
+/// Allocates every block. A signal ends the call, and on tmpfs what it had allocated is free again; so after each one
+/// the pieces are half as long, down to a block, which always gets through.
+fn allocate(file: &File, length: u64, block: u64) -> rustix::io::Result<()> {
+    let (mut at, mut piece) = (0, length);
+    while at < length {
+        let len = piece.min(length - at);
+        match fs::fallocate(file, FallocateFlags::empty(), at, len) {
+            Err(Errno::INTR) => piece = (len / 2).next_multiple_of(block.max(1)),
+            done => {
+                done?;
+                at += len;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn write_header(map: &Map, header: &Header) {
     use crate::memory::Memory as _;
     // SAFETY: the header is shorter than the geometry page, and the file at least as long as that.
@@ -209,7 +232,7 @@ pub fn open(path: &Path, write: bool) -> Result<(File, Geometry), OpenError> {
 pub fn open_file(path: &Path, write: bool) -> Result<File, OpenError> {
     let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let fd = fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
+    let fd = retry_on_intr(|| fs::open(path, flags, Mode::empty())).map_err(|errno| match errno {
         Errno::NOENT | Errno::NOTDIR => OpenError::NotFound { path: path.into() },
         Errno::ACCESS | Errno::PERM | Errno::ROFS => OpenError::Denied { path: path.into() },
         Errno::LOOP => OpenError::NotAQueue { why: "it is a symbolic link, which is never followed" },
@@ -236,7 +259,8 @@ pub fn first_bytes(file: &File) -> Result<(Vec<u8>, u64), OpenError> {
     let mut bytes = [0; size_of::<Header>()];
     let mut have = 0;
     while have < bytes.len() {
-        match rustix::io::pread(file, &mut bytes[have..], have as u64).map_err(failed("read the geometry"))? {
+        let read = retry_on_intr(|| rustix::io::pread(file, &mut bytes[have..], have as u64));
+        match read.map_err(failed("read the geometry"))? {
             0 => break,
             n => have += n,
         }
@@ -249,25 +273,62 @@ pub fn is_sealed(fd: BorrowedFd<'_>) -> bool {
     fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SEALS))
 }
 
-/// Whether two descriptors lead to one file.
-pub fn same_file(a: &fs::Stat, b: &fs::Stat) -> bool {
-    (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+/// Which file it is, whatever it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
 }
 
-/// Opens the same file again, as a description of its own: locks belong to descriptions.
-pub fn reopen(file: &File, path: Option<&Path>, write: bool) -> io::Result<OwnedFd> {
+impl FileId {
+    /// Of a descriptor.
+    pub fn of(fd: impl AsFd) -> io::Result<Self> {
+        fs::fstat(fd).map(Self::from).map_err(io_error)
+    }
+
+    /// Of what a name leads to now, if it leads anywhere.
+    pub fn at(path: &Path) -> Option<Self> {
+        fs::lstat(path).map(Self::from).ok()
+    }
+}
+
+impl From<fs::Stat> for FileId {
+    fn from(stat: fs::Stat) -> Self {
+        Self { device: stat.st_dev, inode: stat.st_ino }
+    }
+}
+
+/// A way to the file of a descriptor. Not by `/proc/self`: that is the process's first thread, and a thread may have a
+/// table of descriptors of its own.
+pub fn link_of(fd: BorrowedFd<'_>) -> String {
+    format!("/proc/thread-self/fd/{}", fd.as_raw_fd())
+}
+
+/// Opens the same file again, as a description of its own: locks belong to descriptions. `id`: which file that is. The number
+/// may stand for another one by now, in a thread that has a table of descriptors of its own, or after somebody closed it.
+pub fn reopen(file: &File, id: FileId, path: Option<&Path>, write: bool) -> io::Result<OwnedFd> {
     let access = if write { OFlags::RDWR } else { OFlags::RDONLY } | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match fs::open(format!("/proc/self/fd/{}", file.as_raw_fd()), access, Mode::empty()) {
+    let link = link_of(file.as_fd());
+    let fd = match retry_on_intr(|| fs::open(&link, access, Mode::empty())) {
         // Without /proc: by name, if that still leads to the same file.
         Err(Errno::NOENT) => {
             let path =
                 path.ok_or_else(|| io::Error::other("/proc is not mounted, and the file has no name"))?;
-            let fd = fs::open(path, access | OFlags::NOFOLLOW, Mode::empty()).map_err(io_error)?;
-            let same = same_file(&fs::fstat(&fd).map_err(io_error)?, &fs::fstat(file).map_err(io_error)?);
-            if same { Ok(fd) } else { Err(io::Error::from(io::ErrorKind::NotFound)) }
+            let fd = retry_on_intr(|| fs::open(path, access | OFlags::NOFOLLOW, Mode::empty()));
+            let fd = fd.map_err(io_error)?;
+            if FileId::of(&fd)? != id {
+                return Err(io::Error::from(io::ErrorKind::NotFound));
+            }
+            fd
         }
-        done => done.map_err(io_error),
+        done => done.map_err(io_error)?,
+    };
+    if FileId::of(&fd)? == id {
+        return Ok(fd);
     }
+    Err(io::Error::other(
+        "its descriptor leads to another file here: this thread has a table of its own (CLONE_FILES), or somebody closed it; open the queue in this thread",
+    ))
 }
 
 /// Maps a file for reading and writing, as a role does. The mapping keeps the descriptor's description alive.

@@ -218,7 +218,8 @@ impl Region {
         };
         let failed = |doing| move |source: io::Error| WriterError::Io { doing, source };
         // A description of its own, which its mapping keeps: the lock lives exactly as long as the ability to write.
-        let own = segment::reopen(&file.file, file.path(), true).map_err(failed("open the region again"))?;
+        let own = segment::reopen(&file.file, file.id, file.path(), true)
+            .map_err(failed("open the region again"))?;
         let map = segment::map(own.as_fd(), file.geometry.length).map_err(failed("map the region"))?;
         if !role::try_lock_range(own.as_fd(), self.at + offset, len).map_err(failed("lock the cell"))? {
             return Err(WriterError::Busy { pid: pid() });

@@ -1,6 +1,7 @@
 //! The other process of the tests: runs one named script and reports by lines on stdout. Not for users.
 
 mod attach;
+mod kernel;
 mod pool;
 mod raw;
 mod region;

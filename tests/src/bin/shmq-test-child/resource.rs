@@ -12,15 +12,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const MIB: u64 = 1 << 20;
+pub const MIB: u64 = 1 << 20;
 
 /// What came of a case, or why there is no such thing here.
-enum Trouble {
+pub enum Trouble {
     Skipped(String),
     Wrong(String),
 }
 
-type Verdict = Result<String, Trouble>;
+pub type Verdict = Result<String, Trouble>;
 
 impl From<String> for Trouble {
     fn from(why: String) -> Self {
@@ -29,7 +29,7 @@ impl From<String> for Trouble {
 }
 
 /// Something that the case needs, not something that it tests.
-fn need<R>(what: &str, outcome: std::io::Result<R>) -> Result<R, Trouble> {
+pub fn need<R>(what: &str, outcome: std::io::Result<R>) -> Result<R, Trouble> {
     outcome.map_err(|e| Trouble::Skipped(format!("{what}: {e}")))
 }
 
@@ -60,7 +60,7 @@ pub fn resource(case: &str, directory: &str) -> crate::Outcome {
         "memfd" => missing(libc::SYS_memfd_create, None, libc::ENOSYS)
             .map(|()| made(Queue::anonymous(&Options::new()))),
         "locks" => locks(directory),
-        _ => return Err(format!("no case {case:?}")),
+        _ => crate::kernel::case(case, directory).ok_or_else(|| format!("no case {case:?}"))?,
     };
     match verdict {
         Ok(outcome) => println!("{outcome}"),
@@ -70,18 +70,18 @@ pub fn resource(case: &str, directory: &str) -> crate::Outcome {
     Ok(())
 }
 
-fn options(bytes: u64) -> Options {
+pub fn options(bytes: u64) -> Options {
     Options::new().capacity(bytes).max_message(1000)
 }
 
-fn made(outcome: Result<Queue, CreateError>) -> String {
+pub fn made(outcome: Result<Queue, CreateError>) -> String {
     match outcome {
         Ok(queue) => round(&queue).map_or_else(|why| why, |()| "works".into()),
         Err(error) => variant(&error),
     }
 }
 
-fn taken<R>(outcome: Result<R, AttachError>) -> String {
+pub fn taken<R>(outcome: Result<R, AttachError>) -> String {
     outcome.map_or_else(|error| variant(&error), |_| "taken".into())
 }
 

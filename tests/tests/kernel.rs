@@ -1,0 +1,24 @@
+//! P5, P8: what the kernel, or a stranger who is on good terms with it, can do to a process that has a queue. Each case is a
+//! child process; one that cannot be made here says so and passes, with `SHMQ_NO_SKIPS=1` it fails.
+
+use shmq_tests::process::cases::case;
+
+const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
+
+macro_rules! cases {
+    ($($name:ident: $case:literal, $expected:literal;)*) => {
+        $(#[test] fn $name() { case(HELPER, $case, $expected, None); })*
+    };
+}
+
+cases! {
+    p5_descriptors_are_those_of_the_thread: "own-table", "works, untouched";
+    p5_a_queue_in_a_thread_with_other_descriptors_is_refused: "moved-table", "Io, Io, Io, Io, untouched";
+    p8_a_relative_path_means_the_same_after_a_change_of_directory:
+        "chdir", "TimedOut, taken, taken, 0 pending, 0 and 1 left";
+    p3_an_end_whose_descriptors_were_closed_by_others_calls_nobody_lost:
+        "stolen-number", "attached, attached, still here, TimedOut";
+    p8_a_queue_is_made_under_a_storm_of_signals: "signals", "works, works";
+    p8_a_container_with_a_boot_id_of_its_own_is_no_other_boot:
+        "container-boot", "taken, taken, taken, OtherBoot told";
+}
