@@ -293,6 +293,6 @@ fn summary(subject: &Subject, end: &End) -> Summary {
         file_offset: damage.map(|damage| damage.file_offset),
         expected: damage.map(|damage| damage.expected.clone()),
         found: damage.map(|damage| damage.found.clone()),
-        damage: subject.inspector.damage().map(ToString::to_string),
+        damage: subject.damage(),
     }
 }

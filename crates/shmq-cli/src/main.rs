@@ -44,7 +44,12 @@ use shmq_cli::{failure, interrupt, units};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // The live view has a terminal to give back first.
+    if !matches!(command, Command::Top(_)) {
+        view::guard();
+    }
+    let outcome = match command {
         Command::Create(args) => files::create(&args),
         Command::Rm(args) => files::remove(&args),
         Command::Send(args) => send::run(&args),

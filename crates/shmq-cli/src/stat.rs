@@ -16,7 +16,8 @@ pub fn run(args: &StatArgs) -> Result<(), Failure> {
     if args.prometheus {
         let queue = subject.path.display().to_string();
         let readings = subject.readings(&subject.look());
-        return print(&prometheus::text(&[prometheus::Scrape { queue, readings: Some(readings) }]));
+        let readings = Some(readings).filter(|_| !subject.inspector.is_torn());
+        return print(&prometheus::text(&[prometheus::Scrape { queue, readings }]));
     }
     let view = subject.watch(args.sample);
     let text = if args.json { json(&view)? } else { people(&view, &Paint::stdout()) };

@@ -107,6 +107,12 @@ impl Subject {
         })
     }
 
+    /// What is wrong with the file itself, so far.
+    pub fn damage(&self) -> Option<String> {
+        let torn = || self.inspector.is_torn().then(|| TORN.to_owned());
+        self.inspector.damage().map(ToString::to_string).or_else(torn)
+    }
+
     /// Permission bits of the file.
     pub fn mode(&self) -> u32 {
         self.mode & 0o777
@@ -145,6 +151,14 @@ impl Subject {
         std::thread::sleep(interval);
         View::new(self, Some(&before), &self.look())
     }
+}
+
+const TORN: &str = "it was truncated while it was looked at, by whoever may write it";
+
+/// Whoever may write a file may truncate it while it is mapped here; that is then told, and ends nothing. Behind all other
+/// handlers of SIGBUS. Where the kernel refuses it, everything else still works.
+pub fn guard() {
+    let _ = shmq::sigbus::install();
 }
 
 /// Nanoseconds of the clock that never jumps.
@@ -340,7 +354,7 @@ impl View {
             kind: it.kind().to_string(),
             state: State::Idle,
             advice: Vec::new(),
-            damage: it.damage().map(ToString::to_string),
+            damage: subject.damage(),
             queue_id: it.queue_id().iter().map(|byte| format!("{byte:02x}")).collect(),
             tag: plain(String::from_utf8_lossy(&it.tag()).trim_end_matches('\0')),
             created_ns: it.created_ns(),

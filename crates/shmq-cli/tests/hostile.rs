@@ -118,3 +118,63 @@ fn p5_no_file_can_break_a_tool() {
         names.iter().for_each(|name| std::fs::remove_file(Path::new(name)).unwrap());
     }
 }
+
+/// Truncates a file and puts its bytes back, until it is told to stop.
+struct Truncating(std::sync::Arc<std::sync::atomic::AtomicBool>, Option<std::thread::JoinHandle<()>>);
+
+impl Truncating {
+    fn start(path: String) -> Self {
+        let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let seen = over.clone();
+        let bytes = std::fs::read(&path).unwrap();
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        let work = move || {
+            while !seen.load(std::sync::atomic::Ordering::Relaxed) {
+                file.set_len(4096).unwrap();
+                std::thread::sleep(std::time::Duration::from_micros(300));
+                file.write_all_at(&bytes, 0).unwrap();
+                std::thread::sleep(std::time::Duration::from_micros(300));
+            }
+            file.write_all_at(&bytes, 0).unwrap();
+        };
+        Self(over, Some(std::thread::spawn(work)))
+    }
+}
+
+impl Drop for Truncating {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.1.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+#[test]
+fn p8_no_tool_dies_of_a_file_that_is_truncated_and_restored() {
+    let folder = Folder::new("truncating");
+    let raw = shmq_raw::Region::create(folder.at("raw"), &shmq_raw::Options::new().bytes(1 << 16)).unwrap();
+    drop(raw);
+    for (kind, bytes) in seeds(&folder) {
+        std::fs::write(folder.at(kind), bytes).unwrap();
+    }
+    for kind in ["records", "slots", "pool", "raw"] {
+        let (name, _truncating) = (folder.at(kind), Truncating::start(folder.at(kind)));
+        for _ in 0..6 {
+            for args in [
+                &["ls", folder.0.to_str().unwrap(), "--sample", "3ms"][..],
+                &["stat", &name, "--sample", "3ms"],
+                &["stat", &name, "--prometheus"],
+                &["dump", &name],
+                &["doctor", &name],
+                &["top", &name, "--once", "--interval", "50ms"],
+            ] {
+                let output = run(args);
+                ended_well(&output, &args.join(" "));
+                assert!(matches!(code(&output), 0 | 1 | 5), "{args:?}: {output:?}");
+            }
+        }
+    }
+    // The control: with nobody at it, each is as it was.
+    let list = run(&["ls", folder.0.to_str().unwrap()]);
+    assert_eq!(stdout(&list).matches("damaged").count(), 0, "{list:?}");
+    assert_eq!(stdout(&list).matches("KiB").count(), 4, "{list:?}");
+}

@@ -65,7 +65,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Inspector {
     /// Goes before the mapping does.
-    _watch: Watch,
+    watch: Watch,
     memory: Seen,
     /// `None` for a kind without a ring.
     window: Option<Window<Seen>>,
@@ -233,14 +233,14 @@ impl Inspector {
         let there = rustix::fs::fstat(&probe).map_err(|e| failed(e.into()))?.st_size as u64;
         let map =
             Map::new(segment::map_read_only(probe.as_fd(), geometry.length.min(there)).map_err(failed)?);
-        let _watch = Watch::new(&map, [0; 2]);
+        let watch = Watch::new(&map, [0; 2]);
         let memory = Seen::new(map, geometry.length);
         let window = Window::new(memory.clone(), geometry.parts);
         if window.is_none() && matches!(geometry.kind, Kind::Records | Kind::Slots) {
             return Err(OpenError::NotAQueue { why: "its parts overlap or lie outside" });
         }
         Ok(Self {
-            _watch,
+            watch,
             memory,
             window,
             probe: Probe::File(Arc::new(probe), id),
@@ -253,6 +253,25 @@ impl Inspector {
     /// What was wrong with a file that [`Inspector::open_damaged`] opened all the same; see the example there.
     pub fn damage(&self) -> Option<&OpenError> {
         self.damage.as_ref()
+    }
+
+    /// Whether the file was truncated under this mapping and [`crate::sigbus::install`]ed memory of this process took its
+    /// place: from then on everything but the first page is zeros. Open it again to see what is there now.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-torn-{}", std::process::id());
+    /// shmq::sigbus::install()?;
+    /// let _ = shmq::Queue::create(&name, &shmq::Options::new())?;
+    /// let it = shmq::Inspector::open(&name)?;
+    /// std::fs::File::options().write(true).open(shmq::path_of(&name).unwrap())?.set_len(0)?;
+    /// assert!(!it.is_torn(), "nothing was touched yet");
+    /// it.snapshot();
+    /// assert!(it.is_torn());
+    /// # std::fs::remove_file(shmq::path_of(&name).unwrap())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_torn(&self) -> bool {
+        self.watch.is_torn()
     }
 
     /// What is wrong with it beside what the first page says, found by this project's other crates.

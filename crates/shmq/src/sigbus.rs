@@ -139,7 +139,7 @@ fn free_entry() -> &'static Entry {
 ///
 /// What it cannot save: a message that was being read or filled in place at that very moment, or
 /// fixed-size messages of the group that was just being taken, may read as zeros without an error; the next call reports it.
-/// Messages that were sent and not received are gone with the file. An [`crate::Inspector`] sees zeros. Pages of a
+/// Messages that were sent and not received are gone with the file. An [`crate::Inspector`] sees zeros, see [`crate::Inspector::is_torn`]. Pages of a
 /// file on hugetlbfs are not replaced.
 ///
 /// ```

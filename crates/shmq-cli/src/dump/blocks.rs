@@ -26,6 +26,10 @@ pub fn show_all(args: &DumpArgs, pool: &Inspector, out: &mut impl Write) -> io::
         }
         bytes.resize(len, 0);
         if !pool.read_at(block, 0, &mut bytes) {
+            if let Some(stop) = pool.queue().torn() {
+                end.stop = Some(stop);
+                break;
+            }
             if pool.queue().damage().is_none() {
                 // Given back meanwhile.
                 end.skipped += 1;

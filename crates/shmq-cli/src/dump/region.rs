@@ -53,7 +53,7 @@ pub fn run(args: &DumpArgs, subject: &Subject) -> Result<(), Failure> {
         Some(end) if end < most => {
             Err(Failure::Said(Code::Corrupt, format!("stopped after {}: the file ends there", length(end))))
         }
-        _ if subject.inspector.damage().is_some() => Err(Failure::Exit(Code::Corrupt as u8)),
+        _ if subject.damage().is_some() => Err(Failure::Exit(Code::Corrupt as u8)),
         _ => Ok(()),
     }
 }
@@ -64,6 +64,9 @@ fn show_all(args: &DumpArgs, subject: &Subject, most: u64, out: &mut impl Write)
     let (mut at, mut before, mut starred) = (0, None::<Vec<u8>>, false);
     while at < most {
         let len = subject.inspector.read_region(at, &mut piece[..PIECE.min(most - at) as usize]);
+        if subject.inspector.is_torn() {
+            break;
+        }
         let bytes = &piece[..len];
         if args.json && len > 0 {
             let line = Piece { schema: "shmq.region/1", offset: at, bytes: len, hex: hex(bytes) };
@@ -109,6 +112,6 @@ fn summary(subject: &Subject, most: u64, end: u64) -> Summary {
         file_offset: None,
         expected: None,
         found: None,
-        damage: subject.inspector.damage().map(ToString::to_string),
+        damage: subject.damage(),
     }
 }

@@ -25,14 +25,18 @@ mod watch;
 
 use crate::args::TopArgs;
 use crate::failure::Failure;
+use crate::view::guard;
 use watch::Watch;
 
 pub fn run(args: &TopArgs) -> Result<(), Failure> {
     let watch = Watch::new(&args.names);
+    if args.listen.is_none() && !args.once {
+        return live(watch, args);
+    }
+    guard();
     match args.listen {
         Some(address) => listen::run(watch, address),
-        None if args.once => once::run(watch, args.interval, args.json),
-        None => live(watch, args),
+        None => once::run(watch, args.interval, args.json),
     }
 }
 

@@ -141,6 +141,7 @@ impl Ui {
 /// Looks, draws and listens until a key, a signal or the terminal's end.
 pub fn run(mut watch: Watch, interval: Duration, plant_panic: bool) -> Result<(), Failure> {
     let mut screen = Screen::new()?;
+    crate::view::guard();
     assert!(!plant_panic, "planted");
     let ended = watch_until_the_end(&mut screen, &mut watch, Ui::new(interval));
     drop(screen);

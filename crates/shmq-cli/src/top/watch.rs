@@ -129,6 +129,7 @@ impl Watch {
         let scrapes = self.queues.iter().zip(&self.rows).map(|(queue, row)| {
             let path = shmq::path_of(&queue.name).map(|path| path.display().to_string());
             let known = queue.subject.as_ref().zip(queue.last.as_ref());
+            let known = known.filter(|(subject, _)| !subject.inspector.is_torn());
             Scrape {
                 queue: path.unwrap_or(row.name.clone()),
                 readings: known.map(|(subject, look)| subject.readings(look)),
@@ -184,5 +185,5 @@ fn is_whole(subject: &Subject) -> bool {
             subject.inspector.damage().is_some() || file.len() >= subject.inspector.length()
         })
     };
-    subject.is_current() && long_enough()
+    !subject.inspector.is_torn() && subject.is_current() && long_enough()
 }

@@ -53,6 +53,9 @@ impl Inspector {
             let seen = self.queue.snapshot();
             *said = format!("writer {}, reader {}", seen.producer.state, seen.consumer.state);
         }
+        if self.queue.is_torn() {
+            return self.queue.check();
+        }
         of_queue("geometry").into_iter().chain([full, empty, blocks]).chain(roles).collect()
     }
 

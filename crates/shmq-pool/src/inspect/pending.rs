@@ -68,7 +68,12 @@ impl Inspector {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn pending(&self) -> Pending {
-        self.survey().pending()
+        let pending = self.survey().pending();
+        match self.queue.torn() {
+            // What was seen may be the zeros that took the place of the file.
+            Some(stop) => Pending { blocks: Vec::new(), stop },
+            None => pending,
+        }
     }
 
     /// Copies bytes of a block that is pending, from this offset on; at most its length. `false` if that is not there, or

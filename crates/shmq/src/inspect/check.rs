@@ -76,6 +76,10 @@ pub(super) fn all(it: &Inspector) -> Vec<Check> {
     let names = ["positions", "messages", "words"];
     checks.extend(names.into_iter().zip(ring).map(|(what, outcome)| Check { what, outcome }));
     checks.push(Check { what: "roles", outcome: roles(it) });
+    if it.is_torn() {
+        // Of zeros, the others say nothing.
+        checks = vec![Check { what: "geometry", outcome: geometry(it) }];
+    }
     checks
 }
 
@@ -115,9 +119,10 @@ fn again(moves: impl Fn() -> bool, mut look: impl FnMut() -> Outcome) -> Outcome
 }
 
 fn geometry(it: &Inspector) -> Outcome {
-    match it.damage() {
-        Some(damage) => Damaged { said: damage.to_string() },
-        None => Fine { said: format!("format, limits and checksum of a file of {}", it.kind()) },
+    match (it.damage(), it.torn()) {
+        (Some(damage), _) => Damaged { said: damage.to_string() },
+        (None, Some(torn)) => Damaged { said: torn.to_string() },
+        (None, None) => Fine { said: format!("format, limits and checksum of a file of {}", it.kind()) },
     }
 }
 

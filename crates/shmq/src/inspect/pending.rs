@@ -2,7 +2,9 @@
 
 use super::Inspector;
 use super::seen::Seen;
-use super::walk::{Stop, Walk};
+use super::walk::{Damage, Stop, Walk};
+use crate::layout::PAGE;
+use crate::ring::Corruption;
 
 /// A message that waits. See the example of [`Inspector::pending`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,7 @@ pub struct PendingMessage {
 /// The pending messages of a queue that is only looked at, made by [`Inspector::pending`].
 #[derive(Debug)]
 pub struct Pending<'a> {
+    inspector: &'a Inspector,
     walk: Option<Walk<'a, Seen>>,
     stop: Option<Stop>,
 }
@@ -26,7 +29,7 @@ impl<'a> Pending<'a> {
     pub(super) fn new(inspector: &'a Inspector) -> Self {
         let walk = inspector.walk();
         let stop = walk.is_none().then_some(Stop::NoMessages);
-        Self { walk, stop }
+        Self { inspector, walk, stop }
     }
 
     /// Why there are no more; `None` until then. See the example of [`Inspector::pending`].
@@ -49,7 +52,7 @@ impl Iterator for Pending<'_> {
             let spotted = match walk.look() {
                 Ok(spotted) => spotted,
                 Err(stop) => {
-                    self.stop = Some(stop);
+                    self.stop = Some(self.inspector.torn().unwrap_or(stop));
                     return None;
                 }
             };
@@ -60,7 +63,13 @@ impl Iterator for Pending<'_> {
             }
             bytes.resize(spotted.len as usize, 0);
             walk.copy_out(&spotted, &mut bytes);
-            if walk.pass(&spotted) {
+            let passed = walk.pass(&spotted);
+            // What was copied may be the zeros that took the place of the file.
+            if let Some(stop) = self.inspector.torn() {
+                self.stop = Some(stop);
+                return None;
+            }
+            if passed {
                 let (sequence, position) = (spotted.sequence, spotted.position);
                 return Some(PendingMessage { sequence, position, bytes });
             }
@@ -69,6 +78,19 @@ impl Iterator for Pending<'_> {
 }
 
 impl Inspector {
+    /// Why there is nothing more to see, if the file was truncated under the mapping; for this project's other crates.
+    #[doc(hidden)]
+    pub fn torn(&self) -> Option<Stop> {
+        let damage = || Damage {
+            what: Corruption::Truncated,
+            position: 0,
+            file_offset: PAGE as u64,
+            expected: format!("{} bytes, as when it was opened", self.memory().present()),
+            found: "it truncated meanwhile".into(),
+        };
+        self.is_torn().then(|| Stop::Damaged(damage()))
+    }
+
     /// A walk over the messages, if there is a ring of them.
     pub(super) fn walk(&self) -> Option<Walk<'_, Seen>> {
         let window = self.ring()?;
