@@ -6,8 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants
 
-src=crates/shmq/src
-[ $# = 0 ] && set -- "$src"/ring/*.rs "$src"/memory/{window,proven}.rs "$src"/{layout,geometry,segment,role,bell,wait}.rs
+src=crates/shmq-core/src
+[ $# = 0 ] && set -- "$src"/ring/*.rs "$src"/memory/{window,checked}.rs "$src"/{layout,geometry,segment,role,wake/mod,wait}.rs
 
 # Quick to build, and overflows and debug assertions count as noticed.
 export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false
@@ -16,11 +16,11 @@ export CARGO_TARGET_DIR=$PWD/target/mutants/build
 # take too long.
 tests_of() {
     case $1 in
-    */ring/* | */window.rs | */proven.rs) echo fuzz_corpus slots crash_states lines room refusals values limits lib ;;
+    */ring/* | */window.rs | */checked.rs) echo fuzz_corpus slots crash_states lines room refusals values limits lib ;;
     */geometry.rs | */layout.rs) echo limits attach attach_slots lib ;;
     */segment.rs) echo attach attach_slots files pool_attach process_memfd resources ;;
     */role.rs) echo attach role_states seats process_role sigbus channel ;;
-    */bell.rs) echo channel waiting_wakes waiting_last waiting_deep process_pair ;;
+    */wake/mod.rs) echo channel waiting_wakes waiting_last waiting_deep process_pair ;;
     */wait.rs) echo limits seats channel waiting_wakes waiting_cost waiting_last waiting_death waiting_deep lib ;;
     esac
 }
@@ -30,10 +30,10 @@ for file in "$@"; do
     mkdir -p "$out"
     tests=(--package=shmq-tests)
     for test in $(tests_of "$file"); do
-        if [ "$test" = lib ]; then tests+=(--package=shmq --lib); else tests+=("--test=$test"); fi
+        if [ "$test" = lib ]; then tests+=(--package=shmq-core --lib); else tests+=("--test=$test"); fi
     done
     # Fails if there are survivors; all of them are listed below.
-    cargo mutants --package shmq --file "$file" --iterate --output "$out" --jobs 1 --colors never \
+    cargo mutants --package shmq-core --file "$file" --iterate --output "$out" --jobs 1 --colors never \
         ${ONLY:+--re "$ONLY"} --timeout 30 --build-timeout 300 $(printf -- '--cargo-arg=%s ' "${tests[@]}") -- -- "${slow[@]}" || true
 done
 echo "== mutants, and survivors"

@@ -22,7 +22,7 @@ pub use ring::{LiveOf, Ring};
 
 use crate::model::{Bug, CONTROLS, Effect, Ghost, Image, Rig, Verdict, index_of};
 use ring::Act;
-use shmq::testing::layout::Role;
+use shmq_core::layout::Role;
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;

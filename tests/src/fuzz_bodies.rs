@@ -24,7 +24,7 @@ pub use raw::{RawSeen, raw, raw_seen};
 pub use slots::{slots_hostile, slots_hostile_seen, slots_model, slots_recover, slots_recover_with};
 
 use crate::model::{Play, RxOp, Shape, Step, TxOp};
-use shmq::testing::layout::Role;
+use shmq_core::layout::Role;
 
 /// Panics if the bytes show a broken promise.
 pub type Body = fn(&[u8]);

@@ -35,10 +35,10 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
 use loom::thread::{ThreadId, current};
-use shmq::testing::layout::{
+use shmq_core::layout::{
     CONSUMER, Control, Counter, DIRTY, FREE, FREED, PAGE, PRODUCER, Parts, READ, RECEIVED, SEQUENCE, TAIL,
 };
-use shmq::testing::{Heard, Memory, Order, Park, Shape, Site, Window};
+use shmq_core::{Heard, Memory, Order, Park, Shape, Site, Window};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;

@@ -16,7 +16,7 @@ pub use ram::{Bug, CONTROLS, Guest, Image, Ram, address, index_of, parts, poke};
 pub use rig::{Effect, Live, Rig};
 pub use slots::{SlotLive, SlotRig, SlotRxOp, SlotTxOp};
 
-use shmq::testing::word;
+use shmq_core::word;
 use std::collections::VecDeque;
 
 /// What a violation says.

@@ -15,7 +15,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
 };
-use shmq::testing::{Map, Memory, Order, Site, layout};
+use shmq_core::{Map, Memory, Order, Site, layout};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
@@ -321,10 +321,10 @@ fn map_file(file: &File, length: usize) -> Map {
 }
 
 /// Maps a whole queue file without taking a role: what a program with a bug, or a hostile one, has.
-pub fn map_queue(path: &Path) -> (Map, shmq::testing::Geometry) {
+pub fn map_queue(path: &Path) -> (Map, shmq_core::Geometry) {
     let file = OpenOptions::new().read(true).write(true).open(path).expect("open the queue file");
     let header = std::fs::read(path).expect("read the queue file");
-    let geometry = shmq::testing::Geometry::parse(&header, header.len() as u64).expect("a queue");
+    let geometry = shmq_core::Geometry::parse(&header, header.len() as u64).expect("a queue");
     (map_file(&file, header.len()), geometry)
 }
 

@@ -2,8 +2,8 @@
 //! not at all; permissions are what they were asked to be. Suspicious files are opened in a child, where a SIGBUS or a
 //! SIGSEGV is a failed test.
 
-use shmq::testing::layout::{self, Header};
 use shmq::{AttachError, OpenError, Options, Queue, Role};
+use shmq_core::layout::{self, Header};
 use shmq_tests::process::opener::{Opener, put, seal};
 use shmq_tests::process::{Child, Dice, Scratch, Witness, patiently, word};
 use std::os::unix::fs::{FileExt, PermissionsExt};

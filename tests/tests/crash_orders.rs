@@ -1,7 +1,7 @@
 //! P1, P2, P4 in every order that a compiler may give the stores of a process that dies: fences and Release stores are
 //! all that keeps them apart.
 
-use shmq::testing::{Order, SITES};
+use shmq_core::{Order, SITES};
 use shmq_tests::crash::plans::ORDERS;
 use shmq_tests::model::Bug;
 

@@ -3,7 +3,7 @@
 //! As `crash_states.rs` is for records: every history of whole operations and deaths leads to one of the states that
 //! these searches visit, and they come to an end by themselves.
 
-use shmq::testing::Fault;
+use shmq_core::Fault;
 use shmq_tests::crash::plans::slots;
 use shmq_tests::crash::{Plan, explore, run_to_the_end};
 use shmq_tests::model::Bug;

@@ -4,7 +4,7 @@
 //! however long, leads to one of the states they visit. Takeovers are also overlapped with what the other end does
 //! meanwhile, between any two accesses. Run with `--nocapture` to see how many there are.
 
-use shmq::testing::Fault;
+use shmq_core::Fault;
 use shmq_tests::crash::plans::records;
 use shmq_tests::crash::{Plan, explore, run, run_to_the_end};
 use shmq_tests::model::{Bug, RxOp, Shape, TxOp};

@@ -1,7 +1,7 @@
 //! The documents say what the code does: tables and drawings are read and compared with the constants.
 
-use shmq::testing::layout::{self, Control, Counter, Header, Role};
-use shmq::testing::{Order, SITES, SiteDoc, shape, word};
+use shmq_core::layout::{self, Control, Counter, Header, Role};
+use shmq_core::{Order, SITES, SiteDoc, shape, word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{offset_of, size_of};
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ macro_rules! header_fields {
 
 fn bytemuck_zero() -> Header {
     let limits = shmq::Options::new().limits().expect("the defaults are possible");
-    shmq::testing::Geometry::records(limits, [0; 32]).header()
+    shmq_core::Geometry::records(limits, [0; 32]).header()
 }
 
 #[test]
@@ -371,13 +371,10 @@ fn without_example(source: &str) -> Vec<String> {
 
 #[test]
 fn every_public_function_has_an_example_or_points_to_one() {
-    let source = root().join("crates/shmq/src");
-    let mut files: Vec<_> =
-        ["queue", "producer", "consumer", "claim", "message", "run", "inspect", "metrics", "wait"]
-            .map(|name| source.join(name).with_extension("rs"))
-            .into();
-    for folder in ["slots", "inspect"] {
-        let inside = std::fs::read_dir(source.join(folder)).expect("there is such a folder");
+    let core = root().join("crates/shmq-core/src");
+    let mut files: Vec<_> = ["metrics", "wait"].map(|name| core.join(name).with_extension("rs")).into();
+    for folder in ["shmq/src/records", "shmq/src/slots", "shmq-core/src/inspect"] {
+        let inside = std::fs::read_dir(root().join("crates").join(folder)).expect("there is such a folder");
         let inside = inside.map(|entry| entry.expect("a file").path());
         // How inspectors see is not for users.
         let ours = |path: &PathBuf| ["seen.rs", "walk.rs"].iter().any(|name| path.ends_with(name));

@@ -1,6 +1,6 @@
 //! The fuzz targets' bodies as plain tests: every seed, and pseudo-random inputs that are always the same.
 
-use shmq::testing::Fault;
+use shmq_core::Fault;
 use shmq_tests::fuzz_bodies::{
     BODIES, Body, Seen, inputs, pool_hostile_seen, pool_recover_with, slots_hostile_seen, slots_recover_with,
 };

@@ -1,7 +1,7 @@
 //! P5, P7: whatever the other process writes, at any moment, the result is an error or a wrong message, in bounded work.
 
-use shmq::testing::word::{self, RecordKind};
-use shmq::testing::{Hostile, Memory, Site, Words};
+use shmq_core::word::{self, RecordKind};
+use shmq_core::{Hostile, Memory, Site, Words};
 use shmq_tests::fuzz_bodies::{Bytes, Seen, exercise, hostile_seen, inputs};
 use shmq_tests::model::{CONTROLS, Shape, address, parts, poke};
 use std::cell::Cell;

@@ -1,12 +1,12 @@
 //! P1, P8: which sizes can be, to the byte, what a queue gets when nothing was said, and that what cannot be is refused with a word
 //! of what would do.
 
-use shmq::testing::layout::{
+use shmq::{CreateError, Limits, OpenError, Options, Waiting};
+use shmq_core::layout::{
     CONSUMER, Counter, Header, Kind, MAX_CAPACITY, MAX_MESSAGE, MIN_CAPACITY, PAGE, PRODUCER, Role,
 };
-use shmq::testing::shape::best_group;
-use shmq::testing::{Geometry, Shape};
-use shmq::{CreateError, Limits, OpenError, Options, Waiting};
+use shmq_core::shape::best_group;
+use shmq_core::{Geometry, Shape};
 use std::time::Duration;
 
 fn limits(options: &Options) -> (u64, u64, Option<u64>) {

@@ -2,8 +2,8 @@
 //! Each line that a consumer gives back has been stored to once more, but for large rings whose ends share a cache; and a
 //! producer asks for each line that it comes to, early, once, and only when it is free.
 
-use shmq::testing::layout::{LINE64, Parts};
-use shmq::testing::{
+use shmq_core::layout::{LINE64, Parts};
+use shmq_core::{
     Hostile, Memory, Poll, RecordRx, RecordTx, Recording, Shape, SlotPoll, SlotRx, SlotTx, Store, Window,
     Words,
 };

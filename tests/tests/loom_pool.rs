@@ -2,7 +2,7 @@
 //! end dies between two of its stores and is succeeded while the other end works.
 
 use loom::thread::{spawn, yield_now};
-use shmq::testing::layout::{DIRTY, READ, SEQUENCE};
+use shmq_core::layout::{DIRTY, READ, SEQUENCE};
 use shmq_pool::testing::{HELD, LENT, Layout, NoLoan, PoolRx, PoolTx, Take};
 use shmq_tests::loom_memory::{Death, Faults, LoomMemory, explore};
 use shmq_tests::pool::content;

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use shmq::testing::layout::Role;
-use shmq::testing::word;
+use shmq_core::layout::Role;
+use shmq_core::word;
 use shmq_tests::model::{Play, RxOp, Shape, Step, TxOp};
 
 /// Rings of 16 bytes to 64 KiB, most of them tiny, shortly before a counter wraps or anywhere.
@@ -162,7 +162,7 @@ fn p6_a_message_over_half_a_ring_is_refused_for_good() {
         let mut tx = play.live().tx.clone().unwrap();
         for len in [word::largest_message(capacity) + 1, capacity / 2, capacity, u64::from(u32::MAX)] {
             let mut draft = tx.begin().unwrap();
-            assert_eq!(tx.reserve(&mut draft, len).err(), Some(shmq::testing::Refused::TooLarge));
+            assert_eq!(tx.reserve(&mut draft, len).err(), Some(shmq_core::Refused::TooLarge));
         }
         play.step(&Step::Tx(TxOp::Send(0))).unwrap();
         assert_eq!(play.live().ghost.queue.len(), 1, "a refusal leaves the ring as it was");

@@ -5,7 +5,7 @@
 //! two accesses. Run with `--nocapture` to see how many there are.
 
 use shmq::Role;
-use shmq::testing::Fault;
+use shmq_core::Fault;
 use shmq_tests::model::Bug;
 use shmq_tests::pool::{Op, Plan, Tally, explore};
 

@@ -1,6 +1,6 @@
 //! docs/POOL.md says what the code does: tables and drawings are read and compared with the constants.
 
-use shmq::testing::layout::PAGE;
+use shmq_core::layout::PAGE;
 use shmq_pool::testing::{HANDLE, HELD, HUGE, Handle, LENT, LOW, Layout, MANY, MAX_BLOCK, MAX_BLOCKS, SITES};
 use std::path::Path;
 

@@ -1,10 +1,10 @@
 //! P5, P8: what a ring's own words may say at most, to the byte: at the bound they are believed, beyond it the ring is
 //! refused.
 
-use shmq::testing::layout::{Control, DIRTY, FREE, FREED, PAGE, READ, RECEIVED, SEQUENCE, TAIL};
-use shmq::testing::shape::{COUNT_LIMIT, END};
-use shmq::testing::word::{RecordKind, word};
-use shmq::testing::{
+use shmq_core::layout::{Control, DIRTY, FREE, FREED, PAGE, READ, RECEIVED, SEQUENCE, TAIL};
+use shmq_core::shape::{COUNT_LIMIT, END};
+use shmq_core::word::{RecordKind, word};
+use shmq_core::{
     Condemn, Corruption, Halt, Hostile, Poll, RecordRx, RecordTx, Refused, Shape, SlotPoll, SlotRx, SlotTx,
     Window, Words,
 };
@@ -319,7 +319,7 @@ fn p5_messages_that_were_sent_before_damage_was_seen_are_counted_and_then_it_is_
 
 #[test]
 fn p6_the_largest_message_follows_from_the_capacity() {
-    use shmq::testing::word::{carries, kind, largest_message};
+    use shmq_core::word::{carries, kind, largest_message};
     for (capacity, largest) in
         [(16, 0), (32, 0), (64, 16), (4096, 2032), (1 << 33, (1 << 32) - 16), (1 << 40, (1 << 32) - 16)]
     {

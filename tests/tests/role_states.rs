@@ -2,9 +2,9 @@
 //! every order that a compiler may give its stores.
 
 use shmq::PeerState::{self, Left, Lost, NeverAttached};
-use shmq::testing::layout::{Parts, Role};
-use shmq::testing::role::{enter, is_from_another_boot, leave, state_in};
-use shmq::testing::{
+use shmq_core::layout::{Parts, Role};
+use shmq_core::role::{enter, is_from_another_boot, leave, state_in};
+use shmq_core::{
     Fault, Faulty, Hostile, Memory, RecordRx, RecordTx, Recording, Shape, SlotRx, SlotTx, Store, Window,
     Words,
 };
@@ -76,10 +76,10 @@ fn taking(fault: Fault) -> usize {
             let words = predecessor(role, before, &boot);
             assert_eq!(state(&words, role), before);
             let epoch = role.words().epoch;
-            let was = window(words.clone()).load(epoch, shmq::testing::at::OBSERVE);
+            let was = window(words.clone()).load(epoch, shmq_core::at::OBSERVE);
             let act = |window: &Window<_>| assert_eq!(enter(window, role, &TODAY, 2), was + 1);
             states += cuts(&words, fault, act, |left| {
-                let raised = window(left.clone()).load(epoch, shmq::testing::at::OBSERVE) != was;
+                let raised = window(left.clone()).load(epoch, shmq_core::at::OBSERVE) != was;
                 assert_eq!(state(left, role), if raised { Lost } else { before }, "of the {role}");
                 assert_eq!(state(left, role.peer()), NeverAttached);
                 assert!(!is_from_another_boot(&window(left.clone()), role, &TODAY), "a successor is refused");

@@ -1,7 +1,7 @@
 //! P1, P6: room is counted to the byte, what a plan says is what a batch then meets, and who looks ahead sees all there is.
 
-use shmq::testing::layout::Parts;
-use shmq::testing::{Poll, RecordRx, RecordTx, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window, Words};
+use shmq_core::layout::Parts;
+use shmq_core::{Poll, RecordRx, RecordTx, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window, Words};
 
 const CAPACITY: u64 = 64;
 const LENS: [u64; 3] = [0, 9, 24];

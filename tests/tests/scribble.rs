@@ -3,8 +3,8 @@
 //! Both shapes; a sender, a receiver, and somebody who takes over either end in a loop; each with every operation there
 //! is. Ten seconds for each, all at once; `SHMQ_SCRIBBLE_SECONDS=60` makes it longer. Run with `--nocapture` for the numbers.
 
-use shmq::testing::{Memory, at, layout};
 use shmq::{Corruption, Options, Queue, TrySendError, slots};
+use shmq_core::{Memory, at, layout};
 use shmq_tests::process::{Child, Scratch, SlotMessage, map_queue};
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};

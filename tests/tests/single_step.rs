@@ -7,8 +7,8 @@
 //!
 //! Where tracing is forbidden the tests fail and say so; `SHMQ_WITHOUT_PTRACE=1` lets them pass without having run.
 
-use shmq::testing::word::{RecordKind, word};
 use shmq::{Kind, Options, Queue, slots};
+use shmq_core::word::{RecordKind, word};
 use shmq_tests::process::{Scratch, SlotMessage, map_queue};
 use shmq_tests::step::{Failure, Spec, Tally, Wreck, trace};
 use std::os::unix::fs::FileExt;

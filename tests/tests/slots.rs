@@ -1,7 +1,7 @@
 //! P1, P2, P3, P4 and P5 for fixed-size messages: a model, every crash state of small rings, and a hostile peer.
 
-use shmq::testing::layout::Parts;
-use shmq::testing::{
+use shmq_core::layout::Parts;
+use shmq_core::{
     Fault, Faulty, Halt, Hostile, Memory, Recording, Refused, Shape, SlotPoll, SlotRx, SlotTx, Store, Window,
     Words,
 };

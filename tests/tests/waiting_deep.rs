@@ -2,8 +2,8 @@
 //! became of its peer, at once. "At once" is far less than its slices of 100 ms; each event comes just after such a slice began,
 //! and the best of a few tries counts.
 
-use shmq::testing::RecordTx;
 use shmq::{Consumer, Options, Producer, Queue, RecvError, SendError, Until, Waiting};
+use shmq_core::RecordTx;
 use shmq_tests::process::{Child, LIMIT, Rigged, Scratch, map_queue, patiently, switches};
 use std::time::{Duration, Instant};
 

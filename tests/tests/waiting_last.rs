@@ -1,7 +1,7 @@
 //! The last message before the end: *lost* and *left* are only ever said to a receiver that has everything.
 
-use shmq::testing::{Signals, Window};
 use shmq::{Consumer, Options, Queue, RecvError, TryRecvError, Until, Waiting};
+use shmq_core::{Signals, Window};
 use shmq_tests::process::{Child, Dice, Scratch, Witness, content, eventually, map_queue, patiently, word};
 use std::time::Duration;
 
@@ -138,6 +138,6 @@ fn p3_control_a_message_behind_the_end_is_seen() {
     // Committed after the fact, as a peer would that was called lost too early.
     let (map, geometry) = map_queue(scratch.path());
     let window = shmq_tests::process::Rigged::new(map).window(&geometry);
-    shmq::testing::RecordTx::attach(window, 200, None).unwrap().try_send(b"late").unwrap();
+    shmq_core::RecordTx::attach(window, 200, None).unwrap().try_send(b"late").unwrap();
     assert_eq!(rx.try_recv().unwrap(), b"late");
 }

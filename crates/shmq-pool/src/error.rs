@@ -1,6 +1,7 @@
 //! One enum per operation, with exactly the outcomes that operation has. Every text says what to do next.
 
-use shmq::{AttachError, CreateError, OpenError, errors, one_error};
+use shmq::{AttachError, CreateError, OpenError};
+use shmq_core::{errors, one_error};
 use std::fmt;
 
 /// What the other end wrote that cannot be. Sticky in the handle that saw it; nothing else is affected.

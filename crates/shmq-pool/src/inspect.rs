@@ -18,8 +18,8 @@ pub use pending::{Pending, PendingBlock, Place};
 use crate::layout::{HELD, LENT, Windows};
 use crate::pool::layout_of;
 use crate::protocol::at;
-use shmq::inside::{Seen, Window};
 use shmq::{EndSnapshot, Kind, OpenError, Role};
+use shmq_core::{Seen, Window};
 use std::ffi::OsStr;
 use survey::Survey;
 

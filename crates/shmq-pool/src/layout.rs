@@ -2,8 +2,8 @@
 //!
 //! `docs/POOL.md` draws it; a test reads the drawing and compares it with what is computed here.
 
-use shmq::inside::layout::{MAX_CAPACITY, PAGE, Parts};
-use shmq::inside::{Memory, Shape, Window};
+use shmq_core::layout::{MAX_CAPACITY, PAGE, Parts};
+use shmq_core::{Memory, Shape, Window};
 use static_assertions::const_assert;
 
 /// Bytes of a message of either ring: one [`crate::protocol::Handle`].

@@ -6,7 +6,7 @@
 use crate::error::PlaceError;
 use crate::region::{ReadWrite, Region};
 use bytemuck::{AnyBitPattern, NoUninit};
-use shmq::inside::opaque;
+use shmq_core::opaque;
 use std::fmt;
 use std::marker::PhantomData;
 

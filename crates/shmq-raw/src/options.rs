@@ -1,7 +1,7 @@
 //! How a region is to be, and what one that exists must be.
 
-use shmq::inside::Geometry;
 use shmq::{CreateError, OpenError};
+use shmq_core::Geometry;
 
 /// How a new region is to be. Of a region that exists, what is said of its length, elements and tag is checked, and
 /// what is not said is taken as it is.

@@ -2,9 +2,9 @@
 
 use crate::error::PlaceError;
 use crate::options::Options;
-use shmq::inside::layout::Kind;
-use shmq::inside::{Geometry, Map, QueueFile, opaque, segment};
 use shmq::{AttachError, CreateError, Error, OpenError};
+use shmq_core::layout::Kind;
+use shmq_core::{Geometry, Map, QueueFile, opaque, segment};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;

@@ -77,68 +77,27 @@
 //! descriptor that carries the lock; the role is then held until the child calls `exec` or ends. The window is some
 //! system calls long.
 
-#![cfg_attr(
-    not(feature = "testing"),
-    allow(dead_code, unused_imports, reason = "the tests see more of the inside")
-)]
-
-#[cfg(not(all(
-    target_os = "linux",
-    target_endian = "little",
-    target_pointer_width = "64",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-)))]
-compile_error!(
-    "shmq works on Linux on x86-64 and aarch64 only: its file format and its memory ordering are proved there"
-);
-
-#[macro_use]
-mod macros;
-
-mod bell;
-mod claim;
-mod consumer;
-mod ear;
-mod end;
-mod error;
-mod file;
-mod geometry;
-mod inspect;
-mod layout;
-mod memory;
-mod message;
-mod metrics;
-mod observe;
-mod producer;
-mod queue;
-mod ring;
-mod role;
-mod run;
-mod segment;
-pub mod sigbus;
+mod records;
 pub mod slots;
-mod wait;
 
-pub use claim::{Batch, Claim};
-pub use consumer::{Consumer, DrainLimit, Received};
-pub use error::{
+pub use records::{
+    Batch, Claim, Consumer, DrainLimit, Message, Messages, Producer, Queue, Received, Run, View, pair,
+};
+pub use shmq_core::error::{
     AttachError, Corruption, CreateError, Error, OpenError, RecvError, SendError, TryRecvError, TrySendError,
 };
-pub use geometry::{Limits, Options};
-pub use inspect::{
+pub use shmq_core::geometry::{Limits, Options};
+pub use shmq_core::inspect::{
     Check, Condition, Damage, EndSnapshot, Inspector, Outcome, Pending, PendingMessage, Process, Snapshot,
     Stop,
 };
-pub use layout::{Kind, Role};
-pub use message::{Message, Messages, View};
-pub use metrics::{METRICS, Metric, MetricKind, Reading};
-pub use producer::Producer;
-pub use queue::{Queue, pair};
-pub use role::PeerState;
-pub use run::Run;
-pub use segment::path_of;
+pub use shmq_core::layout::{Kind, Role};
+pub use shmq_core::metrics::{METRICS, Metric, MetricKind, Reading};
+pub use shmq_core::role::PeerState;
+pub use shmq_core::segment::path_of;
+pub use shmq_core::sigbus;
+pub use shmq_core::wait::{Until, Waiting};
 pub use slots::channel;
-pub use wait::{Until, Waiting};
 
 /// Type-state of an end whose peer is not vouched for: whatever it writes, nothing here breaks.
 ///
@@ -204,43 +163,6 @@ static_assertions::assert_impl_all!(Producer: Send);
 static_assertions::assert_impl_all!(Consumer: Send);
 static_assertions::assert_not_impl_any!(Producer: Sync, Clone);
 static_assertions::assert_not_impl_any!(Consumer: Sync, Clone);
-
-/// The inside, for this project's other crates. Promises nothing.
-#[cfg(feature = "inside")]
-#[doc(hidden)]
-pub mod inside {
-    pub use crate::bell::{Announced, Park, Signals};
-    pub use crate::ear::{Ear, Heard};
-    pub use crate::end::End;
-    pub use crate::file::QueueFile;
-    pub use crate::geometry::Geometry;
-    pub use crate::inspect::seen::Seen;
-    pub use crate::inspect::walk::{Extent, Spotted, Walk};
-    /// Offsets and the header.
-    pub mod layout {
-        pub use crate::layout::*;
-    }
-    pub use crate::memory::opaque;
-    pub use crate::memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at};
-    pub use crate::ring::*;
-    /// Locks on bytes of a file, and roles.
-    pub mod role {
-        pub use crate::role::*;
-    }
-    /// Files: made, opened, checked, mapped.
-    pub mod segment {
-        pub use crate::segment::*;
-    }
-    pub use crate::wait::{Stop, block};
-}
-
-/// The inside and the test memories, for this project's own tests, fuzzers and measurements. Promises nothing.
-#[cfg(feature = "testing")]
-#[doc(hidden)]
-pub mod testing {
-    pub use crate::inside::*;
-    pub use crate::memory::testing::*;
-}
 
 /// The documents whose examples are compiled and run.
 #[cfg(doctest)]

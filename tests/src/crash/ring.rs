@@ -5,8 +5,8 @@ use crate::model::{
     Bug, CONTROLS, Effect, Ghost, Guest, Image, Live, Ram, Rig, RxOp, Shape, SlotRig, SlotRxOp, SlotTxOp,
     TxOp, Verdict,
 };
-use shmq::testing::layout::Role;
-use shmq::testing::{Halt, RecordRx, RecordTx, SlotRx, SlotTx, Store};
+use shmq_core::layout::Role;
+use shmq_core::{Halt, RecordRx, RecordTx, SlotRx, SlotTx, Store};
 use std::cell::RefCell;
 use std::fmt::Debug;
 use std::rc::Rc;

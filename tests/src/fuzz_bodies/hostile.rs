@@ -2,9 +2,9 @@
 
 use super::Bytes;
 use crate::model::{CONTROLS, Shape, address, parts, poke};
-use shmq::testing::layout::{FREED, RECEIVED, SEQUENCE};
-use shmq::testing::word::{self, RecordKind};
-use shmq::testing::{Halt, Hostile, Memory, Poll, RecordRx, RecordTx, Refused, Window, Words};
+use shmq_core::layout::{FREED, RECEIVED, SEQUENCE};
+use shmq_core::word::{self, RecordKind};
+use shmq_core::{Halt, Hostile, Memory, Poll, RecordRx, RecordTx, Refused, Window, Words};
 
 /// A word that is likely to get far: near a position, near a count, or a commit word.
 fn word_(bytes: &mut Bytes<'_>, shape: &Shape) -> u64 {

@@ -1,10 +1,10 @@
 //! A file that claims to be a queue.
 
 use super::Bytes;
-use shmq::testing::Geometry;
-use shmq::testing::layout::{CHECKSUM_AT, Header, PAGE, TAG, fnv1a};
-use shmq::testing::word::{self, RecordKind};
 use shmq::{Check, Inspector, Kind, Options, Outcome, Queue, Role, Stop, TryRecvError, TrySendError, slots};
+use shmq_core::Geometry;
+use shmq_core::layout::{CHECKSUM_AT, Header, PAGE, TAG, fnv1a};
+use shmq_core::word::{self, RecordKind};
 use std::io::{IoSlice, Write};
 use std::os::fd::OwnedFd;
 

@@ -3,8 +3,8 @@
 use super::{Bytes, Seen};
 use crate::model::{Bug, poke};
 use crate::pool::play;
-use shmq::testing::layout::{Parts, READ, SEQUENCE};
-use shmq::testing::{Fault, Hostile, Memory, Site, Words};
+use shmq_core::layout::{Parts, READ, SEQUENCE};
+use shmq_core::{Fault, Hostile, Memory, Site, Words};
 use shmq_pool::testing::{HELD, Handle, LENT, Layout, NoLoan, PoolRx, PoolTx, Take, Unsent};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};

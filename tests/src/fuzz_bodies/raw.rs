@@ -1,8 +1,8 @@
 //! A file that claims to be a region, and a seqlock cell in which anything may stand.
 
 use super::Bytes;
-use shmq::testing::layout::{CHECKSUM_AT, Header, PAGE, fnv1a};
-use shmq::testing::{Hostile, Words};
+use shmq_core::layout::{CHECKSUM_AT, Header, PAGE, fnv1a};
+use shmq_core::{Hostile, Words};
 use shmq_raw::testing::{BEGUN, CellRx, CellTx, LATEST, Place, Refused, SHAPE, SLOTS, room};
 use shmq_raw::{Options, Region, cell_bytes};
 use std::io::Write;

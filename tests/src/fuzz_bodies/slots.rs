@@ -2,8 +2,8 @@
 
 use super::{Bytes, Seen};
 use crate::model::poke;
-use shmq::testing::layout::{DIRTY, Parts, READ, Role, SEQUENCE};
-use shmq::testing::{
+use shmq_core::layout::{DIRTY, Parts, READ, Role, SEQUENCE};
+use shmq_core::{
     Fault, Faulty, Halt, Hostile, Memory, Recording, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window, Words,
 };
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! What the public calls do with the ring, over any memory.
 
 use super::{TxOp, content};
-use shmq::testing::{Draft, Memory, RecordTx, Refused, word};
+use shmq_core::{Draft, Memory, RecordTx, Refused, word};
 
 impl TxOp {
     /// Words of all the records it may write, and one more each.

@@ -1,7 +1,7 @@
 //! A sequence of steps on one ring, with deaths and successors.
 
 use super::{Bug, Effect, Live, Rig, RxOp, Shape, TxOp, Verdict};
-use shmq::testing::layout::Role;
+use shmq_core::layout::Role;
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The memory of the rig: it logs every store, and a bug can be planted in it.
 
-use shmq::testing::layout::{Control, DIRTY, FREE, FREED, PAGE, Parts, READ, RECEIVED, SEQUENCE, TAIL};
-use shmq::testing::{Fault, Faulty, Memory, Order, Recording, Site, Words, at};
+use shmq_core::layout::{Control, DIRTY, FREE, FREED, PAGE, Parts, READ, RECEIVED, SEQUENCE, TAIL};
+use shmq_core::{Fault, Faulty, Memory, Order, Recording, Site, Words, at};
 use std::cell::Cell;
 use std::rc::Rc;
 

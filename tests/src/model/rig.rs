@@ -3,10 +3,10 @@
 use super::ops::perform;
 use super::ram::{self, CONTROLS, Guest, Image, Ram, address, peek, poke};
 use super::{Bug, Doubt, Ghost, RxOp, Shape, TxOp, Verdict, content};
-use shmq::testing::distance;
-use shmq::testing::layout::{Control, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
-use shmq::testing::word::{self, RecordKind};
-use shmq::testing::{Halt, Poll, Record, RecordRx, RecordTx, Recording, Refused, Store, Window, Words};
+use shmq_core::distance;
+use shmq_core::layout::{Control, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
+use shmq_core::word::{self, RecordKind};
+use shmq_core::{Halt, Poll, Record, RecordRx, RecordTx, Recording, Refused, Store, Window, Words};
 
 /// What an operation did, once it has returned.
 #[derive(Clone, Debug, PartialEq, Eq)]

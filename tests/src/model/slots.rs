@@ -5,9 +5,9 @@
 
 use super::ram::{self, CONTROLS, Guest, Image, Ram, address, peek};
 use super::{Bug, Effect, Ghost, Live, Verdict};
-use shmq::testing::layout::{DIRTY, READ, Role};
-use shmq::testing::shape::END;
-use shmq::testing::{Halt, Recording, Refused, Shape, SlotPoll, SlotRx, SlotTx, Store, Window, Words};
+use shmq_core::layout::{DIRTY, READ, Role};
+use shmq_core::shape::END;
+use shmq_core::{Halt, Recording, Refused, Shape, SlotPoll, SlotRx, SlotTx, Store, Window, Words};
 
 /// Bytes of a message.
 const SIZE: u64 = 16;

@@ -4,8 +4,8 @@ use super::explore::agrees;
 use super::{Op, Sent, Spec, content};
 use crate::model::{Bug, Guest, Ram, Verdict};
 use shmq::Role;
-use shmq::testing::layout::{DIRTY, READ, SEQUENCE};
-use shmq::testing::{Halt, Memory, Recording, Store, Words, at};
+use shmq_core::layout::{DIRTY, READ, SEQUENCE};
+use shmq_core::{Halt, Memory, Recording, Store, Words, at};
 use shmq_pool::testing::{HELD, LENT, Layout, NoLoan, PoolRx, PoolTx, Survey, Take};
 use std::rc::Rc;
 

@@ -1,7 +1,7 @@
 //! Damaged and forged files, opened in a child: there a SIGBUS or a SIGSEGV is a failed test, and not the end of it.
 
 use super::{Child, Scratch};
-use shmq::testing::layout;
+use shmq_core::layout;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! A mapping with a death wish.
 
-use shmq::testing::{Ear, Geometry, Heard, Map, Memory, Park, Site, Window};
+use shmq_core::{Ear, Geometry, Heard, Map, Memory, Park, Site, Window};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};

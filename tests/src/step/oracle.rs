@@ -3,9 +3,9 @@
 use super::Spec;
 use crate::ends::{AnyQueue, Op, Problem, Rx, Tx};
 use crate::process::{LIMIT, Scratch, map_queue};
-use shmq::testing::layout::PAGE;
-use shmq::testing::{Geometry, Map, Memory};
 use shmq::{AttachError, Kind, Role};
+use shmq_core::layout::PAGE;
+use shmq_core::{Geometry, Map, Memory};
 use std::path::Path;
 use std::time::Instant;
 

@@ -2,9 +2,9 @@
 
 use super::{Oracle, Spec, Step, script};
 use crate::process::{Child, map_queue};
-use shmq::testing::layout::{READ, TAIL};
-use shmq::testing::{Memory, word};
 use shmq::{Kind, Role};
+use shmq_core::layout::{READ, TAIL};
+use shmq_core::{Memory, word};
 use std::path::Path;
 
 /// No operation takes so many instructions. (Where a processor has only load-linked and store-conditional, stepping
@@ -86,8 +86,8 @@ pub fn trace(helper: &str, path: &Path, spec: Spec, name: &str, mode: &str) -> R
 
 struct Tracer {
     child: Child,
-    map: shmq::testing::Map,
-    geometry: shmq::testing::Geometry,
+    map: shmq_core::Map,
+    geometry: shmq_core::Geometry,
     oracle: Oracle,
     spec: Spec,
     tally: Tally,
@@ -189,7 +189,7 @@ impl Tracer {
         let tail = word_at(parts.producer + TAIL.offset());
         let read = word_at(parts.consumer + READ.offset());
         let at = parts.ring + (tail & (parts.capacity - 1)) as usize;
-        let published = word_at(at) != word::NONE || shmq::testing::distance(read, tail) > 0;
+        let published = word_at(at) != word::NONE || shmq_core::distance(read, tail) > 0;
         self.tally.lagging += u64::from(published && !spec.finished);
         let behind = image[at..].iter().skip(8).take(64).any(|&byte| byte != 0);
         // Beyond what is pending there is free space, unless the ring is nearly full.

@@ -3,8 +3,8 @@
 use crate::ring::{content, receiver, recv, send, send_empty, sender};
 use crate::slots;
 use loom::thread::spawn;
-use shmq::testing::layout::Parts;
-use shmq::testing::{Extent, Memory, Site, Walk, Window, at};
+use shmq_core::layout::Parts;
+use shmq_core::{Memory, Site, Walk, Window, at};
 use shmq_tests::loom_memory::{Faults, LoomMemory, explore};
 
 /// Copies by looking. Whoever looks races with the producer's next messages, and throws away what came of it; for the two
@@ -42,8 +42,6 @@ unsafe impl Memory for Looking {
         }
     }
 }
-
-impl Extent for Looking {}
 
 /// What is shown is whole.
 fn look_at_all(mut walk: Walk<'_, Looking>) {

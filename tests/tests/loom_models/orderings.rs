@@ -2,7 +2,7 @@
 
 use crate::{look, pairs, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
 use Verdict::{CrashOnly, Needed, NothingToWeaken};
-use shmq::testing::{Order, SITES};
+use shmq_core::{Order, SITES};
 use shmq_tests::loom_memory::{Faults, explore};
 
 type Model = fn(Faults);
@@ -210,7 +210,7 @@ fn sources(folder: &std::path::Path) -> Vec<(String, String)> {
 
 #[test]
 fn the_code_uses_every_site_of_the_table_and_no_other() {
-    let sources = sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/shmq/src"));
+    let sources = sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/shmq-core/src"));
     let seam = |name: &str| {
         ["memory/site.rs", "memory/testing.rs", "macros.rs"].iter().any(|file| name.ends_with(file))
     };

@@ -4,8 +4,8 @@
 use crate::ring::{BEFORE_THE_WRAP, FIRST, content, receiver, sender};
 use crate::slots;
 use loom::thread::{spawn, yield_now};
-use shmq::testing::layout::{FREE, FREED, READ, RECEIVED, SEQUENCE, TAIL};
-use shmq::testing::{
+use shmq_core::layout::{FREE, FREED, READ, RECEIVED, SEQUENCE, TAIL};
+use shmq_core::{
     Halt, Poll, Record, RecordRx, RecordTx, Refused, SlotPoll, SlotRx, SlotTx, Window, at, distance,
 };
 use shmq_tests::loom_memory::{Death, Faults, LoomMemory, explore};
@@ -362,7 +362,7 @@ pub fn inspector_of_slots(faults: Faults) {
     });
     let window: Window<_> = memory.window();
     let read = window.load(READ, at::OBSERVE);
-    let found = shmq::testing::shape::find_sequence(&window, &shape, at::OBSERVE);
+    let found = shmq_core::shape::find_sequence(&window, &shape, at::OBSERVE);
     let (sent, finished) = found.expect("a sound ring");
     assert!((read..=2).contains(&sent) && (sent == 2 || !finished), "{sent} sent, {read} received");
     ends.join().unwrap();

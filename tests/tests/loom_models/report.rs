@@ -1,7 +1,7 @@
 //! Which test notices it if a site is one step weaker: the table of `docs/CORRECTNESS.md`, made by `ci/weaken.sh`.
 
 use crate::{look, pairs, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
-use shmq::testing::{Order, SITES, SiteDoc};
+use shmq_core::{Order, SITES, SiteDoc};
 use shmq_tests::crash::plans::ORDERS;
 use shmq_tests::loom_memory::{Faults, Reached, explore};
 use shmq_tests::model::Bug;
@@ -66,7 +66,7 @@ fn steps(doc: &SiteDoc) -> Vec<(&'static str, Faults)> {
     let without = Faults { weak: label, ..Faults::default() };
     match doc.site.order {
         Order::Relaxed => vec![],
-        Order::Acquire | Order::Release if doc.access == shmq::testing::Access::Fence => {
+        Order::Acquire | Order::Release if doc.access == shmq_core::Access::Fence => {
             vec![("none", without)]
         }
         Order::Acquire | Order::Release => vec![("Relaxed", without)],

@@ -2,8 +2,8 @@
 
 use loom::cell::UnsafeCell;
 use loom::thread::{spawn, yield_now};
-use shmq::testing::layout::{SEQUENCE, TAIL};
-use shmq::testing::{Memory, Poll, RecordRx, RecordTx, Refused, Window, at};
+use shmq_core::layout::{SEQUENCE, TAIL};
+use shmq_core::{Memory, Poll, RecordRx, RecordTx, Refused, Window, at};
 use shmq_tests::loom_memory::{Faults, LoomMemory, explore};
 use std::rc::Rc;
 

@@ -6,8 +6,8 @@
 use crate::ring::{receiver, send, sender, try_recv};
 use loom::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use loom::thread::spawn;
-use shmq::testing::layout::PRODUCER;
-use shmq::testing::{Window, at};
+use shmq_core::layout::PRODUCER;
+use shmq_core::{Window, at};
 use shmq_tests::loom_memory::{Faults, LoomMemory, explore};
 use std::rc::Rc;
 

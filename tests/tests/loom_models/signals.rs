@@ -3,8 +3,8 @@
 
 use crate::ring::{FIRST, receiver, recv, send, sender, try_recv};
 use loom::thread::spawn;
-use shmq::testing::layout::{Control, PRODUCER, Role};
-use shmq::testing::{Park, Poll, RecordRx, RecordTx, Refused, Signals, Window, at};
+use shmq_core::layout::{Control, PRODUCER, Role};
+use shmq_core::{Park, Poll, RecordRx, RecordTx, Refused, Signals, Window, at};
 use shmq_tests::loom_memory::{Barrier, Faults, LoomMemory, explore};
 use std::time::Duration;
 

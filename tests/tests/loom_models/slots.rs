@@ -3,9 +3,9 @@
 use crate::ring::content;
 use loom::cell::UnsafeCell;
 use loom::thread::{spawn, yield_now};
-use shmq::testing::layout::READ;
-use shmq::testing::shape::find_sequence;
-use shmq::testing::{Memory, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window, at};
+use shmq_core::layout::READ;
+use shmq_core::shape::find_sequence;
+use shmq_core::{Memory, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window, at};
 use shmq_tests::loom_memory::{Faults, LoomMemory, explore};
 use std::rc::Rc;
 

@@ -5,8 +5,8 @@ use crate::ring::content;
 use crate::signals::block;
 use crate::slots::{receiver, send, sender, shape};
 use loom::thread::spawn;
-use shmq::testing::layout::Role;
-use shmq::testing::{Refused, Signals, SlotPoll, SlotRx, SlotTx};
+use shmq_core::layout::Role;
+use shmq_core::{Refused, Signals, SlotPoll, SlotRx, SlotTx};
 use shmq_tests::loom_memory::{Faults, LoomMemory, explore};
 
 /// Takes the next message, asleep until it comes, and wakes the producer when the library would.

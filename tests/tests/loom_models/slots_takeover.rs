@@ -3,8 +3,8 @@
 
 use crate::slots::{BATCH, DEPTH, receiver, recv, send, send_batch, sender, shape, try_recv};
 use loom::thread::spawn;
-use shmq::testing::layout::{READ, SEQUENCE};
-use shmq::testing::{Fault, Faulty, Halt, Refused, SlotPoll, Window, at};
+use shmq_core::layout::{READ, SEQUENCE};
+use shmq_core::{Fault, Faulty, Halt, Refused, SlotPoll, Window, at};
 use shmq_tests::loom_memory::{Death, Faults, LoomMemory, explore};
 
 /// What a batch of three stores that begins in the middle of a group of two: three messages, DIRTY, the second group's word, COMMIT, SEQUENCE.

@@ -7,8 +7,8 @@ use crate::ring::{
     BEFORE_THE_WRAP, FIRST, observe, receiver, recv, send, send_batch, send_empty, sender, try_recv,
 };
 use loom::thread::{spawn, yield_now};
-use shmq::testing::layout::{FREE, READ, TAIL};
-use shmq::testing::{Poll, RecordRx, RecordTx, at};
+use shmq_core::layout::{FREE, READ, TAIL};
+use shmq_core::{Poll, RecordRx, RecordTx, at};
 use shmq_tests::loom_memory::{Death, Faults, LoomMemory, explore};
 
 /// Where a batch of two messages of 8 bytes has padding in its middle, in a ring of 64 bytes.
@@ -171,12 +171,12 @@ pub fn finished(faults: Faults) {
     let mut rx = receiver(memory.window());
     let mut tx = sender(memory.dying(Death::AfterSite("COMMIT")));
     send(&mut tx);
-    let end = shmq::testing::word::word(shmq::testing::word::RecordKind::End, 0, 1);
+    let end = shmq_core::word::word(shmq_core::word::RecordKind::End, 0, 1);
     memory.window().store_word(BEFORE_THE_WRAP.wrapping_add(24), end, at::FINISH);
     let window = memory.window();
     let producer = spawn(move || {
         let mut tx = sender(window);
-        assert_eq!(tx.try_send(&[]), Err(shmq::testing::Refused::Finished));
+        assert_eq!(tx.try_send(&[]), Err(shmq_core::Refused::Finished));
         assert_eq!(tx.sequence(), 1);
     });
     recv(&mut rx, 1);

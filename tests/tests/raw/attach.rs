@@ -1,7 +1,7 @@
 //! A file that is no region, or not the right one, is refused; what everybody sees of one that is.
 
-use shmq::testing::layout::{CHECKSUM_AT, fnv1a};
 use shmq::{Inspector, Kind, PeerState, Queue};
+use shmq_core::layout::{CHECKSUM_AT, fnv1a};
 use shmq_raw::{AttachError, CreateError, OpenError, Options, Region};
 use shmq_tests::process::Scratch;
 use std::os::fd::OwnedFd;

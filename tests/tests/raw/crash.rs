@@ -1,7 +1,7 @@
 //! The seqlock's crash states: after every prefix of a write's stores, readers get the value before or the new one, whole,
 //! and a successor goes on.
 
-use shmq::testing::{Fault, Faulty, Memory, Recording, Words};
+use shmq_core::{Fault, Faulty, Memory, Recording, Words};
 use shmq_raw::testing::{CellRx, CellTx, Place, Refused, SLOTS, room};
 
 /// Some words and a rest.

@@ -2,7 +2,7 @@
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
-use shmq::testing::{Memory, Order, Site};
+use shmq_core::{Memory, Order, Site};
 use shmq_raw::testing::{CellRx, CellTx, Place, Refused, SITES, room};
 use shmq_tests::loom_memory::explore;
 

@@ -3,9 +3,9 @@
 use super::producer::Sender;
 use super::stage::{End, Stage, Stop};
 use memmap2::MmapOptions;
-use shmq::testing::{Fault, Faulty, Geometry, Map, RecordTx, Refused, SlotTx, Window};
 use shmq::{AttachError, PeerState, Until, Waiting};
 use shmq_cli::failure::Failure;
+use shmq_core::{Fault, Faulty, Geometry, Map, RecordTx, Refused, SlotTx, Window};
 use std::ops::Range;
 
 /// An end that holds its role lawfully, and sends through other memory.

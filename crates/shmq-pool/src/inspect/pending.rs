@@ -2,7 +2,7 @@
 
 use super::Inspector;
 use shmq::Stop;
-use shmq::inside::at;
+use shmq_core::at;
 
 /// Where a block is, of those that a reader would get. See the example of [`Inspector::pending`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 use super::pending::{Pending, PendingBlock, Place};
 use crate::layout::{HELD, LENT, Windows};
 use crate::protocol::{Handle, LOW, at};
-use shmq::inside::layout::READ;
-use shmq::inside::shape::find_sequence;
-use shmq::inside::{Extent, Walk, Window, at as ring_at};
 use shmq::{Corruption, Damage, Stop};
+use shmq_core::layout::READ;
+use shmq_core::shape::find_sequence;
+use shmq_core::{Memory, Walk, Window, at as ring_at};
 
 /// A pool that is looked at.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Survey<'a, M>(pub &'a Windows<M>);
 /// Where a block was found, and the number that says so.
 type Found = (&'static str, u64);
 
-impl<M: Extent> Survey<'_, M> {
+impl<M: Memory> Survey<'_, M> {
     /// Messages sent and taken of one ring, and whether its end was declared.
     pub fn ring(&self, window: &Window<M>) -> (u64, u64, bool) {
         let shape = self.0.layout.shape;

@@ -2,7 +2,7 @@
 
 use super::site::at;
 use crate::layout::Windows;
-use shmq::inside::{Map, Memory, Window};
+use shmq_core::{Map, Memory, Window};
 
 /// The blocks of a pool as bytes.
 #[derive(Clone, Debug)]

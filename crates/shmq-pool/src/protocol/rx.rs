@@ -5,7 +5,7 @@ use super::handle::{Handle, LOW};
 use super::site::at;
 use crate::error::Corruption;
 use crate::layout::{HELD, Windows};
-use shmq::inside::{Memory, SlotPoll, SlotRx, SlotTx, Window};
+use shmq_core::{Memory, SlotPoll, SlotRx, SlotTx, Window};
 use std::collections::VecDeque;
 
 /// A block that was taken.

@@ -2,8 +2,8 @@
 //!
 //! `docs/POOL.md` has the same table; a test compares them.
 
-use shmq::inside::{Access, Order, Site, SiteDoc};
-use shmq::sites;
+use shmq_core::sites;
+use shmq_core::{Access, Order, Site, SiteDoc};
 
 sites! {
     LENT: Store Relaxed, "TABLE", "only a successor writer reads it; the commit word of full, Release, comes after it";

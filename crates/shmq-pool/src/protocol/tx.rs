@@ -5,7 +5,7 @@ use super::handle::{Handle, LOW};
 use super::site::at;
 use crate::error::Corruption;
 use crate::layout::{LENT, Windows};
-use shmq::inside::{Halt, Memory, Refused, SlotPoll, SlotRx, SlotTx, Window};
+use shmq_core::{Halt, Memory, Refused, SlotPoll, SlotRx, SlotTx, Window};
 
 /// Why there is no block to lend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

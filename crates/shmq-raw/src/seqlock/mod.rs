@@ -6,7 +6,7 @@ use crate::error::{PlaceError, ReadError, WriterError};
 use crate::region::{Backing, Held, Region};
 use bytemuck::{AnyBitPattern, NoUninit};
 use protocol::{ALIGN, CellRx, CellTx, PID, Place, Refused, SLOTS, room};
-use shmq::inside::{Map, Memory, role, segment};
+use shmq_core::{Map, Memory, role, segment};
 use std::io;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;

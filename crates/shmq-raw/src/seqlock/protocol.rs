@@ -9,9 +9,9 @@
 //! **What happens on a crash?** *begun* is one ahead of *latest*, and nobody looks at that slot until its value is published.
 //! A successor writes that value again. There is nothing to repair.
 
-use shmq::inside::layout::{LINE, LINE64};
-use shmq::inside::{Access, Memory, Order, Site, SiteDoc};
-use shmq::sites;
+use shmq_core::layout::{LINE, LINE64};
+use shmq_core::sites;
+use shmq_core::{Access, Memory, Order, Site, SiteDoc};
 
 /// Slots of a cell in a region. Two would do for a dead writer; four let a reader be three values slow.
 pub const SLOTS: u64 = 4;

@@ -2,18 +2,19 @@
 
 use super::{Consumer, Producer};
 use crate::Trusted;
-use crate::end::apart;
-use crate::error::{CreateError, RecvError as Recv, TryRecvError as TryRecv};
-use crate::geometry::{Geometry, Options};
-use crate::layout::Role;
-use crate::memory::Block;
-use crate::memory::Window;
-use crate::queue::End;
-use crate::ring::{Corruption, Refused, SlotRx, SlotTx};
-use crate::role::Seat;
-use crate::segment;
-use crate::wait::{Until, Waiting};
 use bytemuck::Pod;
+use shmq_core::Corruption;
+use shmq_core::End;
+use shmq_core::end::apart;
+use shmq_core::error::{CreateError, RecvError as Recv, TryRecvError as TryRecv};
+use shmq_core::geometry::{Geometry, Options};
+use shmq_core::layout::Role;
+use shmq_core::memory::Block;
+use shmq_core::memory::Window;
+use shmq_core::ring::{Refused, SlotRx, SlotTx};
+use shmq_core::role::Seat;
+use shmq_core::segment;
+use shmq_core::wait::{Until, Waiting};
 use std::sync::mpsc::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 use std::time::Duration;
 

@@ -1,15 +1,16 @@
 //! The receiving end of a queue of fixed-size messages.
 
 use super::Marker;
-use crate::error::{RecvError, TryRecvError};
-use crate::layout::Counter;
-use crate::memory::{Block, Map};
-use crate::queue::End;
-use crate::ring::{SlotPoll, SlotRx};
-use crate::role::PeerState;
-use crate::wait::{Until, Waiting};
 use crate::{Checked, Trusted};
 use bytemuck::Pod;
+use shmq_core::Corruption;
+use shmq_core::End;
+use shmq_core::error::{RecvError, TryRecvError};
+use shmq_core::layout::Counter;
+use shmq_core::memory::{Block, Map};
+use shmq_core::ring::{SlotPoll, SlotRx};
+use shmq_core::role::PeerState;
+use shmq_core::wait::{Until, Waiting};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
@@ -67,7 +68,7 @@ impl<P: Pod, T> Consumer<P, T> {
             Some(place) => place,
             None => self.ready_at()?,
         };
-        self.next(&place, || TryRecvError::TRUNCATED)
+        self.next(&place, || Corruption::Truncated.into())
     }
 
     /// Takes the next message, which has been found to be there; fails if the file was truncated meanwhile. The message is
@@ -98,10 +99,10 @@ impl<P: Pod, T> Consumer<P, T> {
             Some(place) => place,
             None => {
                 self.wait(until.into())?;
-                self.ready_at().map_err(RecvError::waited)?
+                self.ready_at().map_err(RecvError::from)?
             }
         };
-        self.next(&place, || RecvError::waited(TryRecvError::TRUNCATED))
+        self.next(&place, || TryRecvError::from(Corruption::Truncated).into())
     }
 
     /// The next message, which stays; see the example of [`Consumer`].
@@ -127,7 +128,7 @@ impl<P: Pod, T> Consumer<P, T> {
         if got == 0 && !messages.is_empty() {
             self.ready()?;
         }
-        if self.settle() { Ok(got) } else { Err(TryRecvError::TRUNCATED) }
+        if self.settle() { Ok(got) } else { Err(Corruption::Truncated.into()) }
     }
 
     /// Hands a run of messages to `each` and takes them all at once at the end: with [`super::Producer::try_send_iter`], whose example
@@ -153,7 +154,7 @@ impl<P: Pod, T> Consumer<P, T> {
         if got == 0 && most != 0 {
             self.ready()?;
         }
-        if self.settle() { Ok(got) } else { Err(TryRecvError::TRUNCATED) }
+        if self.settle() { Ok(got) } else { Err(Corruption::Truncated.into()) }
     }
 
     /// Where the next message is, or why there is none.
@@ -182,7 +183,7 @@ impl<P: Pod> Consumer<P, Trusted> {
     #[inline(always)]
     pub fn try_read(&mut self) -> Result<Message<'_, P>, TryRecvError> {
         if !self.end.ring.has_next() {
-            crate::memory::cold_path();
+            shmq_core::memory::cold_path();
             self.ready()?;
         }
         Ok(Message { consumer: self })
@@ -223,7 +224,7 @@ impl<T> Consumer<[u8], T> {
     /// [`RecvError`].
     pub fn recv_into(&mut self, buffer: &mut [u8], until: impl Into<Until>) -> Result<u64, RecvError> {
         self.wait(until.into())?;
-        self.take_into(buffer).map_err(RecvError::waited)
+        self.take_into(buffer).map_err(RecvError::from)
     }
 
     fn take_into(&mut self, buffer: &mut [u8]) -> Result<u64, TryRecvError> {
@@ -234,7 +235,7 @@ impl<T> Consumer<[u8], T> {
         };
         let sequence = self.end.ring.sequence();
         self.end.ring.copy_out(into);
-        if self.take() { Ok(sequence) } else { Err(TryRecvError::TRUNCATED) }
+        if self.take() { Ok(sequence) } else { Err(Corruption::Truncated.into()) }
     }
 }
 
@@ -247,7 +248,7 @@ impl<P: ?Sized, T> Consumer<P, T> {
     pub(super) fn ready(&mut self) -> Result<(), TryRecvError> {
         let found = found(self.end.ring.poll());
         if !matches!(found, Some(Ok(()))) && self.end.is_torn() {
-            return Err(TryRecvError::TRUNCATED);
+            return Err(Corruption::Truncated.into());
         }
         found.unwrap_or(Err(TryRecvError::Empty))
     }
@@ -256,8 +257,8 @@ impl<P: ?Sized, T> Consumer<P, T> {
     pub(super) fn wait(&mut self, until: Until) -> Result<(), RecvError> {
         match self.end.block(until, |ring| found(ring.poll())) {
             Ok(Err(TryRecvError::Corrupt { what })) => Err(RecvError::Corrupt { what: self.end.cause(what) }),
-            Ok(found) => found.map_err(RecvError::waited),
-            Err(stop) => Err(RecvError::stopped(self.end.remembered(stop))),
+            Ok(found) => found.map_err(RecvError::from),
+            Err(stop) => Err(self.end.remembered(stop).into()),
         }
     }
 
@@ -330,7 +331,7 @@ impl<P: ?Sized, T> Consumer<P, T> {
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
-        self.end.ring.set_adaptive(waiting.adaptive);
+        self.end.ring.set_adaptive(waiting.is_adaptive());
         self.end.waiting = waiting;
     }
 

@@ -1,16 +1,16 @@
 //! The sending end of a queue of fixed-size messages.
 
 use super::Marker;
-use crate::end::apart;
-use crate::error::{Corruption, SendError, TrySendError};
-use crate::layout::Counter;
-use crate::memory::Map;
-use crate::queue::End;
-use crate::ring::{Refused, SlotTx};
-use crate::role::PeerState;
-use crate::wait::{Until, Waiting};
 use crate::{Checked, Trusted};
 use bytemuck::Pod;
+use shmq_core::End;
+use shmq_core::end::apart;
+use shmq_core::error::{Corruption, SendError, TrySendError};
+use shmq_core::layout::Counter;
+use shmq_core::memory::Map;
+use shmq_core::ring::{Refused, SlotTx};
+use shmq_core::role::PeerState;
+use shmq_core::wait::{Until, Waiting};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 
@@ -94,7 +94,7 @@ impl<P: Pod, T> Producer<P, T> {
     pub fn try_send_slice(&mut self, messages: &[P]) -> Result<usize, TrySendError> {
         match self.end.ring.try_send_slice(messages) {
             Ok(sent) if self.end.published() => Ok(sent),
-            Ok(_) => Err(TrySendError::TRUNCATED),
+            Ok(_) => Err(Corruption::Truncated.into()),
             Err(refused) => Err(self.refused(refused, 0)),
         }
     }
@@ -122,7 +122,7 @@ impl<P: Pod, T> Producer<P, T> {
     pub fn try_send_iter(&mut self, messages: impl IntoIterator<Item = P>) -> Result<usize, TrySendError> {
         match self.end.ring.try_send_iter(&mut messages.into_iter()) {
             Ok(sent) if self.end.published() => Ok(sent),
-            Ok(_) => Err(TrySendError::TRUNCATED),
+            Ok(_) => Err(Corruption::Truncated.into()),
             Err(refused) => Err(self.refused(refused, 0)),
         }
     }
@@ -146,7 +146,7 @@ impl<P: Pod, T> Producer<P, T> {
     pub fn try_send_batch(&mut self, messages: &[P]) -> Result<Range<u64>, TrySendError> {
         match send_batch(&mut self.end.ring, messages) {
             Ok(range) if self.end.published() => Ok(range),
-            Ok(_) => Err(TrySendError::TRUNCATED),
+            Ok(_) => Err(Corruption::Truncated.into()),
             Err(refused) => Err(self.refused(refused, messages.len() as u64)),
         }
     }
@@ -236,7 +236,7 @@ impl<P: ?Sized, T> Producer<P, T> {
     fn try_bytes(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
         match self.end.ring.try_send(message) {
             Ok(sequence) if self.end.published() => Ok(sequence),
-            Ok(_) => Err(TrySendError::TRUNCATED),
+            Ok(_) => Err(Corruption::Truncated.into()),
             Err(refused) => Err(self.refused(refused, 1)),
         }
     }
@@ -265,8 +265,8 @@ impl<P: ?Sized, T> Producer<P, T> {
         match outcome {
             Ok(Ok(done)) if self.end.published() => Ok(done),
             Ok(Ok(_)) => Err(SendError::Corrupt { what: Corruption::Truncated }),
-            Ok(Err(refused)) => Err(SendError::waited(self.refused(refused, messages))),
-            Err(stop) => Err(SendError::stopped(self.end.remembered(stop))),
+            Ok(Err(refused)) => Err(SendError::from(self.refused(refused, messages))),
+            Err(stop) => Err(self.end.remembered(stop).into()),
         }
     }
 
@@ -298,7 +298,7 @@ impl<P: ?Sized, T> Producer<P, T> {
         let finished = self.end.ring.finish();
         finished.map_err(|refused| self.refused(refused, 0))?;
         if !self.end.published() {
-            return Err(TrySendError::TRUNCATED);
+            return Err(Corruption::Truncated.into());
         }
         self.end.seat.who().finished(self.end.ring.sequence());
         Ok(self.end.ring.sequence())

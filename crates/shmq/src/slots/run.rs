@@ -1,12 +1,12 @@
 //! Looking at a run of messages first and taking it later, as [`crate::Run`] is for records.
 
 use super::Consumer;
-use crate::error::{RecvError, TryRecvError};
-use crate::memory::Map;
-use crate::ring::{SlotAhead, SlotRx};
-use crate::wait::Until;
 use crate::{Checked, OutOfBounds};
 use bytemuck::Pod;
+use shmq_core::error::{RecvError, TryRecvError};
+use shmq_core::memory::Map;
+use shmq_core::ring::{SlotAhead, SlotRx};
+use shmq_core::wait::Until;
 
 /// A run of messages, looked at one after the other and taken together by [`Run::take`].
 ///
@@ -279,7 +279,7 @@ mod tests {
             // Every message that is looked at, a producer that does not wait puts another group behind it.
             let publish = |count: u64| {
                 let word = shape.cursor(count - 1).word;
-                tx.end.ring.window().store_at(word, count, crate::memory::at::COMMIT);
+                tx.end.ring.window().store_at(word, count, shmq_core::memory::at::COMMIT);
             };
             publish(shape.group.min(depth));
             let mut run = rx.try_run(usize::MAX).unwrap();

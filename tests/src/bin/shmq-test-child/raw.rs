@@ -1,7 +1,7 @@
 //! Ends that hold the ring's own code on a mapping, so that they can die, or be wrong, at one exact store.
 
 use crate::{Outcome, said};
-use shmq::testing::{Fault, Faulty, RecordRx, RecordTx, Window, layout};
+use shmq_core::{Fault, Faulty, RecordRx, RecordTx, Window, layout};
 use shmq_tests::process::{Rigged, content, map_queue};
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn fault(name: &str) -> Fault {
 }
 
 /// A ring end's memory: real, mortal, and wrong if told so.
-pub fn window(name: &str, wrong: &str) -> (Rigged, Window<Faulty<Rigged>>, shmq::testing::Geometry) {
+pub fn window(name: &str, wrong: &str) -> (Rigged, Window<Faulty<Rigged>>, shmq_core::Geometry) {
     let (map, geometry) = map_queue(Path::new(name));
     let rigged = Rigged::new(map);
     let faulty = Faulty::new(rigged.clone(), fault(wrong));
@@ -44,7 +44,7 @@ pub fn receive(name: &str, wrong: &str, life: u64) -> Outcome {
         .map_err(|c| c.to_string())?;
     rigged.die_after(life);
     let mut expected = Vec::new();
-    while let shmq::testing::Poll::Message(record) = rx.poll() {
+    while let shmq_core::Poll::Message(record) = rx.poll() {
         let mut message = vec![0; record.len as usize];
         rx.copy_out(&record, &mut message);
         content(record.sequence, geometry.limits.max_message as usize, &mut expected);
@@ -71,6 +71,6 @@ pub fn commit_and_die(name: &str, messages: u64) -> Outcome {
         tx.try_send(&i.to_le_bytes()).map_err(|r| format!("{r:?}"))?;
     }
     rigged.die_after(0);
-    tx.window().store(layout::SEQUENCE, 0, shmq::testing::at::SEQUENCE);
+    tx.window().store(layout::SEQUENCE, 0, shmq_core::at::SEQUENCE);
     Err("still alive".into())
 }

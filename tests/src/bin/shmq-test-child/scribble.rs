@@ -1,9 +1,9 @@
 //! A process that writes nonsense over a whole queue file, and one that works on it all the while.
 
 use crate::{Outcome, said};
-use shmq::testing::layout::{self, Control, PAGE};
-use shmq::testing::{Geometry, Map, Memory, at, word};
 use shmq::{Kind, Role, Waiting};
+use shmq_core::layout::{self, Control, PAGE};
+use shmq_core::{Geometry, Map, Memory, at, word};
 use shmq_tests::ends::{AnyQueue, Ends, Op, Problem};
 use shmq_tests::process::{Dice, map_queue};
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! Goes through a script under its parent's tracer; see `shmq_tests::step`.
 
 use crate::{Outcome, raw, said};
-use shmq::testing::{Poll, RecordRx, RecordTx, SlotPoll, SlotRx, SlotTx};
 use shmq::{Kind, Waiting};
+use shmq_core::{Poll, RecordRx, RecordTx, SlotPoll, SlotRx, SlotTx};
 use shmq_tests::ends::{AnyQueue, Done, Ends, Op, Problem, message};
 use shmq_tests::process::SlotMessage;
 use shmq_tests::step::{Spec, Step, be_traced, mark, script};

@@ -1,8 +1,8 @@
 //! Ends that wait: how much it costs, and whether every wake arrives.
 
 use crate::{Outcome, said, waiting};
-use shmq::testing::{Geometry, Park, Poll, RecordRx, RecordTx, Refused, Signals};
 use shmq::{Options, Queue, RecvError, Role, Until};
+use shmq_core::{Geometry, Park, Poll, RecordRx, RecordTx, Refused, Signals};
 use shmq_tests::process::{Dice, Rigged, map_queue};
 use std::path::Path;
 use std::time::{Duration, Instant};

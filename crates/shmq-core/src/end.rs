@@ -1,0 +1,115 @@
+//! What every end of a queue is made of.
+
+use crate::corruption::{Condemn, Corruption};
+use crate::error::Stop;
+use crate::geometry::Limits;
+use crate::memory::cold_path;
+use crate::role::Seat;
+use crate::wait::{Until, Waiting, block};
+
+/// Messages up to this size stay out of memory on the fast path, if the compiler knows them.
+const SMALL: usize = 256;
+
+/// Goes on slowly with a copy of the message, if it is small. Whatever is passed on by reference has to be in memory; so a message that
+/// its sender has in registers is stored there only when it comes to that.
+#[inline(always)]
+pub fn apart<R>(message: &[u8], slowly: impl FnOnce(&[u8]) -> R) -> R {
+    cold_path();
+    if message.len() > SMALL {
+        return slowly(message);
+    }
+    let mut copy = [0; SMALL];
+    let copy = &mut copy[..message.len()];
+    copy.copy_from_slice(message);
+    slowly(copy)
+}
+
+/// One end of a queue: the ring's end, the role, and how to wait.
+#[derive(Debug)]
+pub struct End<R> {
+    // Its mapping goes first; the seat then leaves, unmaps and wakes the peer.
+    /// The ring's end, or ends.
+    pub ring: R,
+    /// The role.
+    pub seat: Seat,
+    /// How to wait.
+    pub waiting: Waiting,
+    /// As they were when it was attached.
+    pub limits: Limits,
+}
+
+impl<R> End<R> {
+    /// Of what was attached.
+    pub fn new(ring: R, seat: Seat, limits: Limits) -> Self {
+        Self { ring, seat, waiting: Waiting::default(), limits }
+    }
+
+    /// Between two threads: whether the other end was dropped, and with it the queue.
+    pub fn is_deserted(&mut self) -> bool {
+        self.seat.is_private() && self.seat.signals.has_left()
+    }
+
+    /// Whether the handler for truncated files has replaced the mapping: then this end is of no more use, and says so
+    /// for good. To be asked wherever a call leaves its fast path; see [`crate::sigbus`].
+    #[inline]
+    pub fn is_torn(&mut self) -> bool
+    where
+        R: Condemn,
+    {
+        let torn = self.seat.is_torn();
+        if torn {
+            self.ring.condemn(Corruption::Truncated);
+        }
+        torn
+    }
+
+    /// What a contradiction comes from.
+    #[cold]
+    pub fn cause(&mut self, what: Corruption) -> Corruption
+    where
+        R: Condemn,
+    {
+        if self.is_torn() { Corruption::Truncated } else { what }
+    }
+
+    /// Why waiting ended; if that is the file's truncation, this end says so for good.
+    #[cold]
+    pub fn remembered(&mut self, stop: Stop) -> Stop
+    where
+        R: Condemn,
+    {
+        if stop == Stop::Truncated {
+            self.is_torn();
+        }
+        stop
+    }
+
+    /// As [`crate::wake::Signals::published`]; `false` only if the file was truncated.
+    #[inline(always)]
+    pub fn published(&mut self) -> bool
+    where
+        R: Condemn,
+    {
+        self.seat.signals.is_quiet() || self.serve()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn serve(&mut self) -> bool
+    where
+        R: Condemn,
+    {
+        self.seat.signals.serve();
+        !self.is_torn()
+    }
+
+    /// The loop of every blocking call. `poll` says `None` for *nothing yet*.
+    #[inline(always)]
+    pub fn block<T>(&mut self, until: Until, mut poll: impl FnMut(&mut R) -> Option<T>) -> Result<T, Stop> {
+        if let Some(found) = poll(&mut self.ring) {
+            return Ok(found);
+        }
+        let ring = &mut self.ring;
+        block(&self.waiting, &mut self.seat, until, || poll(ring))
+    }
+}

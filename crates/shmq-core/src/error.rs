@@ -1,0 +1,444 @@
+//! One enum per operation, with exactly the outcomes that operation has. Every text says what to do next.
+
+pub use crate::corruption::Corruption;
+use crate::layout::{Kind, Role, VERSION};
+use std::io;
+use std::path::PathBuf;
+
+/// Why waiting ended without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The time was up.
+    TimedOut,
+    /// The peer closed its end.
+    Left,
+    /// The peer died.
+    Lost,
+    /// The file's name is gone: no peer can come.
+    Removed,
+    /// The file was truncated, as the handler for that has seen.
+    Truncated,
+}
+
+errors! {
+    /// Why a queue file could not be made. Nothing was left behind. See the example of [`Error`].
+    #[derive(Debug)]
+    CreateError {
+        /// The name is empty, too long, or not a plain name or path.
+        Name {
+            /// What was given.
+            name: String,
+        } => format!("{name:?} is not a usable name; use a plain name such as \"prices\" or a path with a slash such as \"/dev/shm/prices\"");
+        /// The options contradict each other; the text says what would be possible.
+        Options {
+            /// What is wrong and what would be right.
+            why: String,
+        } => why;
+        /// There is a file of that name.
+        AlreadyExists {
+            /// Where.
+            path: PathBuf,
+        } => format!("{} exists already; open it, or remove it first with `shmq rm`", path.display());
+        /// The file system, or the memory behind it, has no room.
+        NoSpace {
+            /// Where.
+            path: PathBuf,
+            /// Bytes the queue needs.
+            bytes: u64,
+        } => format!("no room for a queue of {bytes} bytes at {}; free some space or ask for a smaller capacity", path.display());
+        /// The limit on file sizes (RLIMIT_FSIZE) is too small. The kernel would kill whoever tried.
+        FileSize {
+            /// Bytes the queue needs.
+            bytes: u64,
+            /// Bytes a file of this process may have.
+            limit: u64,
+        } => format!("a queue of {bytes} bytes is over the limit of {limit} on file sizes; raise RLIMIT_FSIZE (ulimit -f) or ask for a smaller capacity");
+        /// The locking limit (RLIMIT_MEMLOCK) is too small for the `lock` option.
+        Lock {
+            /// What the kernel said.
+            source: io::Error,
+        } => format!("cannot lock the queue in memory ({source}); raise RLIMIT_MEMLOCK or leave the lock option out");
+        /// Not allowed to make files there.
+        Denied {
+            /// Where.
+            path: PathBuf,
+        } => format!("not allowed to create {}; check the mode of its directory", path.display());
+        /// Anything else the system said.
+        Io {
+            /// What was being done.
+            doing: &'static str,
+            /// What the system said.
+            source: io::Error,
+        } => format!("cannot {doing}: {source}");
+    }
+
+    /// Why a file could not be opened as a queue. The file is as it was. See the example of
+    /// `shmq::Queue::open_with`.
+    #[derive(Debug)]
+    OpenError {
+        /// The name is empty, too long, or not a plain name or path.
+        Name {
+            /// What was given.
+            name: String,
+        } => format!("{name:?} is not a usable name; use a plain name such as \"prices\" or a path with a slash such as \"/dev/shm/prices\"");
+        /// There is no such file.
+        NotFound {
+            /// Where.
+            path: PathBuf,
+        } => format!("there is no queue at {}; create it first", path.display());
+        /// Not allowed.
+        Denied {
+            /// Where.
+            path: PathBuf,
+        } => format!("not allowed to open {}; its owner can widen the mode, see `shmq create --mode`", path.display());
+        /// It is something else: not a regular file, too short, wrong magic, damaged geometry.
+        NotAQueue {
+            /// What is wrong with it.
+            why: &'static str,
+        } => format!("this is not a queue file: {why}; check the name");
+        /// A newer program made it.
+        Newer {
+            /// The file's version.
+            version: u32,
+            /// Feature bits that this version does not know.
+            features: u64,
+        } => format!("the file has format version {version} and features {features:#x}, this program knows version {VERSION}; upgrade it");
+        /// Shorter than its own geometry says.
+        Truncated {
+            /// Bytes it should have.
+            expected: u64,
+            /// Bytes it has.
+            found: u64,
+        } => format!("the file was truncated to {found} of {expected} bytes; its contents are lost, remove and recreate it");
+        /// A queue, but of another shape.
+        WrongKind {
+            /// What was asked for.
+            expected: Kind,
+            /// What it is.
+            found: Kind,
+        } => format!("the file holds {found}, not {expected}; open it as {found}");
+        /// Fixed-size messages of another size or alignment.
+        WrongMessage {
+            /// Bytes asked for.
+            expected: u64,
+            /// Bytes of a message in the file.
+            found: u64,
+        } => format!("messages in this queue have {found} bytes (and their own alignment), not {expected}; use the type it was created for");
+        /// The user's tag differs.
+        Tag {
+            /// The tag in the file, as text.
+            found: String,
+        } => format!("the file carries the tag {found:?}, another schema; use the program that belongs to it");
+        /// The options say what the file cannot be.
+        Options {
+            /// What is wrong and what would be right.
+            why: String,
+        } => why;
+        /// A descriptor whose seals do not protect its readers.
+        NotSealed => "the descriptor is not sealed against shrinking and growing; only accept queues made by `Queue::anonymous`";
+        /// Anything else the system said.
+        Io {
+            /// What was being done.
+            doing: &'static str,
+            /// What the system said.
+            source: io::Error,
+        } => format!("cannot {doing}: {source}");
+    }
+
+    /// Why a role could not be taken. The queue is as it was. See the example of `shmq::Queue::producer`.
+    #[derive(Debug)]
+    AttachError {
+        /// A living process has it.
+        Busy {
+            /// Which role.
+            role: Role,
+            /// The holder's process id as it noted it, 0 if it has not. For people; it may be of another PID namespace.
+            pid: u64,
+        } => format!("the {role} role is taken by a living process (pid {pid} in its namespace); stop that one first, its death frees the role");
+        /// End of data was declared: no producer may follow.
+        Finished => "the queue is finished, its last producer declared end of data; drain it, remove it and create a new one";
+        /// The name no longer leads to this file.
+        Removed => "the file was removed or replaced meanwhile; open it again";
+        /// From another boot, not closed cleanly: any mix of old and new pages.
+        OtherBoot => "the file was in use when the machine went down, its contents cannot be trusted; `shmq stat` shows what it was, then remove and recreate it";
+        /// The ring contradicts itself.
+        Corrupt {
+            /// What was found.
+            what: Corruption,
+        } => format!("the queue is corrupt: {what}; `shmq stat` shows its state, then remove and recreate it");
+        /// The locking limit (RLIMIT_MEMLOCK) is too small for the `lock` option.
+        Lock {
+            /// What the kernel said.
+            source: io::Error,
+        } => format!("cannot lock the queue in memory ({source}); raise RLIMIT_MEMLOCK or leave the lock option out");
+        /// Not allowed to write the file, as both roles must.
+        Denied => "not allowed to write the queue file, which both ends need; its owner can widen the mode";
+        /// The file holds another shape.
+        WrongKind {
+            /// What was asked for.
+            expected: Kind,
+            /// What it is.
+            found: Kind,
+        } => format!("the file holds {found}, not {expected}; open it as {found}");
+        /// Anything else the system said.
+        Io {
+            /// What was being done.
+            doing: &'static str,
+            /// What the system said.
+            source: io::Error,
+        } => format!("cannot {doing}: {source}");
+    }
+
+    /// Why a send that does not wait failed. The queue is as it was; for the one exception see
+    /// [`TrySendError::ConsumerLeft`]. See the example of `shmq::Producer::try_send`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    TrySendError {
+        /// No room now.
+        Full => "the queue is full; try again when the consumer has taken some";
+        /// It will never fit.
+        TooLarge {
+            /// Bytes of the message, or of the whole batch with its bookkeeping.
+            len: u64,
+            /// Most that is possible.
+            max: u64,
+        } => format!("{len} bytes are over the limit of {max}; create the queue with larger limits or split the message");
+        /// Not the size that all messages of this queue have.
+        WrongLength {
+            /// Bytes of the message.
+            len: u64,
+            /// Bytes of every message of this queue.
+            expected: u64,
+        } => format!("messages of this queue have {expected} bytes, this one has {len}; send exactly that many");
+        /// The consumer was dropped. Only between two threads (`shmq::pair`): nobody can come after it. If it was
+        /// dropped during this very send, it may have received the message before.
+        ConsumerLeft => "the consumer was dropped, and with it the queue";
+        /// The ring contradicts itself.
+        Corrupt {
+            /// What was found.
+            what: Corruption,
+        } => format!("the queue is corrupt: {what}; recreate it");
+    }
+
+    /// Why a send that waits failed. The queue is as it was. See the example of `shmq::Producer::send`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    SendError {
+        /// Still full at the end of the time given.
+        TimedOut => "the queue stayed full until the time was up; is the consumer keeping up?";
+        /// It will never fit.
+        TooLarge {
+            /// Bytes of the message, or of the whole batch with its bookkeeping.
+            len: u64,
+            /// Most that is possible.
+            max: u64,
+        } => format!("{len} bytes are over the limit of {max}; create the queue with larger limits or split the message");
+        /// Not the size that all messages of this queue have.
+        WrongLength {
+            /// Bytes of the message.
+            len: u64,
+            /// Bytes of every message of this queue.
+            expected: u64,
+        } => format!("messages of this queue have {expected} bytes, this one has {len}; send exactly that many");
+        /// Full, and the consumer closed its end. Between two threads also when it is not full: see
+        /// [`TrySendError::ConsumerLeft`].
+        ConsumerLeft => "the queue is full and its consumer has left; start another, nothing is lost";
+        /// Full, and the consumer died.
+        ConsumerLost => "the queue is full and its consumer has died; start another, nothing is lost";
+        /// Full, and the file was removed: no consumer can come.
+        Removed => "the queue is full and its file was removed, so no consumer can come; create a new queue";
+        /// The ring contradicts itself.
+        Corrupt {
+            /// What was found.
+            what: Corruption,
+        } => format!("the queue is corrupt: {what}; recreate it");
+    }
+
+    /// Why a receive that does not wait failed. The queue is as it was. See the examples of
+    /// `shmq::Consumer::try_recv` and `shmq::Consumer::try_recv_into`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    TryRecvError {
+        /// Nothing there now.
+        Empty => "the queue is empty; try again later";
+        /// The buffer or type does not match; the message stays.
+        WrongLength {
+            /// Bytes of the message that waits.
+            len: u64,
+            /// Bytes of the buffer or type.
+            buffer: u64,
+        } => format!("the next message has {len} bytes, room was given for {buffer}; it is still there");
+        /// Everything was received and the producer declared the end.
+        Finished => "end of data: the producer finished and everything was received";
+        /// Everything was received and the producer was dropped without finishing. Only between two threads
+        /// (`shmq::pair`): nobody can come after it.
+        ProducerLeft => "the producer was dropped, and everything was received";
+        /// The ring contradicts itself.
+        Corrupt {
+            /// What was found.
+            what: Corruption,
+        } => format!("the queue is corrupt: {what}; recreate it");
+    }
+
+    /// Why a receive that waits failed. The queue is as it was. See the example of `shmq::Consumer::recv`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    RecvError {
+        /// Still empty at the end of the time given.
+        TimedOut => "nothing came until the time was up";
+        /// The buffer or type does not match; the message stays.
+        WrongLength {
+            /// Bytes of the message that waits.
+            len: u64,
+            /// Bytes of the buffer or type.
+            buffer: u64,
+        } => format!("the next message has {len} bytes, room was given for {buffer}; it is still there");
+        /// Everything was received and the producer declared the end.
+        Finished => "end of data: the producer finished and everything was received";
+        /// Everything was received and the producer closed its end without finishing.
+        ProducerLeft => "the queue is empty and its producer has left without finishing; another may come";
+        /// Everything was received and the producer died.
+        ProducerLost => "the queue is empty and its producer has died; another may take over";
+        /// Empty, and the file was removed: no producer can come.
+        Removed => "the queue is empty and its file was removed, so no producer can come; open the new queue";
+        /// The ring contradicts itself.
+        Corrupt {
+            /// What was found.
+            what: Corruption,
+        } => format!("the queue is corrupt: {what}; recreate it");
+    }
+}
+
+/// The same of a send that waits; there is no waiting for a queue that stays full.
+impl From<TrySendError> for SendError {
+    fn from(error: TrySendError) -> Self {
+        match error {
+            TrySendError::Full => Self::TimedOut,
+            TrySendError::TooLarge { len, max } => Self::TooLarge { len, max },
+            TrySendError::WrongLength { len, expected } => Self::WrongLength { len, expected },
+            TrySendError::ConsumerLeft => Self::ConsumerLeft,
+            TrySendError::Corrupt { what } => Self::Corrupt { what },
+        }
+    }
+}
+
+/// The ring, or its file, is not what it was.
+impl From<Corruption> for TrySendError {
+    fn from(what: Corruption) -> Self {
+        Self::Corrupt { what }
+    }
+}
+
+/// What ended the waiting for room.
+impl From<Stop> for SendError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::TimedOut => Self::TimedOut,
+            Stop::Left => Self::ConsumerLeft,
+            Stop::Lost => Self::ConsumerLost,
+            Stop::Removed => Self::Removed,
+            Stop::Truncated => Self::Corrupt { what: Corruption::Truncated },
+        }
+    }
+}
+
+/// The same of a receive that waits; there is no waiting for a queue that stays empty.
+impl From<TryRecvError> for RecvError {
+    fn from(error: TryRecvError) -> Self {
+        match error {
+            TryRecvError::Empty => Self::TimedOut,
+            TryRecvError::WrongLength { len, buffer } => Self::WrongLength { len, buffer },
+            TryRecvError::Finished => Self::Finished,
+            TryRecvError::ProducerLeft => Self::ProducerLeft,
+            TryRecvError::Corrupt { what } => Self::Corrupt { what },
+        }
+    }
+}
+
+/// As above.
+impl From<Corruption> for TryRecvError {
+    fn from(what: Corruption) -> Self {
+        Self::Corrupt { what }
+    }
+}
+
+/// What ended the waiting for a message.
+impl From<Stop> for RecvError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::TimedOut => Self::TimedOut,
+            Stop::Left => Self::ProducerLeft,
+            Stop::Lost => Self::ProducerLost,
+            Stop::Removed => Self::Removed,
+            Stop::Truncated => Self::Corrupt { what: Corruption::Truncated },
+        }
+    }
+}
+
+/// Any error of this crate, for functions that do several things. All errors are values with one sentence on what to do
+/// next; nothing of the outside makes this crate panic.
+///
+/// ```
+/// fn serve(name: &str) -> Result<(), shmq::Error> {
+///     let mut rx = shmq::Consumer::open(name)?; // OpenError or AttachError
+///     let message = rx.try_recv()?; // TryRecvError
+///     println!("{} bytes", message.len());
+///     Ok(())
+/// }
+/// let error = serve("shmq-doc-there-is-none").unwrap_err();
+/// assert!(matches!(error, shmq::Error::Open(shmq::OpenError::NotFound { .. })));
+/// assert!(error.to_string().ends_with("create it first"));
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// From creating.
+    Create(CreateError),
+    /// From opening.
+    Open(OpenError),
+    /// From taking a role.
+    Attach(AttachError),
+    /// From a send that does not wait.
+    TrySend(TrySendError),
+    /// From a send that waits.
+    Send(SendError),
+    /// From a receive that does not wait.
+    TryRecv(TryRecvError),
+    /// From a receive that waits.
+    Recv(RecvError),
+}
+
+one_error!(
+    Create(CreateError),
+    Open(OpenError),
+    Attach(AttachError),
+    TrySend(TrySendError),
+    Send(SendError),
+    TryRecv(TryRecvError),
+    Recv(RecvError)
+);
+
+impl std::error::Error for CreateError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } | Self::Lock { source } => Some(source),
+            _ => None,
+        }
+    }
+}
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+impl std::error::Error for AttachError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } | Self::Lock { source } => Some(source),
+            _ => None,
+        }
+    }
+}
+impl std::error::Error for TrySendError {}
+impl std::error::Error for SendError {}
+impl std::error::Error for TryRecvError {}
+impl std::error::Error for RecvError {}

@@ -1,0 +1,102 @@
+//! The pending messages, one after the other.
+
+use super::Inspector;
+use super::seen::Seen;
+use super::walk::{Damage, Stop, Walk};
+use crate::corruption::Corruption;
+use crate::layout::PAGE;
+
+/// A message that waits. See the example of [`Inspector::pending`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingMessage {
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Where its record starts in the stream of bytes; with fixed-size messages, its number.
+    pub position: u64,
+    /// The message.
+    pub bytes: Vec<u8>,
+}
+
+/// The pending messages of a queue that is only looked at, made by [`Inspector::pending`].
+#[derive(Debug)]
+pub struct Pending<'a> {
+    inspector: &'a Inspector,
+    walk: Option<Walk<'a, Seen>>,
+    stop: Option<Stop>,
+}
+
+impl<'a> Pending<'a> {
+    pub(super) fn new(inspector: &'a Inspector) -> Self {
+        let walk = inspector.walk();
+        let stop = walk.is_none().then_some(Stop::NoMessages);
+        Self { inspector, walk, stop }
+    }
+
+    /// Why there are no more; `None` until then. See the example of [`Inspector::pending`].
+    pub fn stop(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+
+    /// Messages that the consumer took before they could be copied; see the example of [`Inspector::pending`].
+    pub fn skipped(&self) -> u64 {
+        self.walk.as_ref().map_or(0, |walk| walk.skipped)
+    }
+}
+
+impl Iterator for Pending<'_> {
+    type Item = PendingMessage;
+
+    fn next(&mut self) -> Option<PendingMessage> {
+        let walk = self.walk.as_mut().filter(|_| self.stop.is_none())?;
+        loop {
+            let spotted = match walk.look() {
+                Ok(spotted) => spotted,
+                Err(stop) => {
+                    self.stop = Some(self.inspector.torn().unwrap_or(stop));
+                    return None;
+                }
+            };
+            let mut bytes = Vec::new();
+            if bytes.try_reserve_exact(spotted.len as usize).is_err() {
+                self.stop = Some(Stop::NoMemory { bytes: spotted.len });
+                return None;
+            }
+            bytes.resize(spotted.len as usize, 0);
+            walk.copy_out(&spotted, &mut bytes);
+            let passed = walk.pass(&spotted);
+            // What was copied may be the zeros that took the place of the file.
+            if let Some(stop) = self.inspector.torn() {
+                self.stop = Some(stop);
+                return None;
+            }
+            if passed {
+                let (sequence, position) = (spotted.sequence, spotted.position);
+                return Some(PendingMessage { sequence, position, bytes });
+            }
+        }
+    }
+}
+
+impl Inspector {
+    /// Why there is nothing more to see, if the file was truncated under the mapping; for this project's other crates.
+    #[doc(hidden)]
+    pub fn torn(&self) -> Option<Stop> {
+        let damage = || Damage {
+            what: Corruption::Truncated,
+            position: 0,
+            file_offset: PAGE as u64,
+            expected: format!("{} bytes, as when it was opened", self.memory().present()),
+            found: "it truncated meanwhile".into(),
+        };
+        self.is_torn().then(|| Stop::Damaged(damage()))
+    }
+
+    /// A walk over the messages, if there is a ring of them.
+    pub(super) fn walk(&self) -> Option<Walk<'_, Seen>> {
+        let window = self.ring()?;
+        Some(match self.geometry.shape() {
+            Some(shape) => Walk::slots(window, &shape),
+            None => Walk::records(window, self.geometry.limits.max_message),
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! The engine of [shmq](https://crates.io/crates/shmq): link that instead. What is here may change with every release, so the
+//! crates that are built on it name one exact version.
+//!
+//! Modules know only what stands above them in this table; a test reads the imports and holds them to it.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`layout`] | offsets, the geometry page; no behaviour |
+//! | [`corruption`] | why a ring cannot be trusted any more |
+//! | [`memory`] | the one seam to shared bytes |
+//! | [`observe`] | what happens seldom, told to `tracing` |
+//! | [`error`] | one enum for each operation |
+//! | [`ring`] | the protocols, one file for each end of each shape |
+//! | [`geometry`] | options, limits, and the geometry page that says them |
+//! | [`segment`] | files: made, opened, checked, mapped |
+//! | [`sigbus`] | truncated files |
+//! | [`wake`] | sleeping and waking |
+//! | [`role`] | who holds which end, and whether the other one lives |
+//! | [`wait`] | spin, yield, sleep: the loop of every blocking call |
+//! | [`end`] | what every end of a queue is made of |
+//! | [`inspect`] | looking without touching |
+//! | [`metrics`] | what an inspector sees, as numbers with names |
+//! | [`file`] | an open queue file, and the way to its two roles |
+
+#[cfg(not(all(
+    target_os = "linux",
+    target_endian = "little",
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+compile_error!(
+    "shmq works on Linux on x86-64 and aarch64 only: its file format and its memory ordering are proved there"
+);
+
+#[macro_use]
+mod macros;
+
+pub mod corruption;
+pub mod end;
+pub mod error;
+pub mod file;
+pub mod geometry;
+pub mod inspect;
+pub mod layout;
+pub mod memory;
+pub mod metrics;
+pub mod observe;
+pub mod ring;
+pub mod role;
+pub mod segment;
+pub mod sigbus;
+pub mod wait;
+pub mod wake;
+
+pub use corruption::{Condemn, Corruption};
+pub use end::End;
+pub use file::QueueFile;
+pub use geometry::Geometry;
+pub use inspect::seen::Seen;
+pub use inspect::walk::{Spotted, Walk};
+#[cfg(feature = "testing")]
+pub use memory::testing::*;
+pub use memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at, opaque};
+pub use ring::{
+    Ahead, Draft, Halt, Place, Plan, Poll, Record, RecordRx, RecordTx, Refused, Rhythm, Shape, SlotAhead,
+    SlotDraft, SlotPoll, SlotRx, SlotTx, distance, shape, slots_rx, slots_tx, word,
+};
+pub use wait::block;
+pub use wake::file_watch::{Ear, Heard};
+pub use wake::{Announced, Park, Signals};

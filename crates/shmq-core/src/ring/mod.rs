@@ -1,0 +1,57 @@
+//! The protocols: one file for each end of each shape. They know neither files nor futexes nor processes.
+//!
+//! | file | what happens there |
+//! |---|---|
+//! | [`word`] | the commit word and record arithmetic |
+//! | [`records_tx`] | reserve, fill, publish, finish; what a successor producer does |
+//! | [`records_rx`] | poll, take, give back; what a successor consumer does |
+//! | [`shape`] | how fixed-size messages lie in groups that share a commit word |
+//! | [`slots_tx`], [`slots_rx`] | the same two ends for fixed-size messages |
+//!
+//! **What happens on a crash?** Each end's file answers at its `attach`, which is the only recovery code there is.
+
+mod backoff;
+pub mod records_rx;
+pub mod records_tx;
+pub mod shape;
+pub mod slots_rx;
+pub mod slots_tx;
+pub mod word;
+
+use crate::corruption::{Condemn, Corruption};
+pub use backoff::Rhythm;
+pub use records_rx::{Ahead, Poll, Record, RecordRx};
+pub use records_tx::{Draft, Place, Plan, RecordTx, Refused};
+pub use shape::Shape;
+pub use slots_rx::{SlotAhead, SlotPoll, SlotRx};
+pub use slots_tx::{SlotDraft, SlotTx};
+
+/// How far ahead of the message at hand a producer asks for the lines that it will write: far enough to hide the way
+/// from the other processor, near enough for the first-level cache.
+const AHEAD: u64 = 16 * crate::layout::LINE64;
+
+/// In a ring up to this size what the consumer has read is still in its core's own caches when the producer comes round,
+/// wherever the two run.
+const SMALL: u64 = 2 << 20;
+
+/// Whether a consumer hands lines back: always, but in a large ring whose ends share a cache.
+fn hands_back(capacity: u64, shared_cache: bool) -> bool {
+    capacity <= SMALL || !shared_cache
+}
+
+/// Whether an end still works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// It does.
+    No,
+    /// The producer declared the end of data.
+    Finished,
+    /// The ring contradicts itself.
+    Corrupt(Corruption),
+}
+
+/// `a - b` of two positions or counts that may have wrapped, as a signed distance.
+#[inline(always)]
+pub fn distance(a: u64, b: u64) -> i64 {
+    a.wrapping_sub(b) as i64
+}

@@ -1,0 +1,348 @@
+//! Waiting: spin, yield, sleep. One loop for every blocking call; how to sleep and be woken is [`crate::wake`]'s.
+
+use crate::error::Stop;
+use crate::observe::Gone;
+use crate::role::{PeerState, Seat};
+use crate::wake::Announced;
+use crate::wake::file_watch::Heard;
+use std::time::{Duration, Instant};
+
+/// How long a blocking call may wait.
+///
+/// A [`Duration`] or an [`Instant`] converts into it.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+/// let timed_out = Err(shmq::RecvError::TimedOut);
+/// assert_eq!(rx.recv(Duration::from_millis(1)), timed_out);
+/// assert_eq!(rx.recv(Instant::now() + Duration::from_millis(1)), timed_out);
+/// tx.try_send(b"there")?;
+/// assert!(rx.recv(shmq::Until::Forever).is_ok());
+/// # Ok::<(), shmq::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// As long as it takes, or until the peer is gone.
+    Forever,
+    /// This long. Zero: one look.
+    After(Duration),
+    /// Until then.
+    At(Instant),
+}
+
+impl From<Duration> for Until {
+    fn from(duration: Duration) -> Self {
+        Self::After(duration)
+    }
+}
+
+impl From<Instant> for Until {
+    fn from(instant: Instant) -> Self {
+        Self::At(instant)
+    }
+}
+
+impl Until {
+    fn deadline(self, now: Instant) -> Option<Instant> {
+        match self {
+            Self::Forever => None,
+            Self::After(duration) => now.checked_add(duration),
+            Self::At(instant) => Some(instant),
+        }
+    }
+}
+
+/// How an end waits: how long it spins, how long it yields, whether it sleeps.
+///
+/// The default spins 50 us, yields 50 us, then sleeps. Spinning makes no system call but for one look each 10 ms at the
+/// peer's life; yielding is a system call each time; a sleeper is woken at once, and wakes up every 10 ms by itself to look
+/// at the peer's life, every 100 ms once it has slept for a tenth of a second and the kernel tells it of that (inotify);
+/// every millisecond where the kernel has no `membarrier`.
+///
+/// Plain values, all of them: nothing here allocates, makes a system call or can fail.
+///
+/// ```
+/// use std::time::Duration;
+/// use shmq::{RecvError, Waiting};
+/// let (tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+/// for waiting in [Waiting::dedicated_core(), Waiting::shared_core(), Waiting::low_power()] {
+///     rx.set_waiting(waiting);
+///     assert_eq!(rx.recv(Duration::from_millis(1)), Err(RecvError::TimedOut));
+/// }
+/// // Or of one's own, which also waits for a successor.
+/// let own = Waiting::new().spin(Duration::from_micros(5)).yields(Duration::ZERO).sleep(true);
+/// rx.set_waiting(own.adaptive(false).across_restarts(true));
+/// drop(tx);
+/// assert_eq!(rx.recv(Duration::from_millis(1)), Err(RecvError::TimedOut));
+/// # Ok::<(), shmq::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    spin: Duration,
+    yields: Duration,
+    sleep: bool,
+    pub(crate) adaptive: bool,
+    across_restarts: bool,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Waiting {
+    /// Right for most: sleeps after 100 us of finding nothing. See the example of [`Waiting`].
+    pub const fn new() -> Self {
+        Self {
+            spin: Duration::from_micros(50),
+            yields: Duration::from_micros(50),
+            sleep: true,
+            adaptive: true,
+            across_restarts: false,
+        }
+    }
+
+    /// For a thread that has a core to itself: spins for ever, never sleeps, lowest latency. Asks the kernel after
+    /// the peer's life every 10 ms of waiting. See the example of [`Waiting`].
+    pub const fn dedicated_core() -> Self {
+        Self { spin: Duration::MAX, yields: Duration::ZERO, sleep: false, ..Self::new() }
+    }
+
+    /// For cores that others need, too: hardly spins (5 us), yields a little (100 us), then sleeps. See the example of
+    /// [`Waiting`].
+    pub const fn shared_core() -> Self {
+        Self { spin: Duration::from_micros(5), yields: Duration::from_micros(100), ..Self::new() }
+    }
+
+    /// For a laptop: sleeps at once. See the example of [`Waiting`].
+    pub const fn low_power() -> Self {
+        Self { spin: Duration::ZERO, yields: Duration::ZERO, ..Self::new() }
+    }
+
+    /// How long to spin; [`Duration::MAX`] for ever. See the example of [`Waiting`].
+    pub const fn spin(mut self, duration: Duration) -> Self {
+        self.spin = duration;
+        self
+    }
+
+    /// How long to yield the processor after spinning. See the example of [`Waiting`].
+    pub const fn yields(mut self, duration: Duration) -> Self {
+        self.yields = duration;
+        self
+    }
+
+    /// Whether to sleep after that; without, it goes on yielding. See the example of [`Waiting`].
+    pub const fn sleep(mut self, yes: bool) -> Self {
+        self.sleep = yes;
+        self
+    }
+
+    /// Whether a receive that has caught up with a stream lets its producer get ahead again (at most 316 spin hints, some
+    /// microseconds): the throughput of streams is several times higher for it. `docs/WAITING.md` has the policy.
+    /// Default true. See the example of [`Waiting`].
+    pub const fn adaptive(mut self, yes: bool) -> Self {
+        self.adaptive = yes;
+        self
+    }
+
+    /// Whether it does. See the example of [`Waiting`].
+    pub fn is_adaptive(&self) -> bool {
+        self.adaptive
+    }
+
+    /// Whether to go on waiting for a successor when the peer has left or died. Default false: the call ends and says so.
+    /// Between two threads there is none, so this waits for ever. See the example of [`Waiting`].
+    pub const fn across_restarts(mut self, yes: bool) -> Self {
+        self.across_restarts = yes;
+        self
+    }
+}
+
+/// Longest sleep in the futex before the peer's life is checked.
+const SLICE: Duration = Duration::from_millis(10);
+/// After so many of them an end sleeps deeply.
+const SLICES: u32 = 10;
+/// The same where that could not be had.
+const SLICES_DEAF: u32 = 100;
+/// Longest deep sleep: for a waker that was stopped before it woke, and for file systems of which nothing is heard.
+const DEEP: Duration = Duration::from_millis(100);
+/// Sleeps after something happened to the file, in the futex: it may be the death of the peer, whose lock is still to be
+/// freed.
+const BRIEF: Duration = Duration::from_millis(1);
+/// How many of them.
+const BRIEFS: u32 = 4;
+/// Polls between two looks at the clock.
+const POLLS_PER_LOOK: u32 = 64;
+
+/// Waits until `poll` finds something, as the example of [`Until`] does. `poll` has found nothing just before.
+#[cold]
+pub fn block<T>(
+    waiting: &Waiting,
+    seat: &mut Seat,
+    until: Until,
+    mut poll: impl FnMut() -> Option<T>,
+) -> Result<T, Stop> {
+    let begin = Instant::now();
+    let deadline = until.deadline(begin);
+    let mut checked = begin;
+    let mut polls = 0u32;
+    let mut announced = None;
+    let mut sleep = Sleep { slices: SLICES, briefs: 0, deep: false };
+    let mut stall = Stall { seat, begin, noted: false };
+    loop {
+        let seat = &mut *stall.seat;
+        polls = polls.wrapping_add(1);
+        if let Some(found) = poll() {
+            return Ok(found);
+        }
+        let spinning = polls % POLLS_PER_LOOK != 0;
+        if spinning && waiting.spin != Duration::ZERO {
+            std::hint::spin_loop();
+            continue;
+        }
+        let now = Instant::now();
+        if seat.is_torn() {
+            return Err(Stop::Truncated);
+        }
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            // Whoever gave no time at all wants no system call either.
+            let waited = deadline > Some(begin);
+            let stop = if waited { gone(waiting, seat) } else { None };
+            return poll().ok_or(stop.unwrap_or(Stop::TimedOut));
+        }
+        let waited = now - begin;
+        let sleeping = waiting.sleep && waited >= waiting.spin.saturating_add(waiting.yields);
+        if !sleeping && now - checked >= SLICE {
+            checked = now;
+            if let Some(stop) = gone(waiting, seat) {
+                return poll().ok_or(stop);
+            }
+        }
+        if sleeping {
+            stall.note();
+            let seat = &mut *stall.seat;
+            if sleep.is_new(seat, announced) {
+                announced = None;
+            }
+            // An announcement that nobody answered still stands: another slice then costs no fences.
+            let standing = announced.filter(|&a| seat.signals.stands(a));
+            let standing = standing.unwrap_or_else(|| seat.signals.announce());
+            announced = Some(standing);
+            if let Some(found) = poll() {
+                return Ok(found);
+            }
+            // After the announcement: a peer that left before it has rung for nobody.
+            if let Some(stop) = gone(waiting, seat) {
+                return poll().ok_or(stop);
+            }
+            let left = deadline.map_or(DEEP, |deadline| deadline.saturating_duration_since(now));
+            sleep.rest(seat, standing, left);
+            // Back from sleep: one poll, then the clock.
+            polls = POLLS_PER_LOOK - 1;
+        } else if waited >= waiting.spin {
+            std::thread::yield_now();
+            polls = POLLS_PER_LOOK - 1;
+        }
+    }
+}
+
+/// How deeply a call sleeps.
+struct Sleep {
+    /// Slices until it sleeps deeply.
+    slices: u32,
+    /// Brief ones before them.
+    briefs: u32,
+    deep: bool,
+}
+
+impl Sleep {
+    /// Whether it begins to listen, to sleep deeply: then the announcement must be a new one.
+    fn is_new(&mut self, seat: &mut Seat, announced: Option<Announced>) -> bool {
+        // Where the peer's stores were not fenced, only a look finds what it did.
+        self.deep = self.slices == 0 && announced.is_some_and(|a| a.is_covered());
+        // Two threads: nobody dies, so there is nothing to listen for.
+        if !self.deep || seat.is_private() || seat.signals.listens() {
+            return false;
+        }
+        let listens = seat.signals.listen();
+        // One slice more: a peer that died while this end began to listen may not have been heard, and looked alive.
+        (self.deep, self.slices) = (false, if listens { 1 } else { SLICES_DEAF });
+        listens
+    }
+
+    /// Sleeps once.
+    fn rest(&mut self, seat: &mut Seat, standing: Announced, left: Duration) {
+        if self.deep && standing.is_covered() {
+            let deep = DEEP.min(left);
+            if seat.is_private() {
+                return seat.signals.rest(standing, deep);
+            }
+            match seat.signals.rest_deeply(deep) {
+                Heard::Nothing => {}
+                // Readers may come often: not more than one for each slice.
+                Heard::Sound => self.slices = 1,
+                Heard::Change | Heard::Lost => (self.slices, self.briefs) = (SLICES, BRIEFS),
+            }
+        } else if self.briefs > 0 {
+            self.briefs -= 1;
+            seat.signals.rest(standing, BRIEF.min(left));
+        } else {
+            self.slices = self.slices.saturating_sub(1);
+            seat.signals.rest(standing, SLICE.min(left));
+        }
+    }
+}
+
+/// Notes for people, on the slow path only, since when this end has been waiting.
+struct Stall<'a> {
+    seat: &'a mut Seat,
+    begin: Instant,
+    noted: bool,
+}
+
+impl Stall<'_> {
+    fn note(&mut self) {
+        if !std::mem::replace(&mut self.noted, true) {
+            self.seat.stall_begins();
+            self.seat.signals.stop_listening();
+            self.seat.who().sleeps();
+        }
+    }
+}
+
+impl Drop for Stall<'_> {
+    fn drop(&mut self) {
+        if self.noted {
+            self.seat.stall_ends();
+            self.seat.who().goes_on(self.begin.elapsed());
+        }
+    }
+}
+
+/// Why nothing can come any more. Called after a poll found nothing; the caller polls once more before believing it.
+fn gone(waiting: &Waiting, seat: &Seat) -> Option<Stop> {
+    let stop = why_gone(waiting, seat)?;
+    match stop {
+        Stop::Left => seat.who().misses_its_peer(Gone::Left),
+        Stop::Lost => seat.who().misses_its_peer(Gone::Lost),
+        Stop::Removed => seat.who().misses_its_peer(Gone::Removed),
+        Stop::TimedOut | Stop::Truncated => {}
+    }
+    Some(stop)
+}
+
+fn why_gone(waiting: &Waiting, seat: &Seat) -> Option<Stop> {
+    if seat.is_removed() && seat.peer() != PeerState::Attached {
+        return Some(Stop::Removed);
+    }
+    if waiting.across_restarts {
+        return None;
+    }
+    match seat.peer() {
+        PeerState::Left => Some(Stop::Left),
+        PeerState::Lost => Some(Stop::Lost),
+        PeerState::NeverAttached | PeerState::Attached => None,
+    }
+}

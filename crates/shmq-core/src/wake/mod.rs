@@ -1,0 +1,336 @@
+//! Sleeping and waking.
+//!
+//! **Tickets and bells.** Each end owns a *bell* and a *ticket*. A sleeper reads the peer's bell, announces a new
+//! ticket, fences, looks at the ring once more, and sleeps while the peer's bell has the value it read. A waker
+//! publishes, fences, and when it sees a ticket it has not served, *changes* its own bell and wakes. One word for both
+//! would lose wakes: the announcement would overwrite the very change that the sleeper must see.
+//!
+//! **Asymmetric fences.** Both sides store, then load what the other stores, so both need a full fence. The waker's
+//! would cost more than the rest of a send. So each process registers with `membarrier`, once; a registered end does
+//! without its fence, and the sleeper, who has time, has the kernel run one on every registered process's behalf.
+//! Nothing is negotiated: an end fences if and only if it is itself not registered, and a sleeper always asks.
+//! Source: membarrier(2), MEMBARRIER_CMD_GLOBAL_EXPEDITED.
+//!
+//! **Deep sleep.** A sleeper in the futex must wake up now and then to ask whether its peer lives. One that has slept for a
+//! while listens to the file instead; see [`crate::wake::file_watch`]. A waker whose futex call woke nobody cannot know whether the
+//! sleeper is on its way into the futex, where the changed bell stops it, or listens; so it makes a sound in the file,
+//! which stays until it is heard. Who begins to listen must do so *before* it announces its sleep.
+
+pub mod file_watch;
+
+use self::file_watch::{Ear, Heard};
+use crate::layout::{Counter, Role, RoleWords};
+use crate::memory::{Map, Memory, Site, Spot, Window, at};
+use rustix::thread::{MembarrierCommand, membarrier};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Longest sleep where the kernel cannot fence on the peer's behalf.
+const SHORT_SLICE: Duration = Duration::from_millis(1);
+
+/// Memory that can put a thread to sleep on a word: the mapping, or a model of it.
+pub trait Park: Memory {
+    /// What a deep sleeper listens with.
+    type Ear: std::fmt::Debug;
+
+    /// Sleeps while the low half of the word at `at` is `seen`, at most `timeout`.
+    ///
+    /// # Safety
+    /// As for [`Memory::load`].
+    unsafe fn park(&self, at: usize, seen: u32, timeout: Duration);
+
+    /// Wakes whoever sleeps on the word at `at`; whether that was anybody.
+    ///
+    /// # Safety
+    /// As for [`Memory::load`].
+    unsafe fn unpark(&self, at: usize) -> bool;
+
+    /// Makes a sound for whoever listens. `at`: a place in memory that was touched just now.
+    fn sound(&self, at: usize);
+
+    /// Hears from here on every sound, and whatever else happens to the file; nothing from before. Makes an ear if there is
+    /// none yet. `false` if that cannot be had.
+    fn listen(&self, ear: &mut Option<Self::Ear>) -> bool;
+
+    /// Listens no more, but keeps the ear.
+    fn stop_listening(&self, ear: &mut Self::Ear);
+
+    /// Sleeps until something is heard that was not heard before, at most `timeout`.
+    fn park_deeply(&self, ear: &mut Self::Ear, timeout: Duration) -> Heard;
+
+    /// A full fence here and in every registered process; `false` if that cannot be had.
+    fn fence_everywhere(&self) -> bool;
+
+    /// Whether others' `fence_everywhere` covers this process.
+    fn is_registered(&self) -> bool;
+}
+
+/// One futex call on a word of a mapping: how many it woke, if it was to wake. Not the wrapper of `rustix`, which wants a
+/// reference into the mapping.
+unsafe fn futex(
+    map: &Map,
+    at: usize,
+    operation: libc::c_int,
+    value: u32,
+    timeout: *const libc::timespec,
+) -> i64 {
+    debug_assert!(at + 8 <= map.len());
+    // The low half of a little-endian word is at its address.
+    // SAFETY: the caller's: the address is inside the mapping; the kernel tolerates anything there. Shared, not
+    // PRIVATE: the two ends are two processes. Errors (EAGAIN, EINTR, ETIMEDOUT) all mean: look again.
+    unsafe { libc::syscall(libc::SYS_futex, map.base().add(at), operation, value, timeout, 0, 0) }
+}
+
+// SAFETY (for the trait's contract): `park` may return early for any reason.
+impl Park for Map {
+    type Ear = Ear;
+
+    unsafe fn park(&self, at: usize, seen: u32, timeout: Duration) {
+        let timeout = libc::timespec {
+            tv_sec: timeout.as_secs().min(i64::MAX as u64) as libc::time_t,
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        // SAFETY: the caller's.
+        unsafe { futex(self, at, libc::FUTEX_WAIT, seen, &timeout) };
+    }
+
+    unsafe fn unpark(&self, at: usize) -> bool {
+        // SAFETY: the caller's.
+        unsafe { futex(self, at, libc::FUTEX_WAKE, i32::MAX as u32, std::ptr::null()) > 0 }
+    }
+
+    fn sound(&self, at: usize) {
+        if let Some(file) = self.file() {
+            file_watch::sound(file, at);
+        }
+    }
+
+    fn listen(&self, ear: &mut Option<Ear>) -> bool {
+        if ear.is_none() {
+            *ear = self.file().and_then(Ear::new);
+        }
+        ear.as_mut().is_some_and(Ear::listen)
+    }
+
+    fn stop_listening(&self, ear: &mut Ear) {
+        ear.stop_listening();
+    }
+
+    fn park_deeply(&self, ear: &mut Ear, timeout: Duration) -> Heard {
+        ear.sleep(timeout)
+    }
+
+    fn fence_everywhere(&self) -> bool {
+        membarrier(MembarrierCommand::GlobalExpedited).is_ok()
+    }
+
+    fn is_registered(&self) -> bool {
+        static REGISTERED: OnceLock<bool> = OnceLock::new();
+        *REGISTERED.get_or_init(|| membarrier(MembarrierCommand::RegisterGlobalExpedited).is_ok())
+    }
+}
+
+/// Wakes whoever sleeps on a role's bell, through a mapping that may be read-only.
+pub fn wake_through(map: &Map, page: usize, words: &RoleWords) {
+    let at = page + words.bell.offset();
+    // SAFETY: just checked.
+    if at + 8 <= map.len() && !unsafe { map.unpark(at) } {
+        map.sound(at);
+    }
+}
+
+/// That this end is going to sleep, and what it knew then.
+#[derive(Clone, Copy, Debug)]
+pub struct Announced {
+    /// The peer's bell.
+    seen: u32,
+    /// Whether the peer's stores were fenced.
+    covered: bool,
+}
+
+impl Announced {
+    /// Whether the peer's stores were fenced, so that only time can be lost by a long sleep.
+    pub fn is_covered(&self) -> bool {
+        self.covered
+    }
+}
+
+/// The bell and ticket words, seen from one end.
+#[derive(Debug)]
+pub struct Signals<M: Park> {
+    window: Window<M>,
+    role: Role,
+    /// The peer's ticket.
+    ticket: Spot,
+    /// The value of the peer's ticket that asks for nothing: the last one served, if this process is registered and the
+    /// peer has not left. Otherwise none that the ticket has, so that every call goes the slow way.
+    quiet: u64,
+    /// The peer's ticket that was last served.
+    served: u64,
+    /// Whether others' fences cover this process.
+    registered: bool,
+    /// When it was last served, the peer had left.
+    left: bool,
+    /// What it listens with, once it has slept so long.
+    ear: Option<M::Ear>,
+    listens: bool,
+}
+
+impl<M: Park> Signals<M> {
+    /// For the end that holds `role`.
+    pub fn new(window: Window<M>, role: Role) -> Self {
+        let registered = window.memory().is_registered();
+        let ticket = window.spot(role.peer().words().ticket);
+        let served = window.load_spot(ticket, at::CHECK_TICKET);
+        let (quiet, left, ear, listens) = (0, false, None, false);
+        let mut signals = Self { window, role, ticket, quiet, served, registered, left, ear, listens };
+        signals.set_quiet();
+        signals
+    }
+
+    fn set_quiet(&mut self) {
+        self.quiet = if self.registered && !self.left { self.served } else { !self.served };
+    }
+
+    /// To call after publishing: whether the peer asks for nothing. One load, no system call and no fence.
+    #[inline(always)]
+    pub fn is_quiet(&mut self) -> bool {
+        // The sleeper's fence reaches a registered process; only the compiler must keep the order.
+        self.window.fence(at::COMMIT_LOG);
+        self.window.load_spot(self.ticket, at::CHECK_TICKET) == self.quiet
+    }
+
+    /// To call after publishing: wakes the peer if it sleeps. Says whether all was quiet: if not, the peer may have left.
+    #[inline(always)]
+    pub fn published(&mut self) -> bool {
+        let quiet = self.is_quiet();
+        if !quiet {
+            self.serve();
+        }
+        quiet
+    }
+
+    /// Whether the peer had left when it last called. A peer that leaves calls.
+    pub fn has_left(&mut self) -> bool {
+        self.published();
+        self.left
+    }
+
+    /// What there is to do when the peer was not quiet.
+    #[cold]
+    pub fn serve(&mut self) {
+        if !self.registered {
+            self.window.fence(at::WAKE_FENCE);
+        }
+        let ticket = self.window.load_spot(self.ticket, at::CHECK_TICKET);
+        if ticket == self.served {
+            return;
+        }
+        self.served = ticket;
+        let words = self.role.peer().words();
+        self.left =
+            self.window.load(words.left, at::ROLE_LOAD) == self.window.load(words.epoch, at::ROLE_LOAD);
+        self.set_quiet();
+        self.ring();
+    }
+
+    /// Calls for the peer's attention without going to sleep.
+    pub fn call(&mut self) {
+        self.change_ticket(at::ROLE_STORE);
+    }
+
+    fn change_ticket(&mut self, site: Site) {
+        let ticket = self.role.words().ticket;
+        let next = self.window.load(ticket, at::COUNT_LOAD).wrapping_add(1);
+        self.window.store(ticket, next, site);
+    }
+
+    /// Changes the bell and wakes.
+    #[cold]
+    pub fn ring(&mut self) {
+        self.change_bell();
+        let at = self.window.parts().page(self.role) + self.role.words().bell.offset();
+        // SAFETY: a word of a page of the window.
+        if !unsafe { self.window.memory().unpark(at) } {
+            // Who has rung because of a ticket has no need of it; a successor, who rings in any case, does.
+            self.window.fence(at::SOUND_FENCE);
+            self.window.memory().sound(at);
+        }
+        self.count(Counter::Wakes);
+    }
+
+    /// Changes the bell, so that a sleeper about to sleep does not.
+    pub fn change_bell(&mut self) {
+        let bell = self.role.words().bell;
+        let next = self.window.load(bell, at::COUNT_LOAD).wrapping_add(1);
+        self.window.store(bell, next, at::RING_BELL);
+    }
+
+    /// Announces that this end is going to sleep. Whatever the peer does from here on ends the sleep; what it did
+    /// before is there to be seen, so look at everything that could make sleeping wrong *between* this and `rest`.
+    pub fn announce(&mut self) -> Announced {
+        let bell = self.role.peer().words().bell;
+        let seen = self.window.load(bell, at::READ_BELL);
+        self.change_ticket(at::ANNOUNCE);
+        self.window.fence(at::SLEEP_FENCE);
+        let covered = self.window.memory().fence_everywhere();
+        self.count(Counter::Sleeps);
+        Announced { seen: seen as u32, covered }
+    }
+
+    /// Whether an announcement still stands: the peer has not rung since, so neither it nor a successor has served it.
+    pub fn stands(&self, announced: Announced) -> bool {
+        let bell = self.role.peer().words().bell;
+        self.window.load(bell, at::READ_BELL) as u32 == announced.seen
+    }
+
+    /// Sleeps, unless the peer has rung its bell since the announcement.
+    pub fn rest(&mut self, announced: Announced, timeout: Duration) {
+        let timeout = if announced.covered { timeout } else { timeout.min(SHORT_SLICE) };
+        let at = self.window.parts().page(self.role.peer()) + self.role.peer().words().bell.offset();
+        // SAFETY: a word of a page of the window.
+        unsafe { self.window.memory().park(at, announced.seen, timeout) };
+    }
+
+    /// Whether the end listens.
+    pub fn listens(&self) -> bool {
+        self.listens
+    }
+
+    /// Begins to listen, for a deep sleep; `false` if that cannot be had. What was announced before does not count: a
+    /// waker may have served it and made its sound already.
+    pub fn listen(&mut self) -> bool {
+        self.listens = self.window.memory().listen(&mut self.ear);
+        self.listens
+    }
+
+    /// Listens no more: what is open for that delays the end of a process by some milliseconds, and with it
+    /// the release of its role.
+    pub fn stop_listening(&mut self) {
+        if !std::mem::take(&mut self.listens) {
+            return;
+        }
+        if let Some(ear) = &mut self.ear {
+            self.window.memory().stop_listening(ear);
+        }
+    }
+
+    /// As [`Signals::rest`] after an announcement made while listening, but wakes up for whatever happens to the file.
+    pub fn rest_deeply(&mut self, timeout: Duration) -> Heard {
+        let memory = self.window.memory();
+        let heard = self.ear.as_mut().map_or(Heard::Lost, |ear| memory.park_deeply(ear, timeout));
+        self.listens &= heard != Heard::Lost;
+        heard
+    }
+
+    /// What it listened with, to be closed when there is time.
+    pub fn take_ear(&mut self) -> Option<M::Ear> {
+        self.listens = false;
+        self.ear.take()
+    }
+
+    fn count(&self, which: Counter) {
+        let word = self.role.words().counter(which);
+        self.window.store(word, self.window.load(word, at::COUNT_LOAD).wrapping_add(1), at::COUNT);
+    }
+}

@@ -1,0 +1,240 @@
+//! Messages in the making: one in place, or several that become visible together.
+
+use super::producer::{Producer, fill_slices, total};
+use crate::{Checked, OutOfBounds, Trusted};
+use shmq_core::error::TrySendError;
+use shmq_core::ring::{Draft, Place};
+use std::io::IoSlice;
+use std::ops::{Deref, DerefMut, Range};
+
+/// Room for one message inside the ring. Committed, it is sent; dropped, aborted or forgotten (`mem::forget`), nothing was,
+/// and nothing is left to clean up, also if this process dies.
+///
+/// ```
+/// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+/// let mut claim = tx.try_claim(64)?;
+/// claim[..5].copy_from_slice(b"hello"); // a pair trusts its peer; other claims have `write_at`
+/// claim.commit_part(5)?;
+/// assert_eq!(rx.try_recv()?, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// It borrows the producer: there is no second claim, and no send, while it is open.
+///
+/// ```compile_fail,E0499
+/// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+/// let claim = tx.try_claim(8)?;
+/// tx.try_send(b"meanwhile")?; // the producer is borrowed
+/// claim.commit();
+/// # Ok::<(), shmq::Error>(())
+/// ```
+///
+/// Of a peer that is vouched for, it is a slice, which holds what an earlier message left there until it is written.
+#[derive(Debug)]
+pub struct Claim<'a, T = Checked> {
+    producer: &'a mut Producer<T>,
+    draft: Draft,
+    place: Place,
+    /// What was written, or is zero, ends here at least; a multiple of 8.
+    known: u64,
+}
+
+impl<'a, T> Claim<'a, T> {
+    pub(crate) fn new(producer: &'a mut Producer<T>, draft: Draft, place: Place) -> Self {
+        Self { producer, draft, place, known: 0 }
+    }
+
+    /// Bytes claimed; see the example of [`Claim::write_at`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    #[allow(clippy::len_without_is_empty, reason = "an empty claim is an empty message, nothing special")]
+    pub fn len(&self) -> usize {
+        self.place.len() as usize
+    }
+
+    /// Writes bytes at an offset; what is never written is zero, unless the claim was used as a slice. Bounded by what was
+    /// claimed.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+    /// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+    /// let mut claim = tx.claim(8, shmq::Until::Forever)?;
+    /// assert_eq!(claim.len(), 8);
+    /// claim.write_at(2, b"abc")?;
+    /// assert!(claim.write_at(6, b"abc").is_err());
+    /// claim.commit();
+    /// assert_eq!(rx.try_recv()?, b"\0\0abc\0\0\0");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`OutOfBounds`] if they would not lie inside the claim; nothing is written then.
+    pub fn write_at(&mut self, offset: usize, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        OutOfBounds::check(offset, bytes.len(), self.len())?;
+        let (begin, end) = (offset as u64, (offset + bytes.len()) as u64);
+        // The words that these bytes do not fill: all before them, and their last one.
+        self.know(0, begin.next_multiple_of(8));
+        self.know(end & !7, end.next_multiple_of(8));
+        self.producer.end.ring.patch(&self.place, begin, bytes);
+        Ok(())
+    }
+
+    /// From now on everything before `end`, a multiple of 8, is known: zero from `from` on as far as it was not.
+    #[inline(always)]
+    fn know(&mut self, from: u64, end: u64) {
+        if self.known < end {
+            self.producer.end.ring.blank(&self.place, from.max(self.known), end);
+            self.known = end;
+        }
+    }
+
+    /// Sends all that was claimed; returns the sequence number. See the example of [`Claim::write_at`].
+    ///
+    /// Does not fail and does not wait. A consumer that is gone shows at the next send.
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    #[inline(always)]
+    pub fn commit(mut self) -> u64 {
+        let len = self.place.len();
+        self.publish(len)
+    }
+
+    /// Sends the first `len` bytes; the rest of the room is given back. See the example of [`Claim`].
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// # Errors
+    /// [`OutOfBounds`] if fewer were claimed; the claim is then aborted.
+    pub fn commit_part(mut self, len: usize) -> Result<u64, OutOfBounds> {
+        OutOfBounds::check(0, len, self.len())?;
+        Ok(self.publish(len as u64))
+    }
+
+    /// Sends nothing; the same as dropping it.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// tx.try_claim(8)?.abort();
+    /// assert_eq!((tx.next_sequence(), rx.pending()), (0, 0));
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    pub fn abort(self) {}
+
+    #[inline(always)]
+    fn publish(&mut self, len: u64) -> u64 {
+        self.know(0, len.next_multiple_of(8));
+        let end = &mut self.producer.end;
+        end.ring.seal(&mut self.draft, &self.place, len);
+        let sequence = end.ring.publish(self.draft);
+        end.published();
+        sequence
+    }
+}
+
+impl Deref for Claim<'_, Trusted> {
+    type Target = [u8];
+
+    #[inline(always)]
+    fn deref(&self) -> &[u8] {
+        let at = self.producer.end.ring.window().pointer(self.place.payload());
+        // SAFETY: the place lies inside the mapping, in free space that only this end writes; the peer is vouched for.
+        unsafe { std::slice::from_raw_parts(at, self.len()) }
+    }
+}
+
+impl DerefMut for Claim<'_, Trusted> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // Only the user knows what is written from here on.
+        self.known = u64::MAX;
+        let at = self.producer.end.ring.window().pointer(self.place.payload());
+        // SAFETY: as for `deref`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(at, self.len()) }
+    }
+}
+
+/// Messages that become visible together: committed, all of them; dropped or forgotten, none.
+/// If this process dies before `commit` has returned, it is all or none.
+///
+/// ```
+/// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+/// let mut batch = tx.try_batch()?;
+/// batch.push(b"debit")?;
+/// batch.push(b"credit")?;
+/// assert_eq!(batch.messages(), 2);
+/// batch.abort(); // on second thoughts
+/// assert_eq!(rx.pending(), 0);
+/// # Ok::<(), shmq::Error>(())
+/// ```
+///
+/// As a [`Claim`], it borrows the producer.
+#[derive(Debug)]
+pub struct Batch<'a, T = Checked> {
+    producer: &'a mut Producer<T>,
+    draft: Draft,
+}
+
+impl<'a, T> Batch<'a, T> {
+    pub(crate) fn new(producer: &'a mut Producer<T>, draft: Draft) -> Self {
+        Self { producer, draft }
+    }
+
+    /// Adds a message; returns the sequence number it will have. See the example of [`Batch`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// # Errors
+    /// [`TrySendError::Full`]: no room now; what was pushed before stays. [`TrySendError::TooLarge`]: the batch as a
+    /// whole could not fit an empty queue. Their limits are those of [`Producer::try_send_batch`].
+    pub fn push(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
+        self.push_slices(&[IoSlice::new(message)])
+    }
+
+    /// Adds a message made of several slices; as the example of [`Batch`] with [`Producer::try_send_slices`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    ///
+    /// # Errors
+    /// As [`Batch::push`].
+    pub fn push_slices(&mut self, slices: &[IoSlice<'_>]) -> Result<u64, TrySendError> {
+        let len = total(slices);
+        let ring = &mut self.producer.end.ring;
+        match ring.reserve(&mut self.draft, len) {
+            Ok(place) => {
+                fill_slices(ring, &place, slices);
+                let sequence = ring.sequence().wrapping_add(self.draft.messages(ring.sequence()));
+                ring.seal(&mut self.draft, &place, len);
+                Ok(sequence)
+            }
+            Err(refused) => Err(self.producer.refused(refused, len)),
+        }
+    }
+
+    /// Messages pushed so far; see the example of [`Batch`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    pub fn messages(&self) -> u64 {
+        self.draft.messages(self.producer.end.ring.sequence())
+    }
+
+    /// Makes all of them visible; returns their sequence numbers. See the example of [`Producer::try_batch`].
+    ///
+    /// Does not fail and does not wait. A consumer that is gone shows at the next send.
+    ///
+    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    pub fn commit(self) -> Range<u64> {
+        let end = &mut self.producer.end;
+        let first = end.ring.publish(self.draft);
+        end.published();
+        first..end.ring.sequence()
+    }
+
+    /// Sends none; the same as dropping it. See the example of [`Batch`].
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    pub fn abort(self) {}
+}
