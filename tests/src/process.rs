@@ -102,7 +102,7 @@ impl Scratch {
         let build = std::env::current_exe().ok()?;
         let at = build.parent()?;
         let file = File::open(at).ok()?;
-        let usable = shmq::testing::segment::is_durable(&file);
+        let usable = shmq_core::segment::is_durable(&file);
         let name = Self::new(label).path.file_name()?.to_owned();
         usable.then(|| Self { path: at.join(name) })
     }
