@@ -2,6 +2,7 @@
 
 use crate::shape::Queue;
 use shmq::AttachError;
+use shmq_cli::units::shown;
 use std::ffi::OsStr;
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,12 @@ pub fn pending(queue: &Queue) -> u64 {
 
 /// The name as a shell wants it.
 pub fn quoted(name: &OsStr) -> String {
-    let name = name.to_string_lossy();
+    let name = shown(name);
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./+:@".contains(c);
-    if name.chars().all(plain) { name.into() } else { format!("'{}'", name.replace('\'', r"'\''")) }
+    // What is shown in quotes has them already.
+    if name.starts_with("$'") || name.chars().all(plain) {
+        name
+    } else {
+        format!("'{}'", name.replace('\'', r"'\''"))
+    }
 }

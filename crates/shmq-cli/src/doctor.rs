@@ -6,6 +6,7 @@ mod queue;
 use crate::args::DoctorArgs;
 use crate::diagnosis::Level;
 use crate::failure::{Code, Failure};
+use crate::ls::SHM;
 use crate::paint::{Paint, Style};
 use crate::stat::{print, style};
 use crate::view::json;
@@ -103,7 +104,7 @@ struct Report {
 
 pub fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let queues = match &args.names[..] {
-        [] => queue::all(Path::new(shmq_dir()))?,
+        [] => queue::all(Path::new(SHM))?,
         names => queue::named(names)?,
     };
     let machine = Part::new("this machine".into(), machine::findings());
@@ -115,10 +116,6 @@ pub fn run(args: &DoctorArgs) -> Result<(), Failure> {
         Verdict::Warning | Verdict::Trouble => Err(Failure::Exit(Code::Failure as u8)),
         Verdict::Fine | Verdict::Note | Verdict::Unchecked => Ok(()),
     }
-}
-
-fn shmq_dir() -> &'static str {
-    "/dev/shm"
 }
 
 fn people(report: &Report, quiet: bool, paint: Paint) -> String {

@@ -7,7 +7,7 @@ use crate::args::DumpArgs;
 use crate::attach::quoted;
 use crate::failure::{Code, Failure, say};
 use crate::progress::Progress;
-use crate::units::plain;
+use crate::units::{plain, shown};
 use crate::view::{Subject, Words, json};
 use serde::Serialize;
 use shmq::{Damage, Kind, Stop};
@@ -35,6 +35,7 @@ struct Message<'a> {
 struct Summary {
     schema: &'static str,
     path: String,
+    path_hex: Option<String>,
     kind: String,
     messages: u64,
     /// Taken by the consumer before they could be shown.
@@ -283,7 +284,8 @@ fn summary(subject: &Subject, end: &End) -> Summary {
     };
     Summary {
         schema: "shmq.dump/1",
-        path: plain(&subject.path.to_string_lossy()),
+        path: shown(&subject.path),
+        path_hex: subject.path_hex(),
         kind: subject.inspector.kind().to_string(),
         messages,
         skipped,

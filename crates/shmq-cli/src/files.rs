@@ -4,6 +4,7 @@ use crate::args::{CreateArgs, RmArgs};
 use crate::attach::{patiently, quoted};
 use crate::failure::Failure;
 use crate::shape::Queue;
+use crate::units::shown;
 use shmq::{AttachError, Inspector, Kind, OpenError, Options};
 use shmq_pool::Pool;
 use std::ffi::OsStr;
@@ -47,7 +48,7 @@ fn remove_one(name: &OsStr, force: bool) -> Result<(), Failure> {
             quoted(name)
         ))),
         Ok(Some(OpenError::NotFound { path })) => {
-            Err(Failure::new(format!("there is no queue at {}; nothing to remove", path.display())))
+            Err(Failure::new(format!("there is no queue at {}; nothing to remove", shown(path))))
         }
         Ok(Some(
             error @ (OpenError::Truncated { .. } | OpenError::Newer { .. } | OpenError::WrongKind { .. }),
@@ -89,7 +90,7 @@ fn remove_by_force(name: &OsStr) -> Result<(), Failure> {
     let Some(path) = shmq::path_of(name) else { return Ok(()) };
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Failure::io(format_args!("remove {}", path.display()), &error))
+            Err(Failure::io(format_args!("remove {}", shown(&path)), &error))
         }
         _ => Ok(()),
     }

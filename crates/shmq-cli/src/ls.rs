@@ -5,12 +5,18 @@ use crate::diagnosis::{Level, State};
 use crate::failure::Failure;
 use crate::paint::{Paint, Style};
 use crate::stat::{print, style};
-use crate::units::{plain, show_bytes, show_count, show_percent, show_rough};
+use crate::units::{show_bytes, show_count, show_percent, show_rough, shown};
 use crate::view::{End, Look, Subject, View, json};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use shmq::{OpenError, PeerState};
+use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
+
+/// Where every queue with a bare name is.
+pub const SHM: &str = "/dev/shm";
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -28,6 +34,9 @@ struct List {
 struct Unreadable {
     name: String,
     why: String,
+    /// It is not the file that stands in the way, or who may read it: something failed.
+    #[serde(skip)]
+    failed: bool,
 }
 
 /// What lies in a directory.
@@ -39,41 +48,60 @@ pub struct Found {
 }
 
 impl Found {
-    /// Queues that could not be opened, and why.
-    pub fn unreadable(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.unreadable.iter().map(|it| (&it.name[..], &it.why[..]))
+    /// Queues that could not be opened, why, and whether that is a failure.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        self.unreadable.iter().map(|it| (&it.name[..], &it.why[..], it.failed))
     }
+}
+
+/// The files of a directory, by name, as every command would be told of them: those in /dev/shm by their bare names.
+pub fn names(directory: &Path) -> io::Result<Vec<OsString>> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+    names.sort();
+    let named = names.into_iter().map(|name| {
+        let path = directory.join(&name);
+        if directory == Path::new(SHM) && shmq::path_of(&name).is_some() {
+            name
+        } else if path.components().count() == 1 {
+            // A path of one word would be taken for a name.
+            Path::new(".").join(path).into_os_string()
+        } else {
+            path.into_os_string()
+        }
+    });
+    Ok(named.collect())
 }
 
 /// Opens every queue of a directory, by name.
 pub fn find(directory: &Path) -> Result<Found, Failure> {
-    let failed = |e| Failure::io(format_args!("list {}", directory.display()), &e);
-    let mut names: Vec<_> = std::fs::read_dir(directory)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
-        .map_err(failed)?;
-    names.sort();
+    let failed = |e| Failure::io(format_args!("list {}", shown(directory)), &e);
+    room_for_many();
     let mut found = Found::default();
-    for name in names {
-        let path = directory.join(&name);
+    for name in names(directory).map_err(failed)? {
+        let path = shmq::path_of(&name).unwrap_or_default();
         if !std::fs::symlink_metadata(&path).is_ok_and(|file| file.is_file()) {
             continue;
         }
-        // A path of one word would be taken for a name.
-        let path = if path.components().count() == 1 { Path::new(".").join(path) } else { path };
-        let bare = directory == Path::new("/dev/shm") && shmq::path_of(&name).is_some();
-        let shown = plain(&if bare { name.to_string_lossy() } else { path.to_string_lossy() });
-        match Subject::open_damaged(path.as_os_str()) {
-            Ok(mut subject) => {
-                subject.name = shown;
-                found.subjects.push(subject);
-            }
+        match Subject::open_damaged(&name) {
+            Ok(subject) => found.subjects.push(subject),
             Err(OpenError::NotAQueue { .. }) => found.foreign_files += 1,
             // Gone meanwhile.
             Err(OpenError::NotFound { .. }) => {}
-            Err(error) => found.unreadable.push(Unreadable { name: shown, why: error.to_string() }),
+            Err(error) => found.unreadable.push(Unreadable {
+                name: shown(&name),
+                why: error.to_string(),
+                failed: matches!(error, OpenError::Io { .. }),
+            }),
         }
     }
     Ok(found)
+}
+
+/// As many open files as are allowed: each queue that is looked at is one, and the usual limit of 1024 is a soft one.
+pub fn room_for_many() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// What each does, after one pause for all.
@@ -92,14 +120,20 @@ pub fn watch(subjects: &[Subject], interval: Duration) -> Vec<View> {
 pub fn run(args: &LsArgs) -> Result<(), Failure> {
     let found = find(&args.directory)?;
     let queues = watch(&found.subjects, args.sample);
+    let skipped = found.unreadable.iter().filter(|it| it.failed).count() as u64;
     let list = List {
         schema: "shmq.ls/1",
-        directory: plain(&args.directory.to_string_lossy()),
+        directory: shown(&args.directory),
         queues,
         unreadable: found.unreadable,
         foreign_files: found.foreign_files,
     };
-    print(&if args.json { json(&list)? } else { table(&list, Paint::stdout()) })
+    print(&if args.json { json(&list)? } else { table(&list, Paint::stdout()) })?;
+    match skipped {
+        0 => Ok(()),
+        1 => Err(Failure::new("one file could not be looked at, see above")),
+        n => Err(Failure::new(format!("{} files could not be looked at, see above", show_count(n)))),
+    }
 }
 
 const HEADINGS: [&str; 8] = ["NAME", "KIND", "STATE", "PENDING", "FULL", "PRODUCER", "CONSUMER", "SIZE"];
@@ -122,7 +156,7 @@ fn table(list: &List, paint: Paint) -> String {
             text += &line(row, &widths, colour, paint);
         }
     }
-    for Unreadable { name, why } in &list.unreadable {
+    for Unreadable { name, why, .. } in &list.unreadable {
         text += &format!("{name}: {why}\n");
     }
     if list.queues.is_empty() {

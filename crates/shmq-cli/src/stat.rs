@@ -5,7 +5,7 @@ use crate::diagnosis::{Level, since_1970, who};
 use crate::failure::{Code, Failure};
 use crate::paint::{Paint, Style};
 use crate::prometheus;
-use crate::units::{show_bytes, show_count, show_duration, show_messages, show_percent, show_rough};
+use crate::units::{show_bytes, show_count, show_duration, show_messages, show_percent, show_rough, shown};
 use crate::view::{Blocks, Sample, Subject, View, json};
 use shmq::{OpenError, PeerState, Role};
 use std::io::{self, Write, stdout};
@@ -14,7 +14,7 @@ use std::time::Duration;
 pub fn run(args: &StatArgs) -> Result<(), Failure> {
     let subject = Subject::open(&args.name).map_err(|error| hint(error, args))?;
     if args.prometheus {
-        let queue = subject.path.display().to_string();
+        let queue = shown(&subject.path);
         let readings = subject.readings(&subject.look());
         let readings = Some(readings).filter(|_| !subject.inspector.is_torn());
         return print(&prometheus::text(&[prometheus::Scrape { queue, readings }]));

@@ -5,11 +5,12 @@
 
 use crate::diagnosis::{self, Advice, State};
 use crate::failure::Failure;
-use crate::units::{plain, show_count};
+use crate::units::{plain, show_count, shown};
 use serde::Serialize;
 use shmq::{EndSnapshot, Inspector, Kind, OpenError, PeerState, Process, Reading, Role, Snapshot};
 use std::ffi::OsStr;
 use std::ops::Deref;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -98,7 +99,7 @@ impl Subject {
         let failed = |source| OpenError::Io { doing: "look at the queue file", source };
         let file = std::fs::symlink_metadata(&path).map_err(failed)?;
         Ok(Self {
-            name: plain(&name.to_string_lossy()),
+            name: shown(name),
             path,
             inspector,
             mode: file.mode() & 0o7777,
@@ -111,6 +112,13 @@ impl Subject {
     pub fn damage(&self) -> Option<String> {
         let torn = || self.inspector.is_torn().then(|| TORN.to_owned());
         self.inspector.damage().map(ToString::to_string).or_else(torn)
+    }
+
+    /// The bytes of a path that can only be shown in quotes.
+    pub fn path_hex(&self) -> Option<String> {
+        let bytes = self.path.as_os_str().as_bytes();
+        (shown(&self.path).as_bytes() != bytes)
+            .then(|| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Permission bits of the file.
@@ -173,6 +181,8 @@ pub struct View {
     pub schema: &'static str,
     pub name: String,
     pub path: String,
+    /// Its bytes, where `path` is not the path itself but how a shell would be told of it.
+    pub path_hex: Option<String>,
     pub kind: String,
     pub state: State,
     /// The worst first; empty if all is well.
@@ -350,7 +360,8 @@ impl View {
         let mut view = Self {
             schema: "shmq.stat/1",
             name: subject.name.clone(),
-            path: plain(&subject.path.to_string_lossy()),
+            path: shown(&subject.path),
+            path_hex: subject.path_hex(),
             kind: it.kind().to_string(),
             state: State::Idle,
             advice: Vec::new(),

@@ -51,6 +51,9 @@ States: flowing (messages move), idle, waiting (messages wait, none moved just n
 the machine last started), memory (no queue of messages). An end is shown as process id, command and how long it is
 there; `-` if none ever came.
 
+Exit code 1 if a file could not be looked at because something failed, such as too many open files (ulimit -n); it is named
+below the table. A file that this user may not read is named as well, and is no failure.
+
 JSON: one object, \"schema\":\"shmq.ls/1\", whose \"queues\" are what `shmq stat --json` prints.")]
 pub struct LsArgs {
     /// Where to look

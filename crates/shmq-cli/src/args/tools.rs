@@ -20,7 +20,8 @@ Examples:
   shmq top --once --json | jq '.queues[] | select(.advice != [])'
   shmq top --listen 127.0.0.1:9469         metrics for Prometheus at /metrics, until it is stopped
 
-Exit codes of --once: 1 if a queue that was named could not be read, 0 otherwise, whatever the alerts are.
+Exit codes of --once: 1 if a queue that was named, or is there, could not be read, 0 otherwise, whatever the alerts
+are.
 JSON: one object, \"schema\":\"shmq.top/1\". NO_COLOR turns colours off.")]
 pub struct TopArgs {
     /// Names of the queues, or their paths [default: every queue in /dev/shm, also those yet to come]

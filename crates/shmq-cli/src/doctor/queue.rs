@@ -4,7 +4,7 @@ use super::{Finding, Part, Verdict};
 use crate::attach::quoted;
 use crate::failure::Failure;
 use crate::ls;
-use crate::units::{plain, show_bytes};
+use crate::units::{show_bytes, shown};
 use crate::view::{Subject, View};
 use rustix::fs;
 use shmq::{Kind, OpenError, Outcome};
@@ -21,14 +21,16 @@ const IN_MEMORY: [i64; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
 pub fn all(directory: &Path) -> Result<Vec<Part>, Failure> {
     let found = ls::find(directory)?;
     let mut parts = examine_all(&found.subjects);
-    for (name, why) in found.unreadable() {
-        parts.push(Part::new(name.into(), vec![Finding::new("file", Verdict::Unchecked, why)]));
+    for (name, why, failed) in found.unreadable() {
+        let verdict = if failed { Verdict::Trouble } else { Verdict::Unchecked };
+        parts.push(Part::new(name.into(), vec![Finding::new("file", verdict, why)]));
     }
     Ok(parts)
 }
 
 /// Those of these names, in their order.
 pub fn named(names: &[OsString]) -> Result<Vec<Part>, Failure> {
+    ls::room_for_many();
     let opened = names.iter().map(|name| open(name)).collect::<Result<Vec<_>, _>>()?;
     let (mut subjects, mut unreadable) = (Vec::new(), Vec::new());
     for (i, one) in opened.into_iter().enumerate() {
@@ -56,7 +58,7 @@ fn open(name: &OsStr) -> Result<Result<Subject, Part>, Failure> {
             let verdict = if file { Verdict::Damaged } else { Verdict::Trouble };
             let finding = Finding::new("file", verdict, error.to_string())
                 .todo("if it was a queue, nothing of it can be read; see that the name is right");
-            Ok(Err(Part::new(plain(&name.to_string_lossy()), vec![finding])))
+            Ok(Err(Part::new(shown(name), vec![finding])))
         }
     }
 }
@@ -128,7 +130,7 @@ fn file(subject: &Subject) -> Vec<Finding> {
         let says = format!("mode {mode:04o}: everybody on this machine may open it");
         findings.push(Finding::new("file", Verdict::Warning, says).todo(format!(
             "who may write can spoil it, who may read can keep others from an end: `chmod o= {}`",
-            plain(&subject.path.to_string_lossy())
+            quoted(subject.path.as_os_str())
         )));
     }
     if !in_memory {

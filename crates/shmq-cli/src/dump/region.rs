@@ -4,7 +4,7 @@ use super::{Summary, hex, hex_line, length, unless_nobody_reads};
 use crate::args::DumpArgs;
 use crate::attach::quoted;
 use crate::failure::{Code, Failure, say};
-use crate::units::plain;
+use crate::units::shown;
 use crate::view::{Subject, json};
 use serde::Serialize;
 use std::io::{self, BufWriter, Write, stdout};
@@ -102,7 +102,8 @@ fn summary(subject: &Subject, most: u64, end: u64) -> Summary {
     };
     Summary {
         schema: "shmq.dump/1",
-        path: plain(&subject.path.to_string_lossy()),
+        path: shown(&subject.path),
+        path_hex: subject.path_hex(),
         kind: subject.inspector.kind().to_string(),
         messages: 0,
         skipped: 0,

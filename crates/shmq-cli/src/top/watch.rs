@@ -1,16 +1,15 @@
 //! Which queues there are, looked at again and again; and what they were like before.
 
+use crate::ls;
 use crate::prometheus::Scrape;
-use crate::units::plain;
+use crate::units::shown;
 use crate::view::{Look, Subject, View};
 use shmq::OpenError;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Where every queue with a bare name is.
-const FOLDER: &str = "/dev/shm";
 /// Looks remembered: more than any screen is wide.
 const MEMORY: usize = 512;
 
@@ -43,6 +42,8 @@ impl Row {
 struct Watched {
     name: OsString,
     subject: Option<Subject>,
+    /// There is no queue of that name, or none for us.
+    gone: bool,
     /// The look before.
     last: Option<Look>,
     /// The first of all looks since which no message was sent or taken.
@@ -54,15 +55,16 @@ pub struct Watch {
     all: bool,
     queues: Vec<Watched>,
     rows: Vec<Row>,
-    /// Files that are no queues, by inode: not opened again and again.
-    foreign: HashSet<(u64, u64)>,
+    /// Files that are no queues, by inode, as they were: not opened again and again.
+    foreign: HashMap<(u64, u64), (u64, i64, i64)>,
 }
 
 impl Watch {
     /// Of no names: all that are in /dev/shm, also those that come later.
     pub fn new(names: &[OsString]) -> Self {
         let mut watch =
-            Self { all: names.is_empty(), queues: Vec::new(), rows: Vec::new(), foreign: HashSet::new() };
+            Self { all: names.is_empty(), queues: Vec::new(), rows: Vec::new(), foreign: HashMap::new() };
+        ls::room_for_many();
         for name in names {
             if !watch.queues.iter().any(|queue| queue.name == *name) {
                 watch.add(name.clone(), None);
@@ -72,9 +74,9 @@ impl Watch {
     }
 
     fn add(&mut self, name: OsString, subject: Option<Subject>) {
-        let shown = plain(&name.to_string_lossy());
+        let shown = shown(&name);
         self.rows.push(Row { name: shown, view: Err("not looked at yet".into()), history: VecDeque::new() });
-        self.queues.push(Watched { name, subject, last: None, still: None });
+        self.queues.push(Watched { name, subject, gone: false, last: None, still: None });
     }
 
     /// Looks at all of them, and for new ones.
@@ -86,8 +88,8 @@ impl Watch {
             queue.look(row);
         }
         if self.all {
-            // Removed in between: nobody asked for it by name.
-            let gone: Vec<_> = self.queues.iter().map(|queue| queue.subject.is_none()).collect();
+            // Removed in between, or none of our business: nobody asked for it by name.
+            let gone: Vec<_> = self.queues.iter().map(|queue| queue.gone).collect();
             let mut keep = gone.iter().map(|gone| !gone);
             self.queues.retain(|_| keep.next().unwrap_or(true));
             let mut keep = gone.iter().map(|gone| !gone);
@@ -97,26 +99,33 @@ impl Watch {
 
     fn discover(&mut self) {
         // A folder that cannot be read is as one without queues.
-        let Ok(files) = std::fs::read_dir(Path::new(FOLDER)) else { return };
-        let mut files = files.flatten().collect::<Vec<_>>();
-        files.sort_by_key(std::fs::DirEntry::file_name);
-        for file in files {
-            let name = file.file_name();
-            let Some(inode) = file.metadata().ok().filter(|m| m.is_file()).map(|m| (m.dev(), m.ino())) else {
+        let Ok(names) = ls::names(Path::new(ls::SHM)) else { return };
+        let mut foreign = HashMap::new();
+        for name in names {
+            let path = shmq::path_of(&name).unwrap_or_default();
+            let Some(file) = std::fs::symlink_metadata(path).ok().filter(|file| file.is_file()) else {
                 continue;
             };
-            if self.foreign.contains(&inode) || self.queues.iter().any(|queue| queue.name == name) {
+            let inode = (file.dev(), file.ino());
+            // One that is being copied there may become a queue.
+            let written = (file.len(), file.mtime(), file.mtime_nsec());
+            if self.foreign.get(&inode) == Some(&written) {
+                foreign.insert(inode, written);
+                continue;
+            }
+            if self.queues.iter().any(|queue| queue.name == name) {
                 continue;
             }
             match Subject::open_damaged(&name) {
                 Ok(subject) => self.add(name, Some(subject)),
-                // It may become readable, or a queue.
+                Err(OpenError::NotAQueue { .. }) => _ = foreign.insert(inode, written),
+                // What others keep to themselves is no trouble; it may be readable next time.
                 Err(OpenError::NotFound { .. } | OpenError::Denied { .. }) => {}
-                Err(_) => {
-                    self.foreign.insert(inode);
-                }
+                // It is there, and tried again each time.
+                Err(_) => self.add(name, None),
             }
         }
+        self.foreign = foreign;
     }
 
     pub fn rows(&self) -> &[Row] {
@@ -127,7 +136,7 @@ impl Watch {
     pub fn scrape(&mut self) -> Vec<Scrape> {
         self.look();
         let scrapes = self.queues.iter().zip(&self.rows).map(|(queue, row)| {
-            let path = shmq::path_of(&queue.name).map(|path| path.display().to_string());
+            let path = shmq::path_of(&queue.name).map(shown);
             let known = queue.subject.as_ref().zip(queue.last.as_ref());
             let known = known.filter(|(subject, _)| !subject.inspector.is_torn());
             Scrape {
@@ -147,10 +156,13 @@ impl Watched {
         let subject = match self.subject.take().map_or_else(|| Subject::open_damaged(&self.name), Ok) {
             Ok(subject) => subject,
             Err(error) => {
+                use OpenError::{Denied, NotAQueue, NotFound};
+                self.gone = matches!(error, NotFound { .. } | NotAQueue { .. } | Denied { .. });
                 row.view = Err(error.to_string());
                 return;
             }
         };
+        self.gone = false;
         let now = subject.look();
         let moment = self.last.as_ref().map(|last| View::new(&subject, Some(last), &now));
         let counts = |look: &Look| (look.seen.sent, look.seen.received);
