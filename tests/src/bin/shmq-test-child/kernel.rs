@@ -244,7 +244,7 @@ fn container_boot(directory: &str) -> Verdict {
     let patched: [u8; 16] = [7; 16];
     for path in &paths {
         let file = OpenOptions::new().write(true).open(path).map_err(said)?;
-        let page = shmq::testing::layout::Parts::standard(MIB).page(shmq::Role::Consumer) as u64;
+        let page = shmq_core::layout::Parts::standard(MIB).page(shmq::Role::Consumer) as u64;
         let at = page + shmq::Role::Consumer.words().boot[0].offset() as u64;
         std::os::unix::fs::FileExt::write_all_at(&file, &patched, at).map_err(said)?;
         let queue = Queue::open(path).map_err(said)?;
