@@ -314,9 +314,9 @@ pub struct End {
 }
 
 impl End {
-    fn new(end: &EndSnapshot, process: Option<&Process>, count: u64, now: u64) -> Self {
+    fn new(end: &EndSnapshot, process: Option<&Process>, count: u64) -> Self {
         let lives = end.state == PeerState::Attached;
-        let since = |then: Option<u64>| then.filter(|_| lives).and_then(|then| now.checked_sub(then));
+        let since = |then: Option<u64>| then.filter(|_| lives).and_then(|then| end.now_ns.checked_sub(then));
         let stalled_for_ns = since(end.stalled_since_ns);
         Self {
             state: match end.state {
@@ -356,7 +356,6 @@ impl View {
         let (it, seen) = (&subject.inspector, &now.seen);
         let limits = it.limits();
         let fixed = it.kind() == Kind::Slots;
-        let at = now.monotonic_ns;
         let mut view = Self {
             schema: "shmq.stat/1",
             name: subject.name.clone(),
@@ -390,8 +389,8 @@ impl View {
             read_position: seen.read,
             free_position: seen.free,
             finished: seen.finished,
-            producer: End::new(&seen.producer, now.producer.as_ref(), seen.sent, at),
-            consumer: End::new(&seen.consumer, now.consumer.as_ref(), seen.received, at),
+            producer: End::new(&seen.producer, now.producer.as_ref(), seen.sent),
+            consumer: End::new(&seen.consumer, now.consumer.as_ref(), seen.received),
             pool: it.pool().zip(now.blocks.as_ref()).map(|(pool, blocks)| Blocks::of(pool, blocks)),
             sample: None,
         };

@@ -252,7 +252,8 @@ pub enum Counter {
     Stalls = 2,
     /// Operations refused for their arguments: too large, too small a buffer.
     Refused = 3,
-    /// When the stall that still lasts began, nanoseconds of the monotonic clock; 0 when none does.
+    /// When the stall that still lasts began, nanoseconds of the machine's monotonic clock, that is
+    /// without the offset of a time namespace; 0 when none does.
     StalledSince = 4,
     /// When the last stall that is over ended, on the same clock; 0 for none.
     StalledUntil = 5,

@@ -165,15 +165,10 @@ fn of_end(end: &EndSnapshot) -> [(&'static Metric, f64); 9] {
         (&LOST, yes(end.state == PeerState::Lost)),
         (&HOLDERS, end.epoch as f64),
         (&SINCE, seconds(end.since_ns)),
-        (&ASLEEP, asleep.map_or(0.0, |since| seconds(monotonic_ns().saturating_sub(since)))),
+        (&ASLEEP, asleep.map_or(0.0, |since| seconds(end.now_ns.saturating_sub(since)))),
         (&SLEEPS, end.sleeps as f64),
         (&WAKES, end.wakes as f64),
         (&STALLS, end.stalls as f64),
         (&REFUSED, end.refused as f64),
     ]
-}
-
-fn monotonic_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }

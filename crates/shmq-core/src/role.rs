@@ -231,6 +231,8 @@ pub struct Seat {
     taken: Option<Control>,
     /// Notes that the file was truncated, if the handler is installed. Goes before the mapping does.
     watch: Option<Watch>,
+    /// What waits are timed by.
+    clock: Clock,
 }
 
 impl Seat {
@@ -288,6 +290,7 @@ impl Seat {
             Kind::Raw => None,
         };
         seat.watch = Some(watch);
+        seat.clock = Clock::of_machine();
         Ok(seat)
     }
 
@@ -300,7 +303,8 @@ impl Seat {
         let signals = ManuallyDrop::new(Signals::new(window.clone(), role));
         let process = std::process::id();
         let window = ManuallyDrop::new(window);
-        Self { role, window, probe, path, signals, epoch: 0, process, durable, taken: None, watch: None }
+        let (taken, watch, clock) = (None, None, Clock::default());
+        Self { role, window, probe, path, signals, epoch: 0, process, durable, taken, watch, clock }
     }
 
     /// Makes the role visible as taken, once the ring is in order, and wakes a peer that the predecessor left asleep.
@@ -376,7 +380,7 @@ impl Seat {
     pub fn stall_begins(&self) {
         self.count(Counter::Stalls);
         self.note_pending();
-        self.window.store(self.role.words().counter(Counter::StalledSince), monotonic_ns(), at::COUNT);
+        self.window.store(self.role.words().counter(Counter::StalledSince), self.clock.now_ns(), at::COUNT);
     }
 
     /// Notes that it waits no more.
@@ -384,7 +388,7 @@ impl Seat {
     pub fn stall_ends(&self) {
         let [since, until, ns] = [Counter::StalledSince, Counter::StalledUntil, Counter::StalledNs]
             .map(|which| self.role.words().counter(which));
-        let now = monotonic_ns();
+        let now = self.clock.now_ns();
         let lasted = now.saturating_sub(self.window.load(since, at::COUNT_LOAD));
         self.window.store(until, now, at::COUNT);
         self.window.store(ns, self.window.load(ns, at::COUNT_LOAD).wrapping_add(lasted), at::COUNT);
@@ -412,10 +416,33 @@ impl Seat {
     }
 }
 
-/// Nanoseconds of the clock that never jumps.
-pub fn monotonic_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+/// What waits are timed by: CLOCK_MONOTONIC as the machine counts it. In a time namespace a process is shown another one, and
+/// those who look may be in another namespace than those who wait; so the offset of this process's is taken off again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    offset_ns: i64,
+}
+
+impl Clock {
+    /// Of this process as it is now; without /proc, or before Linux 5.6, without an offset.
+    pub fn of_machine() -> Self {
+        let offsets = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+        Self { offset_ns: offset_in(&offsets).unwrap_or(0) }
+    }
+
+    /// Nanoseconds.
+    pub fn now_ns(self) -> u64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let now = now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec);
+        now.saturating_sub(self.offset_ns).max(0) as u64
+    }
+}
+
+/// `monotonic SECONDS NANOSECONDS`, as the kernel has it on one of the lines.
+fn offset_in(offsets: &str) -> Option<i64> {
+    let mut words = offsets.lines().find_map(|line| line.strip_prefix("monotonic"))?.split_ascii_whitespace();
+    let [seconds, ns] = [words.next()?, words.next()?].map(|word| word.parse::<i64>().ok());
+    seconds?.checked_mul(1_000_000_000)?.checked_add(ns?)
 }
 
 impl Drop for Seat {

@@ -25,7 +25,7 @@ use crate::layout::{Control, Counter, FREE, Kind, READ, RECEIVED, Role, SEQUENCE
 use crate::memory::{Map, Window, at};
 use crate::ring::shape::{Shape, find_sequence};
 use crate::ring::{distance, word};
-use crate::role::{PeerState, Probe, is_from_another_boot, state_of};
+use crate::role::{Clock, PeerState, Probe, is_from_another_boot, state_of};
 use crate::segment::{self, FileId};
 use crate::sigbus::Watch;
 use seen::Seen;
@@ -70,6 +70,7 @@ pub struct Inspector {
     /// `None` for a kind without a ring.
     window: Option<Window<Seen>>,
     probe: Probe,
+    clock: Clock,
     geometry: Geometry,
     /// Whether it outlives a start of the machine.
     durable: bool,
@@ -96,8 +97,11 @@ pub struct EndSnapshot {
     pub stalls: u64,
     /// Operations refused for their arguments, such as messages over the limit.
     pub refused: u64,
-    /// Since when it has been asleep waiting, nanoseconds of CLOCK_MONOTONIC; `None` if it is not. What a process that died
-    /// asleep left there stands until it has a successor.
+    /// When this look was taken, nanoseconds of the machine's CLOCK_MONOTONIC: without the offset of a time namespace, whoever
+    /// is in one.
+    pub now_ns: u64,
+    /// Since when it has been asleep waiting, on the same clock; `None` if it is not. What a process that died asleep left
+    /// there stands until it has a successor.
     pub stalled_since_ns: Option<u64>,
     /// When it last came out of such a wait, on the same clock: then it went on for the last time that is known.
     pub stalled_until_ns: Option<u64>,
@@ -244,6 +248,7 @@ impl Inspector {
             memory,
             window,
             probe: Probe::File(Arc::new(probe), id),
+            clock: Clock::of_machine(),
             geometry,
             durable: segment::is_durable(file),
             damage: None,
@@ -381,6 +386,7 @@ impl Inspector {
             wakes: count(Counter::Wakes),
             stalls: count(Counter::Stalls),
             refused: count(Counter::Refused),
+            now_ns: self.clock.now_ns(),
             stalled_since_ns: Some(count(Counter::StalledSince)).filter(|&ns| ns != 0),
             stalled_until_ns: Some(count(Counter::StalledUntil)).filter(|&ns| ns != 0),
             stalled_ns: count(Counter::StalledNs),
