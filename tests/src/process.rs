@@ -218,15 +218,17 @@ impl Child {
         assert_eq!(unsafe { libc::kill(self.process.id() as libc::pid_t, signal) }, 0);
     }
 
-    /// Stops it, and returns when it has stopped.
+    /// Stops it, and returns when it has stopped. It must not have ended by itself: what the test has set up says so.
+    #[track_caller]
     pub fn stop(&self) {
         self.signal(libc::SIGSTOP);
         let begin = Instant::now();
-        let is_stopped = || {
+        let state = || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
-            stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+            stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next())
         };
-        while !is_stopped() {
+        while state() != Some('T') {
+            assert!(state() != Some('Z'), "the child ended before it could be stopped");
             assert!(begin.elapsed() < LIMIT, "the child does not stop");
             std::thread::sleep(Duration::from_millis(1));
         }

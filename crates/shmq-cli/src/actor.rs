@@ -1,7 +1,8 @@
 //! Processes that a program starts of itself, to kill them.
 
 use crate::failure::Failure;
-use rustix::process::{Pid, Signal};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 
@@ -63,6 +64,40 @@ impl Actor {
         }
     }
 
+    /// Stops it, and waits until it has stopped; `false` if it has ended instead.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn stop(&mut self) -> Result<bool, Failure> {
+        let failed = |e: Errno| Failure::io("stop a process", &e.into());
+        if !self.signal(Signal::STOP).map_err(failed)? {
+            return Ok(false);
+        }
+        let events = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        loop {
+            match waitid(WaitId::Pid(self.pid()), events) {
+                Err(Errno::INTR) => {}
+                seen => return Ok(seen.map_err(failed)?.is_some_and(|seen| seen.stopped())),
+            }
+        }
+    }
+
+    /// Lets it go on. One that has ended needs no leave.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn go_on(&mut self) -> Result<(), Failure> {
+        self.signal(Signal::CONT).map(drop).map_err(|e| Failure::io("let a process go on", &e.into()))
+    }
+
+    /// Whether there was still somebody to get it. Once it was waited for, its number may be another's.
+    fn signal(&mut self, signal: Signal) -> Result<bool, Errno> {
+        match self.process.try_wait() {
+            Ok(Some(_)) => Ok(false),
+            _ => kill_process(self.pid(), signal).map(|()| true),
+        }
+    }
+
     /// Kills it with SIGKILL; whether that was what it died of.
     ///
     /// # Errors
@@ -79,5 +114,43 @@ impl Drop for Actor {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    fn start(script: &str) -> Actor {
+        Actor::start("part", Command::new("sh").args(["-c", script])).unwrap()
+    }
+
+    #[test]
+    fn one_that_has_ended_can_be_stopped_continued_and_killed() {
+        for (script, waited) in [("exit 0", false), ("exit 0", true), ("exit 3", true)] {
+            let mut actor = start(script);
+            let begin = Instant::now();
+            // Ended, and waited for or not.
+            while waited && matches!(actor.is_done(), Ok(false)) {
+                assert!(begin.elapsed() < Duration::from_secs(60));
+            }
+            if !waited {
+                let ends = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+                waitid(WaitId::Pid(actor.pid()), ends).unwrap();
+            }
+            assert!(!actor.stop().unwrap());
+            actor.go_on().unwrap();
+            assert!(!actor.kill().unwrap());
+            assert!(!actor.stop().unwrap());
+        }
+    }
+
+    #[test]
+    fn one_that_lives_is_stopped_and_goes_on() {
+        let mut actor = start("exec sleep 1000");
+        assert!(actor.stop().unwrap());
+        actor.go_on().unwrap();
+        assert!(actor.stop().unwrap() && actor.kill().unwrap());
     }
 }

@@ -243,7 +243,7 @@ impl Filler<'_> {
                 quoted(&self.args.destination)
             )));
         }
-        let deadline = Instant::now() + self.args.timeout;
+        let begin = Instant::now();
         let mut until = NOW;
         let sequence = loop {
             self.interrupt.check()?;
@@ -253,7 +253,7 @@ impl Filler<'_> {
                 Err(error) => return Err(error.into()),
             }
             let consumed = self.inspector.state(Role::Consumer) == PeerState::Attached;
-            if !consumed || Instant::now() >= deadline {
+            if !consumed || begin.elapsed() >= self.args.timeout {
                 return Err(Failure::Said(
                     Code::TimedOut,
                     format!("{} is full; copy into a larger one", quoted(&self.args.destination)),

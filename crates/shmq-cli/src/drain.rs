@@ -5,6 +5,7 @@ use crate::attach::patiently;
 use crate::failure::{Code, Failure, say};
 use crate::framing::Frame;
 use crate::interrupt::Interrupt;
+use crate::output::{Broken, Output};
 use crate::progress::Progress;
 use crate::shape::Queue;
 use crate::stat::print;
@@ -13,7 +14,7 @@ use crate::view::{Words, json};
 use serde::Serialize;
 use shmq::{Damage, Kind, OpenError, Options, RecvError, Stop, Until};
 use shmq_pool::{Block, Pool, TryRecvError};
-use std::io::{self, IsTerminal, Write, stdout};
+use std::io;
 use std::time::Duration;
 
 /// Messages taken at a time.
@@ -93,7 +94,8 @@ fn messages(args: &DrainArgs, frame: Option<Frame>, queue: &Queue) -> Outcome {
     let mut consumer = patiently(|| queue.consumer())?;
     // What a producer that died had committed last is not in its count: so look for it.
     let wanted = wanted(args, queue.inspect()?.pending().count() as u64);
-    let mut progress = Progress::new(None, stdout().is_terminal());
+    let mut out = Output::standard()?;
+    let mut progress = Progress::new(None, out.is_terminal());
     let mut done = Drained { schema: "shmq.drain/1", ..Drained::default() };
     let mut gathered = Vec::new();
     while done.messages < wanted {
@@ -114,10 +116,9 @@ fn messages(args: &DrainArgs, frame: Option<Frame>, queue: &Queue) -> Outcome {
             }
         }
         // Printed before it is taken: what cannot be printed stays.
-        match stdout().write_all(&gathered).and_then(|()| stdout().flush()) {
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => break,
-            Err(e) => return Err(Failure::io("write to standard output", &e)),
-            Ok(()) => {}
+        if let Err(broken) = out.write(&gathered, &interrupt) {
+            broken.explain(&out, &interrupt)?;
+            break;
         }
         let messages = run.take() as u64;
         (done.messages, done.bytes) = (done.messages + messages, done.bytes + bytes);
@@ -137,7 +138,8 @@ fn blocks(args: &DrainArgs, frame: Option<Frame>) -> Outcome {
     let interrupt = Interrupt::catch()?;
     let reader = patiently(|| pool.reader())?;
     let wanted = wanted(args, pool.inspect()?.pending().blocks.len() as u64);
-    let mut progress = Progress::new(None, stdout().is_terminal());
+    let mut out = Output::standard()?;
+    let mut progress = Progress::new(None, out.is_terminal());
     let mut done = Drained { schema: "shmq.drain/1", pool: true, ..Drained::default() };
     while done.messages < wanted {
         interrupt.check()?;
@@ -149,13 +151,11 @@ fn blocks(args: &DrainArgs, frame: Option<Frame>) -> Outcome {
             Err(error) => return Err(Failure::new(error.to_string())),
             Ok(block) => block,
         };
-        if let Err(e) = frame.map_or(Ok(()), |frame| write_block(frame, &block)) {
+        if let Err(broken) = frame.map_or(Ok(()), |frame| write_block(frame, &block, &mut out, &interrupt)) {
             // What cannot be printed stays: forgotten here, it is seen again by the next reader.
             std::mem::forget(block);
-            match e.kind() {
-                io::ErrorKind::BrokenPipe => break,
-                _ => return Err(Failure::io("write to standard output", &e)),
-            }
+            broken.explain(&out, &interrupt)?;
+            break;
         }
         done.first.get_or_insert(block.sequence());
         let bytes = block.len() as u64;
@@ -169,22 +169,26 @@ fn blocks(args: &DrainArgs, frame: Option<Frame>) -> Outcome {
 }
 
 /// A block in its frame, a piece at a time.
-fn write_block(frame: Frame, block: &Block<'_>) -> io::Result<()> {
-    let mut out = stdout().lock();
+fn write_block(
+    frame: Frame,
+    block: &Block<'_>,
+    out: &mut Output,
+    interrupt: &Interrupt,
+) -> Result<(), Broken> {
     if frame == Frame::LengthPrefixed {
         let Ok(len) = u32::try_from(block.len()) else {
-            return Err(io::Error::other("a block is too long for a 4-byte length"));
+            return Err(Broken::new(io::Error::other("a block is too long for a 4-byte length")));
         };
-        out.write_all(&len.to_le_bytes())?;
+        out.write(&len.to_le_bytes(), interrupt)?;
     }
     let mut piece = vec![0; PIECE.min(block.len())];
     for at in (0..block.len()).step_by(PIECE) {
         let piece = &mut piece[..PIECE.min(block.len() - at)];
-        block.read_into(at, piece).map_err(io::Error::other)?;
-        out.write_all(piece)?;
+        block.read_into(at, piece).map_err(|e| Broken::new(io::Error::other(e)))?;
+        out.write(piece, interrupt)?;
     }
     if frame == Frame::Lines {
-        out.write_all(b"\n")?;
+        out.write(b"\n", interrupt)?;
     }
-    out.flush()
+    Ok(())
 }

@@ -55,11 +55,7 @@ impl Failure {
                 ExitCode::from(code as u8)
             }
             Self::Exit(code) => ExitCode::from(code),
-            Self::Signal(signal) => {
-                // The parent should see death by that signal. Should that fail, a shell's code for it.
-                let _ = signal_hook::low_level::emulate_default_handler(signal);
-                ExitCode::from(128 + signal as u8)
-            }
+            Self::Signal(signal) => crate::interrupt::end_by(signal),
         }
     }
 }

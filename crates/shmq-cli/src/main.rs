@@ -8,6 +8,7 @@
 //! | [`attach`] | waiting for a file to appear, for a role to become free |
 //! | [`shape`] | queues of records and of fixed-size messages behind one face |
 //! | [`framing`] | bytes to messages and back |
+//! | [`output`], [`acks`], [`streams`] | where messages go, what a reader says it has finished, whether there is anybody |
 //! | [`prometheus`] | the numbers of queues as Prometheus text |
 //! | [`top`] | the live view, its text, its server of metrics |
 //! | [`completions`] | scripts for shells, man pages |
@@ -15,6 +16,7 @@
 //! | [`diagnosis`] | who is stuck, why, and what to do |
 //! | [`files`], [`send`], [`recv`], [`ls`], [`stat`], [`dump`], [`doctor`], [`drain`], [`copy`], [`pipe`], [`demo`] | the subcommands |
 
+mod acks;
 mod args;
 mod attach;
 mod completions;
@@ -27,6 +29,7 @@ mod dump;
 mod files;
 mod framing;
 mod ls;
+mod output;
 mod paint;
 mod pipe;
 mod progress;
@@ -35,6 +38,7 @@ mod recv;
 mod send;
 mod shape;
 mod stat;
+mod streams;
 mod top;
 mod view;
 
@@ -44,12 +48,21 @@ use shmq_cli::{failure, interrupt, units};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    interrupt::first_process();
     let command = Cli::parse().command;
     // The live view has a terminal to give back first.
     if !matches!(command, Command::Top(_)) {
         view::guard();
     }
-    let outcome = match command {
+    let outcome = streams::check(&command).and_then(|()| run(command));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: Command) -> Result<(), failure::Failure> {
+    match command {
         Command::Create(args) => files::create(&args),
         Command::Rm(args) => files::remove(&args),
         Command::Send(args) => send::run(&args),
@@ -66,9 +79,5 @@ fn main() -> ExitCode {
         Command::Completions(args) => completions::completions(&args),
         Command::Man(args) => completions::man(&args),
         Command::DemoPart(args) => demo::part(&args),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
     }
 }

@@ -1,20 +1,29 @@
 //! `shmq pipe`: any program as one end of a queue.
 
+use crate::acks::Acks;
 use crate::args::{PipeArgs, QueueOptions, RecvArgs, SendArgs, Wait};
 use crate::failure::{Failure, say};
+use crate::interrupt::Interrupt;
+use crate::output::Output;
 use crate::progress::Progress;
 use crate::recv;
 use crate::send::Ready;
 use crate::shape::Queue;
 use crate::units::plain;
 use crate::view::json;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde::Serialize;
 use shmq::{OpenError, Options};
 use std::fs::File;
-use std::io::{self, Write, stderr};
+use std::io::{self, Read, Write, stderr};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+const LOOK: Duration = Duration::from_millis(5);
+/// After a signal, the command has so long to come to an end with the input that it has; then the signal is passed on.
+const FLUSH: Duration = Duration::from_millis(500);
 
 /// What `--json` says.
 #[derive(Debug, Serialize)]
@@ -31,14 +40,17 @@ pub fn run(args: &PipeArgs) -> Result<(), Failure> {
     if let Err(error @ OpenError::WrongKind { .. }) = Queue::open(&args.name, &Options::new()) {
         return Err(error.into());
     }
+    let interrupt = Interrupt::catch()?;
     let (ended, (messages, bytes), status) =
-        if args.send { from_command(args)? } else { into_command(args)? };
+        if args.send { from_command(args, &interrupt)? } else { into_command(args, &interrupt)? };
     let code = code_of(status);
     if args.json {
         let end = if args.send { "producer" } else { "consumer" };
         let piped = Piped { schema: "shmq.pipe/1", end, messages, bytes, exit_code: code };
         let _ = stderr().write_all(json(&piped)?.as_bytes());
     }
+    // What the command made of it counts less.
+    interrupt.check()?;
     match ended {
         Err(failure) if code == 0 => Err(failure),
         ended => {
@@ -75,12 +87,56 @@ fn start(command: &mut Command) -> Result<Child, Failure> {
     })
 }
 
-fn waited(child: &mut Child) -> Result<ExitStatus, Failure> {
-    child.wait().map_err(|e| Failure::io("wait for the command", &e))
+/// Waits for the command. Once a signal came, it is to end, too: by that signal, unless it does within `patience`.
+fn waited(child: &mut Child, interrupt: &Interrupt, patience: Duration) -> Result<ExitStatus, Failure> {
+    let failed = |e: io::Error| Failure::io("wait for the command", &e);
+    let pid = Pid::from_child(child);
+    let end = loop {
+        if let Err(end) = interrupt.check() {
+            break end;
+        }
+        // The standard library's wait lets no signal through.
+        match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+            Ok(_) => return child.wait().map_err(failed),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(failed(e.into())),
+        }
+    };
+    let begin = Instant::now();
+    while begin.elapsed() < patience {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return Ok(status);
+        }
+        std::thread::sleep(LOOK);
+    }
+    if let Failure::Signal(signal) = end
+        && let Some(signal) = Signal::from_named_raw(signal)
+    {
+        // It was not waited for, so the number is its own.
+        let _ = kill_process(pid, signal);
+    }
+    child.wait().map_err(failed)
+}
+
+/// What the command prints, until a signal comes.
+struct Printed<'a>(File, &'a Interrupt);
+
+impl Read for Printed<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.1.check().is_err() {
+                return Err(io::Error::other("a signal came"));
+            }
+            match self.0.read(into) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
 }
 
 /// What the command prints is sent.
-fn from_command(args: &PipeArgs) -> Result<Ended, Failure> {
+fn from_command(args: &PipeArgs, interrupt: &Interrupt) -> Result<Ended, Failure> {
     let sending = SendArgs {
         name: args.name.clone(),
         file: None,
@@ -100,20 +156,20 @@ fn from_command(args: &PipeArgs) -> Result<Ended, Failure> {
     let Some(ready) = Ready::new(&sending)? else { return Err(Failure::new("nothing to send")) };
     let mut child = start(command(args).stdout(Stdio::piped()))?;
     let Some(output) = child.stdout.take() else { return Err(Failure::new("the command has no output")) };
+    let output = Printed(OwnedFd::from(output).into(), interrupt);
     let mut status = None;
-    let (ended, done) =
-        ready.send(&sending, File::from(OwnedFd::from(output)), Progress::new(None, true), || {
-            let ended = child.wait();
-            let good = ended.as_ref().is_ok_and(ExitStatus::success);
-            status = ended.ok();
-            good
-        });
-    let status = status.map_or_else(|| waited(&mut child), Ok)?;
+    let (ended, done) = ready.send(&sending, output, Progress::new(None, true), interrupt, || {
+        let ended = waited(&mut child, interrupt, Duration::ZERO);
+        let good = ended.as_ref().is_ok_and(ExitStatus::success);
+        status = Some(ended);
+        good
+    });
+    let status = status.unwrap_or_else(|| waited(&mut child, interrupt, Duration::ZERO))?;
     Ok((ended, done, status))
 }
 
 /// Messages are the command's input.
-fn into_command(args: &PipeArgs) -> Result<Ended, Failure> {
+fn into_command(args: &PipeArgs, interrupt: &Interrupt) -> Result<Ended, Failure> {
     let receiving = RecvArgs {
         name: args.name.clone(),
         count: None,
@@ -123,14 +179,21 @@ fn into_command(args: &PipeArgs) -> Result<Ended, Failure> {
         lines: args.lines,
         raw: args.raw,
         length_prefixed: args.length_prefixed,
+        ack: args.ack,
+        output: None,
         tag: None,
         wait: Wait::Adaptive,
     };
-    let mut child = start(command(args).stdin(Stdio::piped()))?;
+    let mut command = command(args);
+    if args.ack {
+        command.stdout(Stdio::piped());
+    }
+    let mut child = start(command.stdin(Stdio::piped()))?;
     let Some(input) = child.stdin.take() else { return Err(Failure::new("the command has no input")) };
+    let acks = child.stdout.take().map(|answers| Acks::read(answers, recv::frame(&receiving))).transpose()?;
     // The input is closed with it, so that the command sees its end.
-    let (ended, done) =
-        recv::receive(&receiving, File::from(OwnedFd::from(input)), Progress::new(None, true));
-    let status = waited(&mut child)?;
+    let out = Output::to(File::from(OwnedFd::from(input)));
+    let (ended, done) = recv::receive(&receiving, out, acks, interrupt, Progress::new(None, true));
+    let status = waited(&mut child, interrupt, FLUSH)?;
     Ok((ended, done, status))
 }

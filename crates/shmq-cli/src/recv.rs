@@ -1,16 +1,20 @@
-//! `shmq recv`: messages to standard output. A message is released only once it was written.
+//! `shmq recv`: messages to standard output or a file. A message is taken only once it was written, or, where the reader
+//! acknowledges, once it says so.
 
+mod acknowledged;
+
+use crate::acks::Acks;
 use crate::args::RecvArgs;
 use crate::attach::patiently;
 use crate::failure::{Failure, say};
 use crate::framing::Frame;
 use crate::interrupt::Interrupt;
+use crate::output::{Broken, Output};
 use crate::progress::Progress;
 use crate::shape::{Consumer, Queue, Run};
-use rustix::event::{PollFd, PollFlags, poll};
-use shmq::{AttachError, OpenError, Options, RecvError, Until};
+use shmq::{AttachError, Inspector, OpenError, Options, RecvError, Until};
 use std::fs::File;
-use std::io::{self, IsTerminal, Write, stdout};
+use std::io::stdin;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -19,21 +23,56 @@ const GATHER: usize = 64 << 10;
 /// Longest wait without a look at signals, at the clock and at whether anyone still reads.
 const SLICE: Duration = Duration::from_millis(200);
 const APPEAR: Duration = Duration::from_millis(10);
+const NOW: Until = Until::After(Duration::ZERO);
 
 pub fn run(args: &RecvArgs) -> Result<(), Failure> {
-    let out = stdout().as_fd().try_clone_to_owned();
-    let out = File::from(out.map_err(|e| Failure::io("write to standard output", &e))?);
-    let progress = Progress::new(None, stdout().is_terminal());
-    receive(args, out, progress).0
+    let interrupt = if args.output.is_some() { Interrupt::catch_but_hang_up() } else { Interrupt::catch() }?;
+    let out = match &args.output {
+        Some(path) => Output::file(path)?,
+        None => Output::standard()?,
+    };
+    let progress = Progress::new(None, out.is_terminal());
+    let acks = match args.ack {
+        false => None,
+        true => {
+            let answers = stdin().as_fd().try_clone_to_owned();
+            let answers = File::from(answers.map_err(|e| Failure::io("read standard input", &e))?);
+            Some(Acks::read(answers, frame(args))?)
+        }
+    };
+    receive(args, out, acks, &interrupt, progress).0
 }
 
-/// Receives into a file; how it ended, and messages and bytes written.
-pub fn receive(args: &RecvArgs, out: File, progress: Progress) -> (Result<(), Failure>, (u64, u64)) {
-    let mut receiver = match Receiver::new(args, out, progress) {
-        Ok(receiver) => receiver,
-        Err(failure) => return (Err(failure), (0, 0)),
+/// How messages are written.
+pub fn frame(args: &RecvArgs) -> Frame {
+    match args {
+        RecvArgs { raw: true, .. } => Frame::Raw,
+        RecvArgs { length_prefixed: true, .. } => Frame::LengthPrefixed,
+        _ => Frame::Lines,
+    }
+}
+
+/// Receives into an output; how it ended, and messages and bytes taken.
+pub fn receive(
+    args: &RecvArgs,
+    out: Output,
+    acks: Option<Acks>,
+    interrupt: &Interrupt,
+    progress: Progress,
+) -> (Result<(), Failure>, (u64, u64)) {
+    let mut receiver = Receiver {
+        args,
+        frame: frame(args),
+        out,
+        interrupt,
+        progress,
+        wanted: args.count.unwrap_or(u64::MAX),
+        deadline: None,
+        gathered: Vec::new(),
+        ends: Vec::new(),
     };
-    let ended = receiver.run();
+    receiver.restart_clock();
+    let ended = receiver.run(acks.as_ref());
     (ended, receiver.progress.done())
 }
 
@@ -47,9 +86,8 @@ enum Next {
 struct Receiver<'a> {
     args: &'a RecvArgs,
     frame: Frame,
-    /// Unbuffered: what was written is written.
-    out: File,
-    interrupt: Interrupt,
+    out: Output,
+    interrupt: &'a Interrupt,
     progress: Progress,
     /// Messages still wanted.
     wanted: u64,
@@ -60,32 +98,16 @@ struct Receiver<'a> {
     ends: Vec<usize>,
 }
 
-impl<'a> Receiver<'a> {
-    fn new(args: &'a RecvArgs, out: File, progress: Progress) -> Result<Self, Failure> {
-        let frame = match args {
-            RecvArgs { raw: true, .. } => Frame::Raw,
-            RecvArgs { length_prefixed: true, .. } => Frame::LengthPrefixed,
-            _ => Frame::Lines,
-        };
-        let mut receiver = Self {
-            args,
-            frame,
-            out,
-            interrupt: Interrupt::catch()?,
-            progress,
-            wanted: args.count.unwrap_or(u64::MAX),
-            deadline: None,
-            gathered: Vec::new(),
-            ends: Vec::new(),
-        };
-        receiver.restart_clock();
-        Ok(receiver)
-    }
-
-    fn run(&mut self) -> Result<(), Failure> {
+impl Receiver<'_> {
+    /// Without `acks`, what is written is taken.
+    fn run(&mut self, acks: Option<&Acks>) -> Result<(), Failure> {
         loop {
-            let Some(consumer) = self.attach()? else { return Ok(()) };
-            match self.receive(consumer)? {
+            let Some((consumer, inspector)) = self.attach()? else { return Ok(()) };
+            let next = match acks {
+                None => self.receive(consumer),
+                Some(acks) => self.receive_acknowledged(consumer, &inspector, acks),
+            };
+            match next? {
                 Next::Done => return Ok(()),
                 Next::Reopen => {}
             }
@@ -97,7 +119,7 @@ impl<'a> Receiver<'a> {
     }
 
     /// The receiving end, once the file is there; `None` if nobody reads what would be written.
-    fn attach(&mut self) -> Result<Option<Consumer>, Failure> {
+    fn attach(&mut self) -> Result<Option<(Consumer, Inspector)>, Failure> {
         let mut options = Options::new();
         if let Some(tag) = &self.args.tag {
             options = options.tag(tag);
@@ -105,7 +127,7 @@ impl<'a> Receiver<'a> {
         loop {
             match Queue::open(&self.args.name, &options) {
                 Ok(queue) => match patiently(|| queue.consumer()) {
-                    Ok(consumer) => return self.check(consumer).map(Some),
+                    Ok(consumer) => return Ok(Some((self.check(consumer)?, queue.inspect()?))),
                     // Replaced between the two steps.
                     Err(AttachError::Removed) if !self.args.no_wait => continue,
                     Err(error) => return Err(error.into()),
@@ -116,7 +138,7 @@ impl<'a> Receiver<'a> {
                         return Err(RecvError::TimedOut.into());
                     }
                     self.interrupt.check()?;
-                    if self.nobody_reads() {
+                    if self.out.nobody_reads() {
                         return Ok(None);
                     }
                     std::thread::sleep(self.deadline.map_or(APPEAR, |d| APPEAR.min(d - now)));
@@ -139,43 +161,53 @@ impl<'a> Receiver<'a> {
     /// Receives until there is a reason to stop.
     fn receive(&mut self, mut consumer: Consumer) -> Result<Next, Failure> {
         while self.wanted > 0 {
-            self.interrupt.check()?;
-            let error = match next_run(&mut consumer, self.args.no_wait, self.slice()) {
+            self.look_up()?;
+            match next_run(&mut consumer, self.args.no_wait, self.slice()) {
                 Ok(mut run) => {
                     self.gather(&mut run);
-                    match self.write_gathered() {
-                        Ok(()) => {
-                            run.take();
-                        }
-                        Err((written, error)) => {
-                            self.release_written(&mut consumer, written)?;
-                            let quiet = error.kind() == io::ErrorKind::BrokenPipe;
-                            let failed = || Failure::io("write to standard output", &error);
-                            return if quiet { Ok(Next::Done) } else { Err(failed()) };
+                    match self.out.write(&self.gathered, self.interrupt) {
+                        Ok(()) => self.wanted -= run.take() as u64,
+                        Err(broken) => {
+                            let whole = self.given_whole(&broken);
+                            let bytes = take(&mut consumer, whole as u64)?;
+                            self.progress.add(whole as u64, bytes);
+                            return broken.explain(&self.out, self.interrupt).map(|()| Next::Done);
                         }
                     }
+                    self.progress.add(self.ends.len() as u64, self.gathered.len() as u64);
                     self.restart_clock();
-                    continue;
                 }
-                Err(error) => error,
-            };
-            match error {
-                RecvError::TimedOut if self.args.no_wait => return Ok(Next::Done),
-                RecvError::TimedOut if self.deadline.is_none_or(|d| Instant::now() < d) => {
-                    if self.nobody_reads() {
-                        return Ok(Next::Done);
+                Err(error) => {
+                    if let Some(next) = self.ended(error)? {
+                        return Ok(next);
                     }
                 }
-                RecvError::Finished => return Ok(Next::Done),
-                RecvError::ProducerLeft => {
-                    say("the sender left without declaring the end of data; --follow waits for another");
-                    return Ok(Next::Done);
-                }
-                RecvError::Removed if self.args.follow => return Ok(Next::Reopen),
-                error => return Err(error.into()),
             }
         }
         Ok(Next::Done)
+    }
+
+    /// What is to be done between two writes.
+    fn look_up(&mut self) -> Result<(), Failure> {
+        self.interrupt.check()?;
+        if self.interrupt.hung_up() { self.out.reopen() } else { Ok(()) }
+    }
+
+    /// What follows when no message came.
+    fn ended(&self, error: RecvError) -> Result<Option<Next>, Failure> {
+        match error {
+            RecvError::TimedOut if self.args.no_wait => Ok(Some(Next::Done)),
+            RecvError::TimedOut if self.deadline.is_none_or(|d| Instant::now() < d) => {
+                Ok(self.out.nobody_reads().then_some(Next::Done))
+            }
+            RecvError::Finished => Ok(Some(Next::Done)),
+            RecvError::ProducerLeft => {
+                say("the sender left without declaring the end of data; --follow waits for another");
+                Ok(Some(Next::Done))
+            }
+            RecvError::Removed if self.args.follow => Ok(Some(Next::Reopen)),
+            error => Err(error.into()),
+        }
     }
 
     fn slice(&self) -> Until {
@@ -196,46 +228,29 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// Writes it all; or says how much went out, and why no more.
-    fn write_gathered(&mut self) -> Result<(), (usize, io::Error)> {
-        let mut written = 0;
-        while written < self.gathered.len() {
-            match self.out.write(&self.gathered[written..]) {
-                Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
-                Ok(n) => written += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    let _ = poll(&mut [PollFd::new(&self.out, PollFlags::OUT)], None);
-                }
-                Err(e) => return Err((written, e)),
-            }
-        }
-        let messages = self.ends.len() as u64;
-        self.wanted -= messages;
-        self.progress.add(messages, written as u64);
-        Ok(())
-    }
-
-    /// After a write that failed: takes the messages that went out whole, and leaves the rest.
-    fn release_written(&mut self, consumer: &mut Consumer, written: usize) -> Result<(), Failure> {
-        let whole = self.ends.partition_point(|end| *end <= written);
-        if whole > 0 {
-            let mut run = consumer.run(whole, Until::After(Duration::ZERO))?;
-            while run.next().is_some() {}
-            run.take();
-        }
-        Ok(())
-    }
-
-    /// Whether standard output is a pipe or socket that was closed at the other end.
-    fn nobody_reads(&self) -> bool {
-        let mut fds = [PollFd::new(&self.out, PollFlags::empty())];
-        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut fds, Some(&now)).is_ok_and(|n| n > 0) && fds[0].revents().contains(PollFlags::ERR)
+    /// How many of those gathered went out whole; what went out of the next is taken back, if it can be.
+    fn given_whole(&mut self, broken: &Broken) -> usize {
+        let whole = self.ends.partition_point(|end| *end <= broken.written);
+        let kept = whole.checked_sub(1).map_or(0, |last| self.ends[last]);
+        self.out.take_back(broken.written - kept);
+        whole
     }
 }
 
 /// The messages that are there, or, unless `no_wait`, that come within a slice.
 fn next_run(consumer: &mut Consumer, no_wait: bool, slice: Until) -> Result<Run<'_>, RecvError> {
-    consumer.run(usize::MAX, if no_wait { Until::After(Duration::ZERO) } else { slice })
+    consumer.run(usize::MAX, if no_wait { NOW } else { slice })
+}
+
+/// Takes the next messages, which were seen before; their bytes.
+fn take(consumer: &mut Consumer, messages: u64) -> Result<u64, Failure> {
+    let mut bytes = 0;
+    if messages > 0 {
+        let mut run = consumer.run(usize::try_from(messages).unwrap_or(usize::MAX), NOW)?;
+        while let Some(message) = run.next() {
+            bytes += message.len() as u64;
+        }
+        run.take();
+    }
+    Ok(bytes)
 }

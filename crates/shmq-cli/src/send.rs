@@ -4,12 +4,17 @@ use crate::args::SendArgs;
 use crate::attach::{patiently, pending, quoted};
 use crate::failure::{Code, Failure, say};
 use crate::framing::{Cut, Cutter};
+use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::shape::{Length, Producer, Queue};
 use shmq::{AttachError, OpenError, SendError, Until, Waiting};
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
 use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// Longest wait without a look at signals, where they are looked at.
+const SLICE: Until = Until::After(Duration::from_millis(200));
 
 pub fn run(args: &SendArgs) -> Result<(), Failure> {
     if args.options.any_limit() && !args.create {
@@ -23,7 +28,7 @@ pub fn run(args: &SendArgs) -> Result<(), Failure> {
     let progress = Progress::new(bytes, input.is_terminal());
     let Some(ready) = Ready::new(args)? else { return Ok(()) };
     let cutter = Cutter::new(input, ready.cut, ready.length);
-    let mut sender = ready.sender(args, progress);
+    let mut sender = ready.sender(args, progress, None);
     match sender.send_all(cutter, args.resume) {
         Ok(()) if args.no_finish => Ok(()),
         Ok(()) => {
@@ -56,10 +61,12 @@ impl Ready {
         Ok(attach(&queue, args)?.map(|producer| Self { producer, length, cut }))
     }
 
-    fn sender(self, args: &SendArgs, progress: Progress) -> Sender {
+    fn sender<'a>(self, args: &SendArgs, progress: Progress, interrupt: Option<&'a Interrupt>) -> Sender<'a> {
         let (waiting, need_consumer) = (args.wait.waiting(), args.need_consumer);
         let until = args.timeout.map_or(Until::Forever, Until::After);
-        let mut sender = Sender { producer: self.producer, progress, waiting, until, need_consumer };
+        let until = interrupt.map_or(until, |_| SLICE);
+        let mut sender =
+            Sender { producer: self.producer, progress, waiting, until, need_consumer, interrupt };
         sender.producer.set_waiting(waiting);
         sender
     }
@@ -71,10 +78,11 @@ impl Ready {
         args: &SendArgs,
         input: impl Read,
         progress: Progress,
+        interrupt: &Interrupt,
         good: impl FnOnce() -> bool,
     ) -> (Result<(), Failure>, (u64, u64)) {
         let cutter = Cutter::new(input, self.cut, self.length);
-        let mut sender = self.sender(args, progress);
+        let mut sender = self.sender(args, progress, Some(interrupt));
         let sent = sender.send_all(cutter, false);
         let done = sender.progress.done();
         let good = good();
@@ -169,15 +177,18 @@ fn attach(queue: &Queue, args: &SendArgs) -> Result<Option<Producer>, Failure> {
     }
 }
 
-struct Sender {
+struct Sender<'a> {
     producer: Producer,
     progress: Progress,
     waiting: Waiting,
+    /// Longest wait for room, or between two looks at signals.
     until: Until,
     need_consumer: bool,
+    /// `None`: signals are left to the system.
+    interrupt: Option<&'a Interrupt>,
 }
 
-impl Sender {
+impl Sender<'_> {
     fn send_all<R: Read>(&mut self, mut input: Cutter<R>, resume: bool) -> Result<(), Failure> {
         let failed = |e: crate::framing::CutError| Failure::new(e.to_string());
         if resume {
@@ -201,13 +212,13 @@ impl Sender {
 
     /// Sends one message. The input may not be had twice, so by default this waits for as long as it takes.
     fn send(&mut self, message: &[u8]) -> Result<(), Failure> {
-        match self.producer.send(message, self.until) {
+        match self.send_in_time(message) {
             Ok(_) => Ok(()),
             Err(SendError::ConsumerLeft | SendError::ConsumerLost) if !self.need_consumer => {
                 self.progress
                     .note("the queue is full and its receiver is gone; waiting for another (`shmq recv`)");
                 self.producer.set_waiting(self.waiting.across_restarts(true));
-                let sent = self.producer.send(message, self.until);
+                let sent = self.send_in_time(message);
                 self.producer.set_waiting(self.waiting);
                 sent.map(drop).map_err(Failure::from)
             }
@@ -216,6 +227,14 @@ impl Sender {
                 format!("{error}; `shmq send --resume` goes on with the rest"),
             )),
             Err(error) => Err(error.into()),
+        }
+    }
+    fn send_in_time(&mut self, message: &[u8]) -> Result<u64, SendError> {
+        loop {
+            match self.producer.send(message, self.until) {
+                Err(SendError::TimedOut) if self.interrupt.is_some_and(|it| it.check().is_ok()) => {}
+                done => return done,
+            }
         }
     }
 }

@@ -89,17 +89,26 @@ pub struct SendArgs {
 /// Waits for the queue to appear and for messages to come, until the end of data. A message leaves the queue only once it was
 /// written: if this process is killed or its output breaks, the rest is still there, and at most what had just
 /// been written, 64 KiB or one message, comes twice.
+///
+/// Written is not processed: what a pipe or a socket holds is lost with the program that was to read it. Where that matters, use --ack, with
+/// which only what that program says it has finished leaves the queue; if it dies, the next one gets the rest.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   shmq recv numbers > numbers.txt
   shmq recv numbers --count 10 --timeout 5s
-  shmq recv numbers --no-wait           what is there, and no more
-  shmq recv log --follow | grep ERROR   also across restarts of the sender
+  shmq recv numbers --no-wait            what is there, and no more
+  shmq recv log --follow | grep ERROR    also across restarts of the sender
+  shmq recv log --follow --output /var/log/app.log
   shmq recv frames --raw > movie.raw
+  shmq recv jobs --ack <&3 >&3           3: a socket to whoever does them
 
-Exit code 3 if nothing came for --timeout, 4 if the sender died before it declared the end of data. If it left
-without declaring it (`send --no-finish`), the exit code is 0 and a note says so.")]
+With --ack, standard input says what is finished: each line is a number of messages, an empty line is one; with --length-prefixed, \
+numbers of 4 bytes, little-endian. `shmq pipe --recv --ack` starts a program that way.
+
+Exit code 3 if nothing came for --timeout, 4 if the sender died before it declared the end of data, 1 if the reader \
+ended without acknowledging what it had. If the sender left without declaring the end (`send --no-finish`), the exit code is 0 \
+and a note says so.")]
 pub struct RecvArgs {
     /// Name of the queue, or its path
     pub name: OsString,
@@ -124,10 +133,23 @@ pub struct RecvArgs {
     /// Before each message its length, 4 bytes, little-endian
     #[arg(long, group = "framing")]
     pub length_prefixed: bool,
+    /// Take only what the reader acknowledges, on standard input
+    #[arg(long, conflicts_with = "raw")]
+    pub ack: bool,
+    /// Write to this file instead, at its end; open it anew on SIGHUP, as log rotation needs it
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// Refuse a queue that was created with another tag
     #[arg(long, value_name = "TEXT", value_parser = units::tag)]
     pub tag: Option<String>,
     /// How to wait
     #[arg(long, value_enum, default_value = "adaptive")]
     pub wait: Wait,
+}
+
+impl SendArgs {
+    /// Whether standard input is what is sent.
+    pub fn reads_stdin(&self) -> bool {
+        self.file.as_deref().is_none_or(|path| path.as_os_str() == "-")
+    }
 }

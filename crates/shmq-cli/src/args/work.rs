@@ -42,6 +42,13 @@ pub struct DrainArgs {
     pub json: bool,
 }
 
+impl DrainArgs {
+    /// Whether anything goes to standard output.
+    pub fn prints(&self) -> bool {
+        self.lines || self.raw || self.length_prefixed || self.json
+    }
+}
+
 /// Copy what waits in a queue into another, a larger one for instance
 ///
 /// The source is only looked at, so that this also saves what can be read of a damaged one; with --move its messages
@@ -86,15 +93,22 @@ pub struct CopyArgs {
 ///
 /// --send: what COMMAND prints is sent, each line a message. --recv: messages are its standard input, each as a line. The exit
 /// status of COMMAND is passed on. If it fails, the end of data is not declared, so that the receiver learns of it.
+///
+/// A message that was written to COMMAND has left the queue, whether COMMAND read it or not: if it dies, what was in the pipe is lost, up to 64
+/// KiB. With --ack nothing is: COMMAND prints a line with a number whenever it has finished so many messages (an empty
+/// line is one), only they are taken, and the next COMMAND gets the rest.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   shmq pipe log --send --create -- tail -F app.log
   shmq pipe log --recv -- gzip -c > log.gz
   shmq pipe frames --recv --length-prefixed -- ./decoder
+  shmq pipe jobs --recv --ack -- sh -c 'while read -r job; do ./do \"$job\" >&2 || exit; echo; done'
   shmq pipe frames --send --chunk 64KiB -- cat /dev/video0
 
-Exit code: that of COMMAND if it failed, 128 and the signal if it was killed; otherwise as `shmq send` and `shmq recv`; 127 if
+With --ack and --length-prefixed, what COMMAND prints are numbers of 4 bytes, little-endian. SIGTERM and SIGHUP are passed on to COMMAND.
+
+Exit code: that of COMMAND if it failed, 128 and the signal if it was killed; otherwise as `shmq send` and `shmq recv`; 127 if \
 it cannot be started.
 
 JSON: one object on standard error, \"schema\":\"shmq.pipe/1\", as standard output belongs to COMMAND.")]
@@ -122,6 +136,9 @@ pub struct PipeArgs {
     /// With --send: make the queue if there is none
     #[arg(long, conflicts_with = "recv")]
     pub create: bool,
+    /// With --recv: take only what COMMAND acknowledges, on its standard output
+    #[arg(long, conflicts_with_all = ["send", "raw"])]
+    pub ack: bool,
     /// With --recv: go on when the sender has left or died, until the end of data
     #[arg(long, conflicts_with = "send")]
     pub follow: bool,

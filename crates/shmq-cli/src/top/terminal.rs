@@ -5,6 +5,7 @@
 //! SIGKILL leaves no time for it; `reset` then helps.
 
 use crate::failure::Failure;
+use crate::interrupt::{self, end_by};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -139,6 +140,7 @@ fn watch_signals() -> io::Result<Receiver<Event>> {
     // A file that is cut short while it is looked at, between the check and the look.
     // SAFETY: what is called is two system calls and the signal's own end, all allowed in a handler.
     unsafe { signal_hook::low_level::register(SIGBUS, restore_and_die)? };
+    interrupt::leave_to_others();
     let (sender, receiver) = mpsc::channel();
     let mut signals =
         signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT])?;
@@ -156,7 +158,7 @@ fn watch_signals() -> io::Result<Receiver<Event>> {
                     std::thread::sleep(PATIENCE);
                 }
                 give_back();
-                let _ = emulate_default_handler(signal);
+                end_by(signal);
             }
         }
     };

@@ -71,6 +71,14 @@ pub fn shmq(args: &[&str]) -> Command {
     command
 }
 
+/// Another program that starts the binary. It dies with the thread that starts it.
+pub fn within(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args);
+    dies_with_us(&mut command);
+    command
+}
+
 /// The shell with the binary first in its path.
 pub fn shell(script: &str) -> Command {
     let bin = PathBuf::from(env!("CARGO_BIN_EXE_shmq"));

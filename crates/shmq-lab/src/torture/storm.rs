@@ -9,7 +9,6 @@ use super::queue::Queue;
 use super::stage::{NOTES, QUEUE, WHY, path, some_time};
 use super::tally::{Moment, Tally};
 use crate::args::Plant;
-use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use shmq::{Inspector, PeerState, Role};
 use shmq_cli::actor::{self, Actor};
 use shmq_cli::draw::Draw;
@@ -310,14 +309,11 @@ impl<'a> Storm<'a> {
 
     /// Stops an end for a while: nobody may call it dead, nor take its role. Then it goes on, or dies.
     fn stop(&mut self, role: Role, draw: &mut Draw) -> Result<(), Failure> {
-        let failed = |e: rustix::io::Errno| Failure::io("stop a process", &e.into());
         if self.has_ended(role) {
             return Ok(());
         }
-        let (pid, life) = (self.seat(role).actor.pid(), self.seat(role).life);
-        kill_process(pid, Signal::STOP).map_err(failed)?;
-        let events = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        if !waitid(WaitId::Pid(pid), events).map_err(failed)?.is_some_and(|status| status.stopped()) {
+        let life = self.seat(role).life;
+        if !self.seat(role).actor.stop()? {
             return self.look_at(role);
         }
         self.tally.stops += 1;
@@ -344,7 +340,7 @@ impl<'a> Storm<'a> {
             self.condemn(role);
             return self.kill(role);
         }
-        kill_process(pid, Signal::CONT).map_err(failed)
+        self.seat(role).actor.go_on()
     }
 
     fn look_at_stopped(&mut self, role: Role) {
