@@ -11,7 +11,8 @@ use crate::units::{show_bytes, show_messages};
 use crate::view::{Subject, json};
 use serde::Serialize;
 use shmq::{
-    AttachError, Inspector, Kind, OpenError, Options, PeerState, RecvError, Role, SendError, Stop, Until,
+    AttachError, Inspector, Kind, OpenError, Options, PeerState, PendingEnd, RecvError, Role, SendError,
+    Until,
 };
 use std::time::{Duration, Instant};
 
@@ -192,11 +193,11 @@ impl Filler<'_> {
             self.send(&message.bytes)?;
         }
         self.done.skipped = pending.skipped();
-        match pending.stop() {
-            Some(Stop::Damaged(damage)) => {
+        match pending.end() {
+            Some(PendingEnd::Damaged(damage)) => {
                 Err(Failure::Said(Code::Corrupt, format!("the source cannot be read any further: {damage}")))
             }
-            stop => Ok(stop == Some(&Stop::Finished)),
+            stop => Ok(stop == Some(&PendingEnd::Finished)),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::stat::print;
 use crate::units::show_bytes;
 use crate::view::{Words, json};
 use serde::Serialize;
-use shmq::{Damage, Kind, OpenError, Options, RecvError, Stop, Until};
+use shmq::{Damage, Kind, OpenError, Options, PendingEnd, RecvError, Until};
 use shmq_pool::{Block, Pool, TryRecvError};
 use std::io;
 use std::time::Duration;
@@ -73,9 +73,9 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn new(done: Drained, left: u64, stop: Option<Stop>) -> Self {
+    fn new(done: Drained, left: u64, stop: Option<PendingEnd>) -> Self {
         let damage = match stop {
-            Some(Stop::Damaged(damage)) if left == 0 => Some(damage),
+            Some(PendingEnd::Damaged(damage)) if left == 0 => Some(damage),
             _ => None,
         };
         Self { done, left, damage }
@@ -129,7 +129,7 @@ fn messages(args: &DrainArgs, frame: Option<Frame>, queue: &Queue) -> Outcome {
     let after = queue.inspect()?;
     let mut pending = after.pending();
     let left = pending.by_ref().count() as u64;
-    Ok(Drawn::new(done, left, pending.stop().cloned()))
+    Ok(Drawn::new(done, left, pending.end().cloned()))
 }
 
 /// Of a pool: also what a reader that died had in its hands.
@@ -165,7 +165,7 @@ fn blocks(args: &DrainArgs, frame: Option<Frame>) -> Outcome {
     drop(progress);
     drop(reader);
     let pending = pool.inspect()?.pending();
-    Ok(Drawn::new(done, pending.blocks.len() as u64, Some(pending.stop)))
+    Ok(Drawn::new(done, pending.blocks.len() as u64, Some(pending.end)))
 }
 
 /// A block in its frame, a piece at a time.

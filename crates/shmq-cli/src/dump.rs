@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::units::{plain, shown};
 use crate::view::{Subject, Words, json};
 use serde::Serialize;
-use shmq::{Damage, Kind, Stop};
+use shmq::{Damage, Kind, PendingEnd};
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, IsTerminal, Write, stdout};
 
@@ -65,7 +65,7 @@ struct End {
     shown: u64,
     skipped: u64,
     /// `None`: as many as were asked for.
-    stop: Option<Stop>,
+    why: Option<PendingEnd>,
 }
 
 pub fn run(args: &DumpArgs) -> Result<(), Failure> {
@@ -143,22 +143,24 @@ fn show_all(args: &DumpArgs, subject: &Subject, out: &mut impl Write) -> io::Res
         shown += 1;
         progress.add(1, len as u64);
     }
-    Ok(End { shown, skipped: pending.skipped(), stop: pending.stop().cloned() })
+    Ok(End { shown, skipped: pending.skipped(), why: pending.end().cloned() })
 }
 
 /// The last word, and the exit code.
 fn verdict(subject: &Subject, end: &End) -> Result<(), Failure> {
     let shown = count(subject, end.shown);
-    match &end.stop {
-        Some(Stop::Damaged(damage)) => {
+    match &end.why {
+        Some(PendingEnd::Damaged(damage)) => {
             let text = format!("stopped after {shown}, because it cannot be read any further: {damage}");
             Err(Failure::Said(Code::Corrupt, text))
         }
         // Of a pool whose parts cannot be where they ought to be.
-        Some(Stop::NoMessages) => Err(Failure::Exit(Code::Corrupt as u8)),
-        Some(stop @ Stop::NoMemory { .. }) => Err(Failure::new(format!("stopped after {shown}: {stop}"))),
+        Some(PendingEnd::NoMessages) => Err(Failure::Exit(Code::Corrupt as u8)),
+        Some(stop @ PendingEnd::NoMemory { .. }) => {
+            Err(Failure::new(format!("stopped after {shown}: {stop}")))
+        }
         stop => {
-            if let Some(stop @ (Stop::Finished | Stop::Overtaken)) = stop {
+            if let Some(stop @ (PendingEnd::Finished | PendingEnd::Overtaken)) = stop {
                 say(&format!("{shown}, then {stop}"));
             } else if end.shown == 0 {
                 say("nothing waits");
@@ -263,23 +265,23 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn summary(subject: &Subject, end: &End) -> Summary {
-    let End { shown: messages, skipped, ref stop } = *end;
-    let (stopped, why) = match stop {
+    let End { shown: messages, skipped, why: ref ended } = *end;
+    let (stopped, why) = match ended {
         None => ("limit", "as many as were asked for".into()),
-        Some(stop) => (
-            match stop {
-                Stop::CaughtUp => "caught_up",
-                Stop::Finished => "finished",
-                Stop::Overtaken => "overtaken",
-                Stop::NoMemory { .. } => "no_memory",
-                Stop::Damaged(_) => "damaged",
+        Some(ended) => (
+            match ended {
+                PendingEnd::CaughtUp => "caught_up",
+                PendingEnd::Finished => "finished",
+                PendingEnd::Overtaken => "overtaken",
+                PendingEnd::NoMemory { .. } => "no_memory",
+                PendingEnd::Damaged(_) => "damaged",
                 _ => "no_messages",
             },
-            stop.to_string(),
+            ended.to_string(),
         ),
     };
-    let damage: Option<&Damage> = match stop {
-        Some(Stop::Damaged(damage)) => Some(damage),
+    let damage: Option<&Damage> = match ended {
+        Some(PendingEnd::Damaged(damage)) => Some(damage),
         _ => None,
     };
     Summary {

@@ -1,7 +1,7 @@
 //! What every end of a queue is made of.
 
 use crate::corruption::{Condemn, Corruption};
-use crate::error::Stop;
+use crate::error::WaitEnd;
 use crate::geometry::Limits;
 use crate::memory::cold_path;
 use crate::role::Seat;
@@ -74,14 +74,14 @@ impl<R> End<R> {
 
     /// Why waiting ended; if that is the file's truncation, this end says so for good.
     #[cold]
-    pub fn remembered(&mut self, stop: Stop) -> Stop
+    pub fn remembered(&mut self, end: WaitEnd) -> WaitEnd
     where
         R: Condemn,
     {
-        if stop == Stop::Truncated {
+        if end == WaitEnd::Truncated {
             self.is_torn();
         }
-        stop
+        end
     }
 
     /// As [`crate::wake::Signals::published`]; `false` only if the file was truncated.
@@ -105,7 +105,11 @@ impl<R> End<R> {
 
     /// The loop of every blocking call. `poll` says `None` for *nothing yet*.
     #[inline(always)]
-    pub fn block<T>(&mut self, until: Until, mut poll: impl FnMut(&mut R) -> Option<T>) -> Result<T, Stop> {
+    pub fn block<T>(
+        &mut self,
+        until: Until,
+        mut poll: impl FnMut(&mut R) -> Option<T>,
+    ) -> Result<T, WaitEnd> {
         if let Some(found) = poll(&mut self.ring) {
             return Ok(found);
         }

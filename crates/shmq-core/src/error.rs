@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// Why waiting ended without a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum WaitEnd {
     /// The time was up.
     TimedOut,
     /// The peer closed its end.
@@ -326,14 +326,14 @@ impl From<Corruption> for TrySendError {
 }
 
 /// What ended the waiting for room.
-impl From<Stop> for SendError {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::TimedOut => Self::TimedOut,
-            Stop::Left => Self::ConsumerLeft,
-            Stop::Lost => Self::ConsumerLost,
-            Stop::Removed => Self::Removed,
-            Stop::Truncated => Self::Corrupt { what: Corruption::Truncated },
+impl From<WaitEnd> for SendError {
+    fn from(end: WaitEnd) -> Self {
+        match end {
+            WaitEnd::TimedOut => Self::TimedOut,
+            WaitEnd::Left => Self::ConsumerLeft,
+            WaitEnd::Lost => Self::ConsumerLost,
+            WaitEnd::Removed => Self::Removed,
+            WaitEnd::Truncated => Self::Corrupt { what: Corruption::Truncated },
         }
     }
 }
@@ -359,14 +359,14 @@ impl From<Corruption> for TryRecvError {
 }
 
 /// What ended the waiting for a message.
-impl From<Stop> for RecvError {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::TimedOut => Self::TimedOut,
-            Stop::Left => Self::ProducerLeft,
-            Stop::Lost => Self::ProducerLost,
-            Stop::Removed => Self::Removed,
-            Stop::Truncated => Self::Corrupt { what: Corruption::Truncated },
+impl From<WaitEnd> for RecvError {
+    fn from(end: WaitEnd) -> Self {
+        match end {
+            WaitEnd::TimedOut => Self::TimedOut,
+            WaitEnd::Left => Self::ProducerLeft,
+            WaitEnd::Lost => Self::ProducerLost,
+            WaitEnd::Removed => Self::Removed,
+            WaitEnd::Truncated => Self::Corrupt { what: Corruption::Truncated },
         }
     }
 }

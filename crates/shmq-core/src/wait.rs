@@ -1,6 +1,6 @@
 //! Waiting: spin, yield, sleep. One loop for every blocking call; how to sleep and be woken is [`crate::wake`]'s.
 
-use crate::error::Stop;
+use crate::error::WaitEnd;
 use crate::observe::Gone;
 use crate::role::{PeerState, Seat};
 use crate::wake::Announced;
@@ -183,7 +183,7 @@ pub fn block<T>(
     seat: &mut Seat,
     until: Until,
     mut poll: impl FnMut() -> Option<T>,
-) -> Result<T, Stop> {
+) -> Result<T, WaitEnd> {
     let begin = Instant::now();
     let deadline = until.deadline(begin);
     let mut checked = begin;
@@ -204,20 +204,20 @@ pub fn block<T>(
         }
         let now = Instant::now();
         if seat.is_torn() {
-            return Err(Stop::Truncated);
+            return Err(WaitEnd::Truncated);
         }
         if deadline.is_some_and(|deadline| now >= deadline) {
             // Whoever gave no time at all wants no system call either.
             let waited = deadline > Some(begin);
-            let stop = if waited { gone(waiting, seat) } else { None };
-            return poll().ok_or(stop.unwrap_or(Stop::TimedOut));
+            let end = if waited { gone(waiting, seat) } else { None };
+            return poll().ok_or(end.unwrap_or(WaitEnd::TimedOut));
         }
         let waited = now - begin;
         let sleeping = waiting.sleep && waited >= waiting.spin.saturating_add(waiting.yields);
         if !sleeping && now - checked >= SLICE {
             checked = now;
-            if let Some(stop) = gone(waiting, seat) {
-                return poll().ok_or(stop);
+            if let Some(end) = gone(waiting, seat) {
+                return poll().ok_or(end);
             }
         }
         if sleeping {
@@ -234,8 +234,8 @@ pub fn block<T>(
                 return Ok(found);
             }
             // After the announcement: a peer that left before it has rung for nobody.
-            if let Some(stop) = gone(waiting, seat) {
-                return poll().ok_or(stop);
+            if let Some(end) = gone(waiting, seat) {
+                return poll().ok_or(end);
             }
             let left = deadline.map_or(DEEP, |deadline| deadline.saturating_duration_since(now));
             sleep.rest(seat, standing, left);
@@ -322,27 +322,27 @@ impl Drop for Stall<'_> {
 }
 
 /// Why nothing can come any more. Called after a poll found nothing; the caller polls once more before believing it.
-fn gone(waiting: &Waiting, seat: &Seat) -> Option<Stop> {
-    let stop = why_gone(waiting, seat)?;
-    match stop {
-        Stop::Left => seat.who().misses_its_peer(Gone::Left),
-        Stop::Lost => seat.who().misses_its_peer(Gone::Lost),
-        Stop::Removed => seat.who().misses_its_peer(Gone::Removed),
-        Stop::TimedOut | Stop::Truncated => {}
+fn gone(waiting: &Waiting, seat: &Seat) -> Option<WaitEnd> {
+    let end = why_gone(waiting, seat)?;
+    match end {
+        WaitEnd::Left => seat.who().misses_its_peer(Gone::Left),
+        WaitEnd::Lost => seat.who().misses_its_peer(Gone::Lost),
+        WaitEnd::Removed => seat.who().misses_its_peer(Gone::Removed),
+        WaitEnd::TimedOut | WaitEnd::Truncated => {}
     }
-    Some(stop)
+    Some(end)
 }
 
-fn why_gone(waiting: &Waiting, seat: &Seat) -> Option<Stop> {
+fn why_gone(waiting: &Waiting, seat: &Seat) -> Option<WaitEnd> {
     if seat.is_removed() && seat.peer() != PeerState::Attached {
-        return Some(Stop::Removed);
+        return Some(WaitEnd::Removed);
     }
     if waiting.across_restarts {
         return None;
     }
     match seat.peer() {
-        PeerState::Left => Some(Stop::Left),
-        PeerState::Lost => Some(Stop::Lost),
+        PeerState::Left => Some(WaitEnd::Left),
+        PeerState::Lost => Some(WaitEnd::Lost),
         PeerState::NeverAttached | PeerState::Attached => None,
     }
 }

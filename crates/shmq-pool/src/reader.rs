@@ -5,7 +5,7 @@ use crate::protocol::{Bytes, PoolRx, Take, Taken};
 use crate::{check, positions};
 use bytemuck::Pod;
 use shmq::{Checked, OutOfBounds, PeerState, Trusted, Until, Waiting};
-use shmq_core::error::Stop;
+use shmq_core::error::WaitEnd;
 use shmq_core::{End, Map};
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -118,11 +118,11 @@ impl<T> Reader<T> {
         });
         match outcome {
             Ok(done) => done.map(|taken| Block { reader: self, taken }),
-            Err(Stop::TimedOut) => Err(RecvError::TimedOut),
-            Err(Stop::Left) => Err(RecvError::WriterLeft),
-            Err(Stop::Lost) => Err(RecvError::WriterLost),
-            Err(Stop::Removed) => Err(RecvError::Removed),
-            Err(Stop::Truncated) => {
+            Err(WaitEnd::TimedOut) => Err(RecvError::TimedOut),
+            Err(WaitEnd::Left) => Err(RecvError::WriterLeft),
+            Err(WaitEnd::Lost) => Err(RecvError::WriterLost),
+            Err(WaitEnd::Removed) => Err(RecvError::Removed),
+            Err(WaitEnd::Truncated) => {
                 Err(RecvError::Corrupt { what: Corruption::Ring(shmq::Corruption::Truncated) })
             }
         }

@@ -5,7 +5,7 @@ use crate::protocol::{Bytes, NoLoan, PoolTx, Unsent};
 use crate::{check, positions};
 use bytemuck::Pod;
 use shmq::{Checked, OutOfBounds, PeerState, Trusted, Until, Waiting};
-use shmq_core::error::Stop;
+use shmq_core::error::WaitEnd;
 use shmq_core::{End, Map};
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -112,11 +112,11 @@ impl<T> Writer<T> {
         match outcome {
             Ok(Ok(block)) => Ok(Loan { writer: self, block }),
             Ok(Err(NoLoan::Corrupt(what))) => Err(LoanError::Corrupt { what }),
-            Ok(Err(NoLoan::NoneFree)) | Err(Stop::TimedOut) => Err(LoanError::TimedOut),
-            Err(Stop::Left) => Err(LoanError::ReaderLeft),
-            Err(Stop::Lost) => Err(LoanError::ReaderLost),
-            Err(Stop::Removed) => Err(LoanError::Removed),
-            Err(Stop::Truncated) => {
+            Ok(Err(NoLoan::NoneFree)) | Err(WaitEnd::TimedOut) => Err(LoanError::TimedOut),
+            Err(WaitEnd::Left) => Err(LoanError::ReaderLeft),
+            Err(WaitEnd::Lost) => Err(LoanError::ReaderLost),
+            Err(WaitEnd::Removed) => Err(LoanError::Removed),
+            Err(WaitEnd::Truncated) => {
                 Err(LoanError::Corrupt { what: Corruption::Ring(shmq::Corruption::Truncated) })
             }
         }

@@ -88,8 +88,8 @@ pub use shmq_core::error::{
 };
 pub use shmq_core::geometry::{Limits, Options};
 pub use shmq_core::inspect::{
-    Check, Condition, Damage, EndSnapshot, Inspector, Outcome, Pending, PendingMessage, Process, Snapshot,
-    Stop,
+    Check, Condition, Damage, EndSnapshot, Inspector, Outcome, Pending, PendingEnd, PendingMessage, Process,
+    Snapshot,
 };
 pub use shmq_core::layout::{Kind, Role};
 pub use shmq_core::metrics::{METRICS, Metric, MetricKind, Reading};

@@ -1,7 +1,9 @@
 //! A file that claims to be a queue.
 
 use super::Bytes;
-use shmq::{Check, Inspector, Kind, Options, Outcome, Queue, Role, Stop, TryRecvError, TrySendError, slots};
+use shmq::{
+    Check, Inspector, Kind, Options, Outcome, PendingEnd, Queue, Role, TryRecvError, TrySendError, slots,
+};
 use shmq_core::Geometry;
 use shmq_core::layout::{CHECKSUM_AT, Header, PAGE, TAG, fnv1a};
 use shmq_core::word::{self, RecordKind};
@@ -66,13 +68,13 @@ fn look(inspector: &Inspector) {
     for message in pending.by_ref() {
         (messages, bytes) = (messages + 1, bytes + message.bytes.len() as u64);
     }
-    assert!(pending.stop().is_some(), "a walk ends with a reason");
+    assert!(pending.end().is_some(), "a walk ends with a reason");
     let limits = inspector.limits();
     let most = limits.max_messages.filter(|_| inspector.kind() == Kind::Slots).unwrap_or(limits.capacity / 8);
     assert!(messages <= most && bytes <= limits.capacity.max(messages * limits.max_message));
     let checks = inspector.check();
     let damaged = |check: &Check| matches!(check.outcome, Outcome::Damaged { .. });
-    if matches!(pending.stop(), Some(Stop::Damaged(_))) {
+    if matches!(pending.end(), Some(PendingEnd::Damaged(_))) {
         assert!(checks.iter().any(damaged), "what a walk finds, a check finds");
     }
     for role in [Role::Producer, Role::Consumer] {

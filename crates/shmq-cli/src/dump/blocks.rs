@@ -2,7 +2,7 @@
 
 use super::{End, Entry, show, wanted};
 use crate::args::DumpArgs;
-use shmq::{Corruption, Damage, Stop};
+use shmq::{Corruption, Damage, PendingEnd};
 use shmq_pool::{Inspector, Place};
 use std::io::{self, Write};
 
@@ -11,23 +11,23 @@ const GLANCE: u64 = 64;
 
 pub fn show_all(args: &DumpArgs, pool: &Inspector, out: &mut impl Write) -> io::Result<End> {
     let pending = pool.pending();
-    let mut end = End { shown: 0, skipped: 0, stop: Some(pending.stop) };
+    let mut end = End { shown: 0, skipped: 0, why: Some(pending.end) };
     let mut bytes = Vec::new();
     for block in &pending.blocks {
         if args.limit.is_some_and(|limit| end.shown >= limit) {
-            end.stop = None;
+            end.why = None;
             break;
         }
         let len = block.len.min(wanted(args, GLANCE)) as usize;
         bytes.clear();
         if bytes.try_reserve_exact(len).is_err() {
-            end.stop = Some(Stop::NoMemory { bytes: block.len });
+            end.why = Some(PendingEnd::NoMemory { bytes: block.len });
             break;
         }
         bytes.resize(len, 0);
         if !pool.read_at(block, 0, &mut bytes) {
             if let Some(stop) = pool.queue().torn() {
-                end.stop = Some(stop);
+                end.why = Some(stop);
                 break;
             }
             if pool.queue().damage().is_none() {
@@ -42,7 +42,7 @@ pub fn show_all(args: &DumpArgs, pool: &Inspector, out: &mut impl Write) -> io::
                 expected: format!("a block with {} bytes", block.len),
                 found: "the end of the file in it or before it".into(),
             };
-            end.stop = Some(Stop::Damaged(damage));
+            end.why = Some(PendingEnd::Damaged(damage));
             break;
         }
         let place = match block.place {

@@ -4,7 +4,7 @@
 //! stands although neither end has moved past it. Where nobody holds an end, nothing moves, and it is not waited for.
 
 use super::seen::Seen;
-use super::walk::{Stop, Walk};
+use super::walk::{PendingEnd, Walk};
 use super::{Inspector, PeerState};
 use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
@@ -208,7 +208,7 @@ fn counts(window: &Window<Seen>, shape: &Shape) -> Outcome {
 }
 
 /// Counts the messages up to where the walk ends, and says why it does.
-fn run(walk: &mut Walk<'_, Seen>) -> (u64, u64, Stop) {
+fn run(walk: &mut Walk<'_, Seen>) -> (u64, u64, PendingEnd) {
     let (mut messages, mut bytes) = (0, 0u64);
     loop {
         match walk.look() {
@@ -217,7 +217,7 @@ fn run(walk: &mut Walk<'_, Seen>) -> (u64, u64, Stop) {
                     (messages, bytes) = (messages + 1, bytes.saturating_add(spotted.len));
                 }
             }
-            Err(stop) => return (messages, bytes, stop),
+            Err(end) => return (messages, bytes, end),
         }
     }
 }
@@ -227,13 +227,15 @@ fn no_ring() -> Outcome {
 }
 
 fn messages(mut walk: Walk<'_, Seen>) -> Outcome {
-    let (messages, bytes, stop) = run(&mut walk);
-    match stop {
-        Stop::CaughtUp => Fine { said: format!("{messages} pending, {bytes} bytes") },
-        Stop::Finished => Fine { said: format!("{messages} pending, {bytes} bytes, then the end of data") },
-        Stop::Overtaken => Fine { said: format!("{messages} looked at while they were taken") },
-        Stop::Damaged(damage) => Damaged { said: format!("after {messages} good ones: {damage}") },
-        stop => Unchecked { why: stop.to_string() },
+    let (messages, bytes, end) = run(&mut walk);
+    match end {
+        PendingEnd::CaughtUp => Fine { said: format!("{messages} pending, {bytes} bytes") },
+        PendingEnd::Finished => {
+            Fine { said: format!("{messages} pending, {bytes} bytes, then the end of data") }
+        }
+        PendingEnd::Overtaken => Fine { said: format!("{messages} looked at while they were taken") },
+        PendingEnd::Damaged(damage) => Damaged { said: format!("after {messages} good ones: {damage}") },
+        end => Unchecked { why: end.to_string() },
     }
 }
 
@@ -247,10 +249,10 @@ fn words(window: &Window<Seen>, shape: &Shape) -> Outcome {
     if !whole(window) {
         return Unchecked { why: "a part of the file is missing".into() };
     }
-    let (_, _, stop) = run(&mut walk);
-    match stop {
-        Stop::CaughtUp | Stop::Finished => {}
-        Stop::Overtaken => {
+    let (_, _, end) = run(&mut walk);
+    match end {
+        PendingEnd::CaughtUp | PendingEnd::Finished => {}
+        PendingEnd::Overtaken => {
             return Unchecked { why: "messages move too fast; see again when it is quieter".into() };
         }
         _ => return Unchecked { why: "where it begins is not known, see the messages".into() },

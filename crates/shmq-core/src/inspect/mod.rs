@@ -17,7 +17,7 @@ pub mod walk;
 pub use check::{Check, Outcome};
 pub use pending::{Pending, PendingMessage};
 pub use process::{Condition, Process};
-pub use walk::{Damage, Stop};
+pub use walk::{Damage, PendingEnd};
 
 use crate::error::OpenError;
 use crate::geometry::{Geometry, Limits};
@@ -415,7 +415,7 @@ impl Inspector {
     /// let texts: Vec<_> = pending.by_ref().map(|m| (m.sequence, m.bytes)).collect();
     /// assert_eq!(texts, [(0, b"first".to_vec()), (1, b"second".to_vec())]);
     /// // Why there are no more: in a damaged queue, what is wrong and where.
-    /// assert_eq!(pending.stop(), Some(&shmq::Stop::CaughtUp));
+    /// assert_eq!(pending.end(), Some(&shmq::PendingEnd::CaughtUp));
     /// assert_eq!(pending.skipped(), 0);
     /// # drop(tx); shmq::Queue::open(&name)?.remove()?;
     /// # Ok::<(), shmq::Error>(())

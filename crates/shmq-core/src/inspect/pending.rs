@@ -2,7 +2,7 @@
 
 use super::Inspector;
 use super::seen::Seen;
-use super::walk::{Damage, Stop, Walk};
+use super::walk::{Damage, PendingEnd, Walk};
 use crate::corruption::Corruption;
 use crate::layout::PAGE;
 
@@ -22,19 +22,19 @@ pub struct PendingMessage {
 pub struct Pending<'a> {
     inspector: &'a Inspector,
     walk: Option<Walk<'a, Seen>>,
-    stop: Option<Stop>,
+    end: Option<PendingEnd>,
 }
 
 impl<'a> Pending<'a> {
     pub(super) fn new(inspector: &'a Inspector) -> Self {
         let walk = inspector.walk();
-        let stop = walk.is_none().then_some(Stop::NoMessages);
-        Self { inspector, walk, stop }
+        let end = walk.is_none().then_some(PendingEnd::NoMessages);
+        Self { inspector, walk, end }
     }
 
     /// Why there are no more; `None` until then. See the example of [`Inspector::pending`].
-    pub fn stop(&self) -> Option<&Stop> {
-        self.stop.as_ref()
+    pub fn end(&self) -> Option<&PendingEnd> {
+        self.end.as_ref()
     }
 
     /// Messages that the consumer took before they could be copied; see the example of [`Inspector::pending`].
@@ -47,26 +47,26 @@ impl Iterator for Pending<'_> {
     type Item = PendingMessage;
 
     fn next(&mut self) -> Option<PendingMessage> {
-        let walk = self.walk.as_mut().filter(|_| self.stop.is_none())?;
+        let walk = self.walk.as_mut().filter(|_| self.end.is_none())?;
         loop {
             let spotted = match walk.look() {
                 Ok(spotted) => spotted,
-                Err(stop) => {
-                    self.stop = Some(self.inspector.torn().unwrap_or(stop));
+                Err(end) => {
+                    self.end = Some(self.inspector.torn().unwrap_or(end));
                     return None;
                 }
             };
             let mut bytes = Vec::new();
             if bytes.try_reserve_exact(spotted.len as usize).is_err() {
-                self.stop = Some(Stop::NoMemory { bytes: spotted.len });
+                self.end = Some(PendingEnd::NoMemory { bytes: spotted.len });
                 return None;
             }
             bytes.resize(spotted.len as usize, 0);
             walk.copy_out(&spotted, &mut bytes);
             let passed = walk.pass(&spotted);
             // What was copied may be the zeros that took the place of the file.
-            if let Some(stop) = self.inspector.torn() {
-                self.stop = Some(stop);
+            if let Some(end) = self.inspector.torn() {
+                self.end = Some(end);
                 return None;
             }
             if passed {
@@ -80,7 +80,7 @@ impl Iterator for Pending<'_> {
 impl Inspector {
     /// Why there is nothing more to see, if the file was truncated under the mapping; for this project's other crates.
     #[doc(hidden)]
-    pub fn torn(&self) -> Option<Stop> {
+    pub fn torn(&self) -> Option<PendingEnd> {
         let damage = || Damage {
             what: Corruption::Truncated,
             position: 0,
@@ -88,7 +88,7 @@ impl Inspector {
             expected: format!("{} bytes, as when it was opened", self.memory().present()),
             found: "it truncated meanwhile".into(),
         };
-        self.is_torn().then(|| Stop::Damaged(damage()))
+        self.is_torn().then(|| PendingEnd::Damaged(damage()))
     }
 
     /// A walk over the messages, if there is a ring of them.

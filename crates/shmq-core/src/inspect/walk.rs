@@ -41,7 +41,7 @@ impl fmt::Display for Damage {
 /// Why there are no more messages to look at. See the example of [`crate::Inspector::pending`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Stop {
+pub enum PendingEnd {
     /// Nothing more is there yet.
     CaughtUp,
     /// The end of data was declared.
@@ -59,7 +59,7 @@ pub enum Stop {
     NoMessages,
 }
 
-impl fmt::Display for Stop {
+impl fmt::Display for PendingEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CaughtUp => f.write_str("nothing more is there yet"),
@@ -133,9 +133,9 @@ impl<'a, M: Memory> Walk<'a, M> {
     }
 
     /// The next message. Its bytes are to be copied before [`Walk::pass`] says whether they are good.
-    pub fn look(&mut self) -> Result<Spotted, Stop> {
+    pub fn look(&mut self) -> Result<Spotted, PendingEnd> {
         if self.lost {
-            return Err(Stop::Overtaken);
+            return Err(PendingEnd::Overtaken);
         }
         // Each turn but the last moves `at` forward, and it never gets further than one ring from the start.
         loop {
@@ -144,9 +144,13 @@ impl<'a, M: Memory> Walk<'a, M> {
                 Some(shape) => self.look_at_slot(&shape),
             };
             match looked {
-                Err(stop) if self.is_overtaken(self.at) => {
+                Err(end) if self.is_overtaken(self.at) => {
                     if !self.catch_up() {
-                        return Err(if matches!(stop, Stop::Damaged(_)) { Stop::Overtaken } else { stop });
+                        return Err(if matches!(end, PendingEnd::Damaged(_)) {
+                            PendingEnd::Overtaken
+                        } else {
+                            end
+                        });
                     }
                 }
                 done => return done,
@@ -214,13 +218,13 @@ impl<'a, M: Memory> Walk<'a, M> {
         }
     }
 
-    fn damaged(&self, what: Corruption, position: u64, expected: &str, found: String) -> Stop {
+    fn damaged(&self, what: Corruption, position: u64, expected: &str, found: String) -> PendingEnd {
         let (file_offset, expected) = (self.offset(position), expected.into());
-        Stop::Damaged(Damage { what, position, file_offset, expected, found })
+        PendingEnd::Damaged(Damage { what, position, file_offset, expected, found })
     }
 
     /// Whether the file has these bytes.
-    fn present(&self, position: u64, place: u64, bytes: u64) -> Result<(), Stop> {
+    fn present(&self, position: u64, place: u64, bytes: u64) -> Result<(), PendingEnd> {
         let extent = self.window.memory().extent();
         if place + bytes <= extent {
             return Ok(());
@@ -229,7 +233,7 @@ impl<'a, M: Memory> Walk<'a, M> {
         Err(self.damaged(Corruption::Truncated, position, "the rest of the ring", found))
     }
 
-    fn look_at_record(&mut self) -> Result<Spotted, Stop> {
+    fn look_at_record(&mut self) -> Result<Spotted, PendingEnd> {
         let (window, at) = (self.window, self.at);
         // Before the word: what the tail has passed is committed.
         let tail = window.load(TAIL, at::OBSERVE);
@@ -251,11 +255,11 @@ impl<'a, M: Memory> Walk<'a, M> {
                 let expected = format!("a record, because the tail is further on, at {tail}");
                 return Err(self.damaged(Corruption::Word, at, &expected, "zeros".into()));
             }
-            return Err(Stop::CaughtUp);
+            return Err(PendingEnd::CaughtUp);
         }
         let sequence = self.sequence_of(at, word)?;
         match word::kind(word) {
-            RecordKind::End if word::len(word) == 0 => Err(Stop::Finished),
+            RecordKind::End if word::len(word) == 0 => Err(PendingEnd::Finished),
             RecordKind::Message => self.message(at, at, word, sequence),
             RecordKind::Padding if word::size(word::len(word)) == window.to_end(at) => {
                 let behind = at.wrapping_add(window.to_end(at));
@@ -276,7 +280,7 @@ impl<'a, M: Memory> Walk<'a, M> {
         }
     }
 
-    fn sequence_of(&self, at: u64, word: u64) -> Result<u64, Stop> {
+    fn sequence_of(&self, at: u64, word: u64) -> Result<u64, PendingEnd> {
         let sequence = word::sequence(word, self.sequence);
         // A consumer that was killed between its two stores left a count that is at most one run ahead.
         let off = if self.sure { 0 } else { self.window.capacity() / 8 };
@@ -287,7 +291,7 @@ impl<'a, M: Memory> Walk<'a, M> {
         Ok(sequence)
     }
 
-    fn message(&self, position: u64, record: u64, word: u64, sequence: u64) -> Result<Spotted, Stop> {
+    fn message(&self, position: u64, record: u64, word: u64, sequence: u64) -> Result<Spotted, PendingEnd> {
         let (len, size) = (word::len(word), word::size(word::len(word)));
         if len > self.max_message || size > self.window.to_end(record) {
             let most = self.max_message.min(self.window.to_end(record) - 8);
@@ -297,7 +301,7 @@ impl<'a, M: Memory> Walk<'a, M> {
         if record.wrapping_add(size).wrapping_sub(self.start) > self.window.capacity() {
             // The consumer has given back room meanwhile, and the producer has used it.
             if self.window.load(READ, at::OBSERVE) != self.start {
-                return Err(Stop::Overtaken);
+                return Err(PendingEnd::Overtaken);
             }
             let expected = format!("the end of what is pending, one ring after {}", self.start);
             return Err(self.damaged(Corruption::Position, record, &expected, show(word)));
@@ -307,7 +311,7 @@ impl<'a, M: Memory> Walk<'a, M> {
         Ok(Spotted { sequence, len, position, place })
     }
 
-    fn look_at_slot(&mut self, shape: &Shape) -> Result<Spotted, Stop> {
+    fn look_at_slot(&mut self, shape: &Shape) -> Result<Spotted, PendingEnd> {
         let (at, tail) = (self.at, self.window.load(SEQUENCE, at::OBSERVE));
         // The producer stores its count once for a group or a batch.
         if at > COUNT_LIMIT || tail > COUNT_LIMIT || tail.abs_diff(at) > shape.depth + shape.group {
@@ -327,20 +331,20 @@ impl<'a, M: Memory> Walk<'a, M> {
         }
         if count > at {
             if at.wrapping_sub(self.start) >= shape.depth {
-                return Err(Stop::Overtaken);
+                return Err(PendingEnd::Overtaken);
             }
             let place = shape.cursor(at).slot(at, shape);
             self.present(at, place, shape.size)?;
             return Ok(Spotted { sequence: at, len: shape.size, position: at, place });
         }
         if word & END != 0 && count == at {
-            return Err(Stop::Finished);
+            return Err(PendingEnd::Finished);
         }
         if tail > at {
             let expected = format!("a count of more than {at}, because the producer's is {tail}");
             return Err(self.damaged(Corruption::Word, at, &expected, shown()));
         }
-        Err(Stop::CaughtUp)
+        Err(PendingEnd::CaughtUp)
     }
 }
 
@@ -386,7 +390,7 @@ mod tests {
         let window = Window::new(Words::new(parts.ring + shape.capacity as usize), parts).unwrap();
         window.store(READ, u64::MAX - 3, at::COUNT);
         let mut walk = Walk::slots(&window, &shape);
-        assert!(matches!(walk.look(), Err(Stop::Damaged(_))));
+        assert!(matches!(walk.look(), Err(PendingEnd::Damaged(_))));
         // It comes round, and with it the walk.
         window.store(READ, 2, at::COUNT);
         window.store_at(shape.placed(&window).cursor(0).word, 7, at::COUNT);

@@ -3,7 +3,7 @@
 use super::check::Check;
 use super::note::{Note, Sending, Wrong};
 use super::producer::end;
-use super::stage::{End, Stage, Stop, Temper, some_patience};
+use super::stage::{CallError, End, Stage, Temper, some_patience};
 use crate::args::Plant;
 use bytemuck::Pod;
 use shmq::{AttachError, DrainLimit, PeerState, Trusted, Until, View, Waiting, slots};
@@ -14,7 +14,13 @@ use std::time::Duration;
 /// A receiving end with all its operations behind one.
 pub trait Receiver: End {
     /// Receives one message or up to `most`; `how` chooses the way. What it gets is shown to the check.
-    fn receive(&mut self, how: u64, most: usize, until: Until, check: &mut Check<'_>) -> Result<(), Stop>;
+    fn receive(
+        &mut self,
+        how: u64,
+        most: usize,
+        until: Until,
+        check: &mut Check<'_>,
+    ) -> Result<(), CallError>;
 }
 
 /// Ways to receive.
@@ -53,7 +59,7 @@ fn hold(stage: &Stage, draw: &mut Draw, mut rx: impl Receiver) -> Result<bool, F
         check.settle()?;
         match received {
             Ok(()) => {}
-            Err(Stop::Finished) => return finish(stage, check.next()).map(|()| true),
+            Err(CallError::Finished) => return finish(stage, check.next()).map(|()| true),
             Err(stop) => {
                 stage.told(&stop, epoch)?;
                 check.nothing_came()?;
@@ -89,7 +95,13 @@ end!([] shmq::Consumer);
 end!([P: Pod] slots::Consumer<P, Trusted>);
 
 impl Receiver for shmq::Consumer {
-    fn receive(&mut self, how: u64, most: usize, until: Until, check: &mut Check<'_>) -> Result<(), Stop> {
+    fn receive(
+        &mut self,
+        how: u64,
+        most: usize,
+        until: Until,
+        check: &mut Check<'_>,
+    ) -> Result<(), CallError> {
         let number = self.next_sequence();
         let limit = DrainLimit { messages: most, bytes: most << 8 };
         match how {
@@ -110,7 +122,7 @@ impl Receiver for shmq::Consumer {
                     // One byte too short: the message stays.
                     let refused = self.try_recv_into(&mut vec![0; less]);
                     if !matches!(refused, Err(shmq::TryRecvError::WrongLength { .. })) {
-                        return Err(Stop::Failed(format!(
+                        return Err(CallError::Failed(format!(
                             "{less} bytes are too few for {len}, but: {refused:?}"
                         )));
                     }
@@ -126,7 +138,7 @@ impl Receiver for shmq::Consumer {
                 let (head, body) = bytes.split_at_mut(message.len() / 2);
                 let parts = [(head.len(), body), (0, head)];
                 for (at, part) in parts {
-                    message.read_into(at, part).map_err(|e| Stop::Failed(e.to_string()))?;
+                    message.read_into(at, part).map_err(|e| CallError::Failed(e.to_string()))?;
                 }
                 check.in_place(message.sequence(), &bytes);
                 drop(message);
@@ -167,7 +179,13 @@ impl Receiver for shmq::Consumer {
 }
 
 impl<P: Pod> Receiver for slots::Consumer<P, Trusted> {
-    fn receive(&mut self, how: u64, most: usize, until: Until, check: &mut Check<'_>) -> Result<(), Stop> {
+    fn receive(
+        &mut self,
+        how: u64,
+        most: usize,
+        until: Until,
+        check: &mut Check<'_>,
+    ) -> Result<(), CallError> {
         let number = self.next_sequence();
         match how {
             0 => {

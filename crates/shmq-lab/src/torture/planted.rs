@@ -1,7 +1,7 @@
 //! A producer with a planted bug, to show that the checks find one: its payload arrives after the word that publishes it.
 
 use super::producer::Sender;
-use super::stage::{End, Stage, Stop};
+use super::stage::{CallError, End, Stage};
 use memmap2::MmapOptions;
 use shmq::{AttachError, PeerState, Until, Waiting};
 use shmq_cli::failure::Failure;
@@ -68,7 +68,7 @@ impl<S: End> End for Planted<S> {
 impl<S: Sender> Sender for Planted<S> {
     const IN_PART: bool = false;
 
-    fn send(&mut self, _: u64, messages: &[Vec<u8>], _: Until) -> Result<Range<u64>, Stop> {
+    fn send(&mut self, _: u64, messages: &[Vec<u8>], _: Until) -> Result<Range<u64>, CallError> {
         let first = self.next_sequence();
         for message in messages {
             let sent = match &mut self.ring {
@@ -77,24 +77,24 @@ impl<S: Sender> Sender for Planted<S> {
             };
             match sent {
                 Ok(_) => {}
-                Err(Refused::Full) => return Err(Stop::TimedOut),
-                Err(other) => return Err(Stop::Failed(format!("{other:?}"))),
+                Err(Refused::Full) => return Err(CallError::TimedOut),
+                Err(other) => return Err(CallError::Failed(format!("{other:?}"))),
             }
         }
         Ok(first..first + messages.len() as u64)
     }
 
-    fn send_in_part(&mut self, _: &[Vec<u8>]) -> Result<Range<u64>, Stop> {
+    fn send_in_part(&mut self, _: &[Vec<u8>]) -> Result<Range<u64>, CallError> {
         unreachable!("only asked of a sender that can")
     }
 
-    fn finish(mut self) -> Result<u64, Stop> {
+    fn finish(mut self) -> Result<u64, CallError> {
         let total = self.next_sequence();
         let finished = match &mut self.ring {
             Ring::Records(tx) => tx.finish(),
             Ring::Slots(tx) => tx.finish(),
         };
-        finished.map_err(|refused| Stop::Failed(format!("{refused:?}")))?;
+        finished.map_err(|refused| CallError::Failed(format!("{refused:?}")))?;
         Ok(total)
     }
 }

@@ -3,7 +3,7 @@
 use super::note::{Note, Sending, Wrong};
 use super::plan::Unit;
 use super::planted::Planted;
-use super::stage::{End, Stage, Stop, Temper, linger, some_patience};
+use super::stage::{CallError, End, Stage, Temper, linger, some_patience};
 use bytemuck::Pod;
 use shmq::{AttachError, PeerState, Trusted, Until, Waiting, slots};
 use shmq_cli::draw::Draw;
@@ -19,10 +19,10 @@ pub trait Sender: End + Sized {
     /// Whether several messages can be sent as far as there is room.
     const IN_PART: bool;
     /// Sends one message, or all of them together; `how` chooses the way.
-    fn send(&mut self, how: u64, messages: &[Vec<u8>], until: Until) -> Result<Range<u64>, Stop>;
+    fn send(&mut self, how: u64, messages: &[Vec<u8>], until: Until) -> Result<Range<u64>, CallError>;
     /// Sends as many as there is room for.
-    fn send_in_part(&mut self, messages: &[Vec<u8>]) -> Result<Range<u64>, Stop>;
-    fn finish(self) -> Result<u64, Stop>;
+    fn send_in_part(&mut self, messages: &[Vec<u8>]) -> Result<Range<u64>, CallError>;
+    fn finish(self) -> Result<u64, CallError>;
 }
 
 /// Takes the role again and again, until the end of data or until it leaves for good.
@@ -164,11 +164,11 @@ end!([P: Pod] slots::Producer<P, Trusted>);
 impl Sender for shmq::Producer {
     const IN_PART: bool = false;
 
-    fn send(&mut self, how: u64, messages: &[Vec<u8>], until: Until) -> Result<Range<u64>, Stop> {
+    fn send(&mut self, how: u64, messages: &[Vec<u8>], until: Until) -> Result<Range<u64>, CallError> {
         let [message] = messages else { return send_batch(self, how, messages, until) };
         let (at, number) = (message.len() / 3, self.next_sequence());
         let (head, body) = message.split_at(at);
-        let wrong = |e: shmq::OutOfBounds| Stop::Failed(e.to_string());
+        let wrong = |e: shmq::OutOfBounds| CallError::Failed(e.to_string());
         let number = match how {
             0 => self.try_send(message)?,
             1 => self.send_slices(&[IoSlice::new(head), IoSlice::new(body)], until)?,
@@ -199,11 +199,11 @@ impl Sender for shmq::Producer {
         Ok(number..number + 1)
     }
 
-    fn send_in_part(&mut self, _: &[Vec<u8>]) -> Result<Range<u64>, Stop> {
+    fn send_in_part(&mut self, _: &[Vec<u8>]) -> Result<Range<u64>, CallError> {
         unreachable!("only asked of a sender that can")
     }
 
-    fn finish(self) -> Result<u64, Stop> {
+    fn finish(self) -> Result<u64, CallError> {
         Ok(self.finish()?)
     }
 }
@@ -213,7 +213,7 @@ fn send_batch(
     how: u64,
     messages: &[Vec<u8>],
     until: Until,
-) -> Result<Range<u64>, Stop> {
+) -> Result<Range<u64>, CallError> {
     match how {
         0..=3 => {
             let mut batch = tx.try_batch()?;
@@ -239,7 +239,7 @@ fn values<P: Pod>(messages: &[Vec<u8>]) -> Vec<P> {
 impl<P: Pod> Sender for slots::Producer<P, Trusted> {
     const IN_PART: bool = true;
 
-    fn send(&mut self, how: u64, messages: &[Vec<u8>], until: Until) -> Result<Range<u64>, Stop> {
+    fn send(&mut self, how: u64, messages: &[Vec<u8>], until: Until) -> Result<Range<u64>, CallError> {
         let values = values::<P>(messages);
         let [value] = values[..] else {
             return Ok(if how < 4 {
@@ -268,13 +268,13 @@ impl<P: Pod> Sender for slots::Producer<P, Trusted> {
         Ok(number..number + 1)
     }
 
-    fn send_in_part(&mut self, messages: &[Vec<u8>]) -> Result<Range<u64>, Stop> {
+    fn send_in_part(&mut self, messages: &[Vec<u8>]) -> Result<Range<u64>, CallError> {
         let first = self.next_sequence();
         let sent = self.try_send_slice(&values::<P>(messages))? as u64;
         Ok(first..first + sent)
     }
 
-    fn finish(self) -> Result<u64, Stop> {
+    fn finish(self) -> Result<u64, CallError> {
         Ok(self.finish()?)
     }
 }

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why an operation has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum CallError {
     /// Full, or empty, for as long as it may wait.
     TimedOut,
     Left,
@@ -36,7 +36,7 @@ pub enum Stop {
     Failed(String),
 }
 
-impl From<TrySendError> for Stop {
+impl From<TrySendError> for CallError {
     fn from(error: TrySendError) -> Self {
         match error {
             TrySendError::Full => Self::TimedOut,
@@ -45,7 +45,7 @@ impl From<TrySendError> for Stop {
     }
 }
 
-impl From<SendError> for Stop {
+impl From<SendError> for CallError {
     fn from(error: SendError) -> Self {
         match error {
             SendError::TimedOut => Self::TimedOut,
@@ -56,7 +56,7 @@ impl From<SendError> for Stop {
     }
 }
 
-impl From<TryRecvError> for Stop {
+impl From<TryRecvError> for CallError {
     fn from(error: TryRecvError) -> Self {
         match error {
             TryRecvError::Empty => Self::TimedOut,
@@ -66,7 +66,7 @@ impl From<TryRecvError> for Stop {
     }
 }
 
-impl From<RecvError> for Stop {
+impl From<RecvError> for CallError {
     fn from(error: RecvError) -> Self {
         match error {
             RecvError::TimedOut => Self::TimedOut,
@@ -188,13 +188,13 @@ impl Stage {
     }
 
     /// Checks and counts what was said of the other end; `epoch` is its number as it was before.
-    pub fn told(&self, stop: &Stop, epoch: u64) -> Result<(), Failure> {
+    pub fn told(&self, stop: &CallError, epoch: u64) -> Result<(), Failure> {
         let (note, said) = match stop {
-            Stop::Lost => (Note::ToldLost, "lost"),
-            Stop::Left => (Note::ToldLeft, "left"),
-            Stop::Failed(why) => return Err(self.found(Wrong::Refused, 1, why)),
-            Stop::TimedOut if self.plant == Some(Plant::Heartbeat) => (Note::ToldLost, "silent"),
-            Stop::TimedOut | Stop::Finished => return Ok(()),
+            CallError::Lost => (Note::ToldLost, "lost"),
+            CallError::Left => (Note::ToldLeft, "left"),
+            CallError::Failed(why) => return Err(self.found(Wrong::Refused, 1, why)),
+            CallError::TimedOut if self.plant == Some(Plant::Heartbeat) => (Note::ToldLost, "silent"),
+            CallError::TimedOut | CallError::Finished => return Ok(()),
         };
         let peer = self.role.peer();
         if Holder::is_alive(&self.page, peer, epoch) {

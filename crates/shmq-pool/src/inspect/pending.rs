@@ -1,7 +1,7 @@
 //! The blocks that a reader would get, without taking any.
 
 use super::Inspector;
-use shmq::Stop;
+use shmq::PendingEnd;
 use shmq_core::at;
 
 /// Where a block is, of those that a reader would get. See the example of [`Inspector::pending`].
@@ -34,7 +34,7 @@ pub struct Pending {
     /// In the order sent: those that are held come first.
     pub blocks: Vec<PendingBlock>,
     /// Why there are no more.
-    pub stop: Stop,
+    pub end: PendingEnd,
 }
 
 impl Inspector {
@@ -55,7 +55,7 @@ impl Inspector {
     /// let first = rx.try_recv()?;
     /// let it = pool.inspect()?;
     /// let pending = it.pending();
-    /// assert_eq!(pending.stop, shmq::Stop::CaughtUp);
+    /// assert_eq!(pending.end, shmq::PendingEnd::CaughtUp);
     /// let places: Vec<_> = pending.blocks.iter().map(|b| (b.sequence, b.place)).collect();
     /// assert_eq!(places, [(0, Place::Held), (1, Place::UnderWay)]);
     /// let mut bytes = [0; 6];
@@ -71,7 +71,7 @@ impl Inspector {
         let pending = self.survey().pending();
         match self.queue.torn() {
             // What was seen may be the zeros that took the place of the file.
-            Some(stop) => Pending { blocks: Vec::new(), stop },
+            Some(end) => Pending { blocks: Vec::new(), end },
             None => pending,
         }
     }

@@ -4,7 +4,7 @@
 use super::pending::{Pending, PendingBlock, Place};
 use crate::layout::{HELD, LENT, Windows};
 use crate::protocol::{Handle, LOW, at};
-use shmq::{Corruption, Damage, Stop};
+use shmq::{Corruption, Damage, PendingEnd};
 use shmq_core::layout::READ;
 use shmq_core::shape::find_sequence;
 use shmq_core::{Memory, Walk, Window, at as ring_at};
@@ -50,10 +50,10 @@ impl<M: Memory> Survey<'_, M> {
         let layout = &self.0.layout;
         let mut walk = Walk::slots(&self.0.full, &layout.shape);
         let mut blocks = Vec::new();
-        let stop = loop {
+        let end = loop {
             let spotted = match walk.look() {
                 Ok(spotted) => spotted,
-                Err(stop) => break stop,
+                Err(end) => break end,
             };
             let mut bytes = [0; 8];
             walk.copy_out(&spotted, &mut bytes);
@@ -64,7 +64,7 @@ impl<M: Memory> Survey<'_, M> {
             if u64::from(block) >= layout.blocks || len > layout.block_size {
                 let cursor = layout.shape.placed(&self.0.full).cursor(sequence);
                 let (most, size) = (layout.blocks - 1, layout.block_size);
-                break Stop::Damaged(Damage {
+                break PendingEnd::Damaged(Damage {
                     what: Corruption::Word,
                     position: sequence,
                     file_offset: cursor.slot(sequence, &layout.shape),
@@ -79,7 +79,7 @@ impl<M: Memory> Survey<'_, M> {
         held.retain(|held| blocks.iter().all(|block| block.sequence != held.sequence));
         held.sort_unstable_by_key(|block| block.sequence);
         held.extend(blocks);
-        Pending { blocks: held, stop }
+        Pending { blocks: held, end }
     }
 
     fn block(&self, sequence: u64, block: u32, len: u64, place: Place) -> PendingBlock {
@@ -166,8 +166,8 @@ impl<M: Memory> Survey<'_, M> {
         for block in pending.blocks.iter().filter(|block| block.place == Place::UnderWay) {
             places[block.block as usize].push(("under way", block.sequence));
         }
-        match pending.stop {
-            Stop::Damaged(damage) => Err(format!("among the full ones, {damage}")),
+        match pending.end {
+            PendingEnd::Damaged(damage) => Err(format!("among the full ones, {damage}")),
             _ => Ok(()),
         }
     }
@@ -198,7 +198,7 @@ impl<M: Memory> Survey<'_, M> {
         loop {
             let spotted = match walk.look() {
                 Ok(spotted) => spotted,
-                Err(Stop::Damaged(damage)) => return Err(format!("among the empty ones, {damage}")),
+                Err(PendingEnd::Damaged(damage)) => return Err(format!("among the empty ones, {damage}")),
                 Err(_) => return Ok(()),
             };
             let mut bytes = [0; 8];
