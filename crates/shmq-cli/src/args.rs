@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 pub use demo::{DemoArgs, Fault, Part, PartArgs};
 pub use look::{DoctorArgs, DumpArgs, LsArgs, StatArgs};
 pub use queue::{CreateArgs, QueueOptions, RmArgs};
+use std::ffi::OsStr;
 pub use stream::{RecvArgs, SendArgs, Wait};
 pub use tools::{CompletionsArgs, ManArgs, TopArgs};
 pub use work::{CopyArgs, DrainArgs, PipeArgs};
@@ -64,4 +65,20 @@ pub enum Command {
     Man(ManArgs),
     #[command(hide = true)]
     DemoPart(PartArgs),
+}
+
+impl Command {
+    /// The queue that it is about, if that is one.
+    pub fn queue(&self) -> Option<&OsStr> {
+        Some(match self {
+            Self::Create(args) => &args.name,
+            Self::Send(args) => &args.name,
+            Self::Recv(args) => &args.name,
+            Self::Stat(args) => &args.name,
+            Self::Dump(args) => &args.name,
+            Self::Drain(args) => &args.name,
+            Self::Pipe(args) => &args.name,
+            _ => return None,
+        })
+    }
 }

@@ -48,7 +48,7 @@ struct Filler<'a> {
 }
 
 pub fn run(args: &CopyArgs) -> Result<(), Failure> {
-    let source = Subject::open_damaged(&args.source)?;
+    let source = Subject::open_damaged(&args.source).map_err(|e| Failure::from(e).of(&args.source))?;
     let damage = source.inspector.damage().map(|damage| format!("{}: {damage}", quoted(&args.source)));
     let queue = destination(&source, args)?;
     let inspector = queue.inspect()?;
@@ -62,7 +62,7 @@ pub fn run(args: &CopyArgs) -> Result<(), Failure> {
                 "the end of data was declared in {name}, so nothing can be sent to it; name another, or remove it with `shmq rm {name}`"
             )));
         }
-        producer => producer?,
+        producer => producer.map_err(|e| Failure::from(e).of(&args.destination))?,
     };
     let seen = source.inspector.snapshot();
     let done = Copied {

@@ -1,9 +1,12 @@
 //! How a command ends badly: an exit code and one sentence.
 
+use crate::units::shown;
 use shmq::{
     AttachError, CreateError, Error, Kind, OpenError, RecvError, SendError, TryRecvError, TrySendError,
 };
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// The documented exit codes beside 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +48,19 @@ impl Failure {
     /// What could not be done, and what the system said.
     pub fn io(doing: impl std::fmt::Display, error: &std::io::Error) -> Self {
         Self::new(format!("cannot {doing}: {error}"))
+    }
+
+    /// The same, of this queue, unless it says which one anyway.
+    pub fn of(self, name: &OsStr) -> Self {
+        let path = shmq::path_of(name)
+            .and_then(|path| std::path::absolute(path).ok())
+            .unwrap_or_else(|| name.into());
+        let said =
+            |text: &str| text.contains(&*name.to_string_lossy()) || text.contains(&*path.to_string_lossy());
+        match self {
+            Self::Said(code, text) if !said(&text) => Self::Said(code, format!("{}: {text}", shown(name))),
+            other => other,
+        }
     }
 
     /// Says it on stderr; the exit code.
@@ -96,8 +112,20 @@ impl<E: Into<Error>> From<E> for Failure {
             Error::Open(OpenError::WrongKind { found: Kind::Raw, .. }) => RAW.into(),
             error => error.to_string(),
         };
-        Self::Said(code_of(&error), says)
+        let failure = Self::Said(code_of(&error), says);
+        match NAME.get() {
+            Some(name) => failure.of(name),
+            None => failure,
+        }
     }
+}
+
+/// What the command is about.
+static NAME: OnceLock<OsString> = OnceLock::new();
+
+/// From now on, what the library says is said of this queue.
+pub fn about(name: &OsStr) {
+    let _ = NAME.set(name.to_owned());
 }
 
 #[cfg(test)]

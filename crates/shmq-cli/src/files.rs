@@ -5,19 +5,31 @@ use crate::attach::{patiently, quoted};
 use crate::failure::Failure;
 use crate::shape::Queue;
 use crate::units::shown;
-use shmq::{AttachError, Inspector, Kind, OpenError, Options};
+use shmq::{AttachError, CreateError, Inspector, Kind, OpenError, Options};
 use shmq_pool::Pool;
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 pub fn create(args: &CreateArgs) -> Result<(), Failure> {
-    Queue::create(&args.name, &args.options)?;
-    Ok(())
+    match Queue::create(&args.name, &args.options) {
+        // What is no queue is not to be removed by the way.
+        Err(CreateError::AlreadyExists { path })
+            if matches!(Inspector::open_damaged(&args.name), Err(OpenError::NotAQueue { .. })) =>
+        {
+            Err(Failure::new(format!("{} exists already and is no queue; name another", shown(path))))
+        }
+        made => made.map(drop).map_err(Failure::from),
+    }
 }
 
 pub fn remove(args: &RmArgs) -> Result<(), Failure> {
     // All that can be removed are, before the first failure is reported.
-    let failures: Vec<_> = args.names.iter().filter_map(|name| remove_one(name, args.force).err()).collect();
+    let failures: Vec<_> = args
+        .names
+        .iter()
+        .filter_map(|name| remove_one(name, args.force).err().map(|failure| failure.of(name)))
+        .collect();
     failures.into_iter().reduce(join).map_or(Ok(()), Err)
 }
 
@@ -74,8 +86,14 @@ fn with_hint(failure: Failure, hint: &str) -> Failure {
     }
 }
 
-/// Removes the name whoever holds an end. Anything that does not even look like a queue is left alone.
+/// Removes the name whoever holds an end. Anything that does not even look like a queue is left alone: also what took the
+/// name while it was looked at. (The kernel removes names and not files, so that what takes it just now goes as well.)
 fn remove_by_force(name: &OsStr) -> Result<(), Failure> {
+    let Some(path) = shmq::path_of(name) else {
+        return Err(OpenError::Name { name: name.to_string_lossy().into() }.into());
+    };
+    let identity = || std::fs::symlink_metadata(&path).map(|file| (file.dev(), file.ino())).ok();
+    let before = identity();
     match Queue::open(name, &Options::new()) {
         Ok(_) => {}
         Err(OpenError::NotFound { .. }) => return Ok(()),
@@ -87,7 +105,9 @@ fn remove_by_force(name: &OsStr) -> Result<(), Failure> {
         }
         Err(error) => return Err(error.into()),
     }
-    let Some(path) = shmq::path_of(name) else { return Ok(()) };
+    if identity() != before {
+        return Err(Failure::new(format!("{} was replaced meanwhile; look again", shown(path))));
+    }
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Failure::io(format_args!("remove {}", shown(&path)), &error))

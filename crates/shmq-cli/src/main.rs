@@ -50,6 +50,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     interrupt::first_process();
     let command = Cli::parse().command;
+    if let Some(name) = command.queue() {
+        failure::about(name);
+    }
     // The live view has a terminal to give back first.
     if !matches!(command, Command::Top(_)) {
         view::guard();

@@ -3,7 +3,7 @@
 pub use crate::corruption::Corruption;
 use crate::layout::{Kind, Role, VERSION};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why waiting ended without a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ errors! {
         AlreadyExists {
             /// Where.
             path: PathBuf,
-        } => format!("{} exists already; open it, or remove it first with `shmq rm`", path.display());
+        } => format!("{} exists already; name another, or if it is a queue, open it, or remove it first with `shmq rm`", path.display());
         /// The file system, or the memory behind it, has no room.
         NoSpace {
             /// Where.
@@ -46,6 +46,28 @@ errors! {
             /// Bytes the queue needs.
             bytes: u64,
         } => format!("no room for a queue of {bytes} bytes at {}; free some space or ask for a smaller capacity", path.display());
+        /// The file system has no room for one more file, however small.
+        NoInode {
+            /// Where.
+            path: PathBuf,
+        } => format!("no room for one more file at {}: its file system has no inode left (`df -i`); remove some files", path.display());
+        /// There is no folder for it.
+        NoFolder {
+            /// Where.
+            path: PathBuf,
+        } => format!("there is no folder for {}; make it first, or name another place", path.display());
+        /// The file system is mounted read-only.
+        ReadOnly {
+            /// Where.
+            path: PathBuf,
+        } => format!("{} is on a file system that is mounted read-only; name another place, or remount it", path.display());
+        /// No end could ever be taken there; see [`AttachError::FileSystem`].
+        FileSystem {
+            /// Where.
+            path: PathBuf,
+            /// What it is.
+            found: &'static str,
+        } => unshared(&path, found);
         /// The limit on file sizes (RLIMIT_FSIZE) is too small. The kernel would kill whoever tried.
         FileSize {
             /// Bytes the queue needs.
@@ -65,8 +87,8 @@ errors! {
         } => format!("not allowed to create {}; check the mode of its directory", path.display());
         /// Anything else the system said.
         Io {
-            /// What was being done.
-            doing: &'static str,
+            /// What was being done, and to which file.
+            doing: String,
             /// What the system said.
             source: io::Error,
         } => format!("cannot {doing}: {source}");
@@ -91,6 +113,11 @@ errors! {
             /// Where.
             path: PathBuf,
         } => format!("not allowed to open {}; its owner can widen the mode, see `shmq create --mode`", path.display());
+        /// The file system is mounted read-only, and who takes an end writes.
+        ReadOnly {
+            /// Where.
+            path: PathBuf,
+        } => format!("{} is on a file system that is mounted read-only, and both ends write; it can only be looked at (`shmq stat`, `shmq dump`)", path.display());
         /// It is something else: not a regular file, too short, wrong magic, damaged geometry.
         NotAQueue {
             /// What is wrong with it.
@@ -138,8 +165,8 @@ errors! {
         NotSealed => "the descriptor is not sealed against shrinking and growing; only accept queues made by `Queue::anonymous`";
         /// Anything else the system said.
         Io {
-            /// What was being done.
-            doing: &'static str,
+            /// What was being done, and to which file.
+            doing: String,
             /// What the system said.
             source: io::Error,
         } => format!("cannot {doing}: {source}");
@@ -171,6 +198,19 @@ errors! {
             /// What the kernel said.
             source: io::Error,
         } => format!("cannot lock the queue in memory ({source}); raise RLIMIT_MEMLOCK or leave the lock option out");
+        /// There is no memory for the pages of the file now.
+        NoMemory {
+            /// Bytes the queue has.
+            bytes: u64,
+        } => format!("no memory for the {bytes} bytes of the queue, which are all needed before an end is taken; free some memory, or room on its file system, or leave the prefault option out");
+        /// On this file system locks or mappings are not one for all who reach the file, so that two could hold a role, or
+        /// not see what the other writes: overlayfs, FUSE, and those of other machines.
+        FileSystem {
+            /// Where.
+            path: PathBuf,
+            /// What it is.
+            found: &'static str,
+        } => unshared(&path, found);
         /// Not allowed to write the file, as both roles must.
         Denied => "not allowed to write the queue file, which both ends need; its owner can widen the mode";
         /// The file holds another shape.
@@ -182,8 +222,8 @@ errors! {
         } => format!("the file holds {found}, not {expected}; open it as {found}");
         /// Anything else the system said.
         Io {
-            /// What was being done.
-            doing: &'static str,
+            /// What was being done, and to which file.
+            doing: String,
             /// What the system said.
             source: io::Error,
         } => format!("cannot {doing}: {source}");
@@ -306,6 +346,18 @@ errors! {
 }
 
 /// The same of a send that waits; there is no waiting for a queue that stays full.
+fn unshared(path: &Path, found: &str) -> String {
+    format!(
+        "{} is on {found}, where locks and memory are not the same for all who reach a file, so that nobody can hold an end of a queue; use /dev/shm, a tmpfs or a local disk (for a container, a volume)",
+        path.display()
+    )
+}
+
+/// What is being done, and to which file.
+pub fn doing(what: &str, path: Option<&Path>) -> String {
+    path.map_or(what.into(), |path| format!("{what} {}", path.display()))
+}
+
 impl From<TrySendError> for SendError {
     fn from(error: TrySendError) -> Self {
         match error {

@@ -1,6 +1,6 @@
 //! A queue file that is open, whatever its shape, and the way to its two seats.
 
-use crate::error::{AttachError, CreateError, Error, OpenError};
+use crate::error::{AttachError, CreateError, Error, OpenError, doing};
 use crate::geometry::{Geometry, Options};
 use crate::inspect::Inspector;
 use crate::layout::{Kind, Role, TAG};
@@ -70,7 +70,7 @@ impl QueueFile {
         geometry: Geometry,
         options: &Options,
     ) -> Result<Self, CreateError> {
-        let failed = |source| CreateError::Io { doing: "look at the queue file", source };
+        let failed = |source| CreateError::Io { doing: doing("look at", path.as_deref()), source };
         let id = FileId::of(&file).map_err(failed)?;
         Ok(Self { file, path, geometry, id, options: options.clone() })
     }
@@ -98,7 +98,7 @@ impl QueueFile {
         if geometry.kind != kind {
             return Err(OpenError::WrongKind { expected: kind, found: geometry.kind });
         }
-        let failed = |source| OpenError::Io { doing: "look at the queue file", source };
+        let failed = |source| OpenError::Io { doing: doing("look at", path.as_deref()), source };
         let id = FileId::of(&file).map_err(failed)?;
         Ok(Self { file, path, geometry, id, options: options.clone() })
     }
@@ -147,11 +147,12 @@ impl QueueFile {
     /// keeps it.
     pub fn remove(&self) -> Result<(), AttachError> {
         let Some(path) = &self.path else { return Ok(()) };
-        let failed = |doing| move |source| AttachError::Io { doing, source };
-        let own = segment::reopen(&self.file, self.id, Some(path), true)
-            .map_err(failed("open the queue file again"))?;
+        let failed = |what| move |source| AttachError::Io { doing: doing(what, Some(path)), source };
+        let own = segment::reopen(&self.file, self.id, Some(path), true).map_err(failed("open again"))?;
         if self.geometry.kind != Kind::Raw {
-            if let Some(role) = lock_both(own.as_fd(), &self.geometry).map_err(failed("lock both roles"))? {
+            if let Some(role) =
+                lock_both(own.as_fd(), &self.geometry).map_err(failed("lock both roles of"))?
+            {
                 let pid = self.inspect().map_or(0, |i| i.snapshot().end(role).pid);
                 return Err(AttachError::Busy { role, pid });
             }
@@ -159,6 +160,6 @@ impl QueueFile {
         if FileId::at(path) != Some(self.id) {
             return Err(AttachError::Removed);
         }
-        std::fs::remove_file(path).map_err(failed("remove the queue file"))
+        std::fs::remove_file(path).map_err(failed("remove"))
     }
 }

@@ -6,12 +6,12 @@
 //! Sources: fcntl(2) "Open file description locks", mmap(2) ("closing the file descriptor does not unmap the region").
 
 use crate::corruption::Corruption;
-use crate::error::AttachError;
+use crate::error::{AttachError, doing};
 use crate::geometry::{Geometry, Options};
 use crate::layout::{Control, Counter, Kind, PAGE, READ, RECEIVED, Role, SEQUENCE};
 use crate::memory::{Map, Memory, Window, at};
 use crate::observe::Who;
-use crate::segment::{self, FileId};
+use crate::segment::{self, FileId, Unready};
 use crate::sigbus::Watch;
 use crate::wake::{Signals, wake_through};
 use std::fs::File;
@@ -209,8 +209,8 @@ pub struct Source<'a> {
     pub options: &'a Options,
 }
 
-fn failed(doing: &'static str) -> impl FnOnce(io::Error) -> AttachError {
-    move |source| AttachError::Io { doing, source }
+fn failed<'a>(what: &'a str, path: Option<&'a Path>) -> impl FnOnce(io::Error) -> AttachError + 'a {
+    move |source| AttachError::Io { doing: doing(what, path), source }
 }
 
 /// A role that is held.
@@ -239,15 +239,19 @@ impl Seat {
     /// Takes a role of a file: description, mapping, lock, name, boot; in this order.
     pub fn take(source: &Source<'_>, role: Role) -> Result<Self, AttachError> {
         let Source { file, id, path, geometry, options } = *source;
+        if let (Some(path), Some(found)) = (path, segment::unshared_by(file)) {
+            return Err(AttachError::FileSystem { path: path.into(), found });
+        }
         let own = segment::reopen(file, id, path, true).map_err(|e| match e.kind() {
             io::ErrorKind::PermissionDenied => AttachError::Denied,
             io::ErrorKind::NotFound => AttachError::Removed,
-            _ => AttachError::Io { doing: "open the queue file again", source: e },
+            _ => failed("open again the queue file", path)(e),
         })?;
-        let probe = segment::reopen(file, id, path, false).map_err(failed("open the queue file again"))?;
+        let probe =
+            segment::reopen(file, id, path, false).map_err(failed("open again the queue file", path))?;
         let fd = Arc::new(probe);
         let probe = Probe::File(fd.clone(), id);
-        let map = segment::map(own.as_fd(), geometry.length).map_err(failed("map the queue file"))?;
+        let map = segment::map(own.as_fd(), geometry.length).map_err(failed("map the queue file", path))?;
         let map = map.named(path).of_file(&fd);
         let window =
             Window::new(map, geometry.parts).ok_or(AttachError::Corrupt { what: Corruption::Truncated })?;
@@ -256,11 +260,11 @@ impl Seat {
         let watch = Watch::new(window.memory(), [ticket(Role::Producer), ticket(Role::Consumer)]);
         // Whoever touches what is gone gets a signal.
         let size =
-            rustix::fs::fstat(&own).map_err(|e| failed("ask for the size of the file")(e.into()))?.st_size;
+            rustix::fs::fstat(&own).map_err(|e| failed("ask for the size of", path)(e.into()))?.st_size;
         if (size as u64) < geometry.length {
             return Err(AttachError::Corrupt { what: Corruption::Truncated });
         }
-        if !try_lock(own.as_fd(), geometry.parts.page(role)).map_err(failed("lock the role"))? {
+        if !try_lock(own.as_fd(), geometry.parts.page(role)).map_err(failed("lock the role of", path))? {
             return Err(AttachError::Busy { role, pid: window.load(role.words().pid, at::COUNT_LOAD) });
         }
         // Whoever removes a queue takes both roles first; so a name that leads here now leads here while we stay.
@@ -272,15 +276,14 @@ impl Seat {
             return Err(AttachError::OtherBoot);
         }
         lock_call(own.as_fd(), libc::F_OFD_SETLK, geometry.parts.page(role) + SOUND, 1)
-            .map_err(failed("lock the role"))?;
+            .map_err(failed("lock the role of", path))?;
         // Until here a fork by another thread of this process would copy the descriptor and keep the role.
         drop(own);
-        must_be_kept(fd.as_fd(), geometry.parts.page(role), 1).map_err(failed(KEEP_LOCK))?;
-        segment::make_ready(window.memory(), options).map_err(|e| match e.raw_os_error() {
-            Some(libc::ENOMEM | libc::EPERM | libc::EAGAIN) if options.lock => {
-                AttachError::Lock { source: e }
-            }
-            _ => AttachError::Io { doing: "get the memory of the queue ready", source: e },
+        must_be_kept(fd.as_fd(), geometry.parts.page(role), 1).map_err(failed(KEEP_LOCK, None))?;
+        segment::make_ready(window.memory(), options).map_err(|unready| match unready {
+            Unready::Locked(source) => AttachError::Lock { source },
+            Unready::NoMemory(_) => AttachError::NoMemory { bytes: geometry.length },
+            Unready::Other(source) => failed("get the memory ready of", path)(source),
         })?;
         let mut seat = Self::new(role, window, probe, path.map(Path::to_path_buf), durable);
         seat.taken = match geometry.kind {

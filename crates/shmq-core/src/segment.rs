@@ -1,8 +1,8 @@
 //! Files: create them whole or not at all, open them with suspicion, map them.
 
-use crate::error::{CreateError, OpenError};
+use crate::error::{CreateError, OpenError, doing};
 use crate::geometry::{Geometry, Options};
-use crate::layout::{Header, PAGE};
+use crate::layout::{Header, Kind, PAGE};
 use crate::memory::Map;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::{self, AtFlags, FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
@@ -21,6 +21,33 @@ pub const SHM_DIR: &str = "/dev/shm";
 const TMPFS: i64 = 0x0102_1994;
 const RAMFS: i64 = 0x8584_58f6;
 const HUGETLBFS: i64 = 0x9584_58f6;
+
+/// File systems on which locks or mappings are not one for all who reach a file: stacked ones, whose mappings are of the
+/// file below, those of a server, beside which the file has another way to it, and those of other machines.
+const UNSHARED: [(i64, &str); 12] = [
+    (0x794c_7630, "overlayfs (a container's own files?)"),
+    (0x6573_5546, "FUSE"),
+    (0x0000_f15f, "ecryptfs"),
+    (0x0000_6969, "NFS"),
+    (0x0000_517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB"),
+    (0x0102_1997, "9p"),
+    (0x00c3_6400, "Ceph"),
+    (0x5346_414f, "AFS"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x786f_4256, "vboxsf"),
+];
+
+/// The name of a file system, by its type, on which no end of a queue can be held.
+pub fn unshared(f_type: i64) -> Option<&'static str> {
+    UNSHARED.iter().find(|(magic, _)| *magic == f_type).map(|(_, name)| *name)
+}
+
+/// The same, of the one that a file is on.
+pub fn unshared_by(file: impl AsFd) -> Option<&'static str> {
+    unshared(fs::fstatfs(file).ok()?.f_type)
+}
 
 /// Seals of an anonymous queue: its size is final, and so is that.
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
@@ -72,11 +99,14 @@ pub fn now_ns() -> u64 {
 pub fn create(path: &Path, geometry: Geometry, options: &Options) -> Result<(File, Geometry), CreateError> {
     let mode = Mode::from_raw_mode(options.mode);
     let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed = |errno: Errno, doing| match errno {
-        Errno::ACCESS | Errno::PERM | Errno::ROFS => CreateError::Denied { path: path.into() },
+    let failed = |errno: Errno, what| match errno {
+        Errno::ACCESS | Errno::PERM => CreateError::Denied { path: path.into() },
+        Errno::ROFS => CreateError::ReadOnly { path: path.into() },
         Errno::EXIST => CreateError::AlreadyExists { path: path.into() },
-        Errno::NOSPC | Errno::DQUOT => CreateError::NoSpace { path: path.into(), bytes: geometry.length },
-        other => CreateError::Io { doing, source: io_error(other) },
+        Errno::NOENT | Errno::NOTDIR => CreateError::NoFolder { path: path.into() },
+        // Nothing was written yet.
+        Errno::NOSPC | Errno::DQUOT => CreateError::NoInode { path: path.into() },
+        other => CreateError::Io { doing: doing(what, Some(path)), source: io_error(other) },
     };
     if fs::lstat(path).is_ok() {
         return Err(CreateError::AlreadyExists { path: path.into() });
@@ -117,7 +147,7 @@ pub fn create(path: &Path, geometry: Geometry, options: &Options) -> Result<(Fil
 pub fn create_anonymous(geometry: Geometry, options: &Options) -> Result<(File, Geometry), CreateError> {
     let plain = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let failed =
-        |errno: Errno| CreateError::Io { doing: "create an anonymous queue", source: io_error(errno) };
+        |errno: Errno| CreateError::Io { doing: "create an anonymous queue".into(), source: io_error(errno) };
     let mut huge = options.huge_pages;
     loop {
         let flags = if huge { plain | MemfdFlags::HUGETLB } else { plain };
@@ -150,8 +180,13 @@ fn fill(
     options: &Options,
     path: Option<&Path>,
 ) -> Result<Geometry, CreateError> {
-    let stat = fs::fstatfs(file)
-        .map_err(|e| CreateError::Io { doing: "ask for the file system", source: io_error(e) })?;
+    let stat = fs::fstatfs(file).map_err(|e| CreateError::Io {
+        doing: doing("ask for the file system of", path),
+        source: io_error(e),
+    })?;
+    if let (Some(path), Some(found), true) = (path, unshared(stat.f_type), geometry.kind != Kind::Raw) {
+        return Err(CreateError::FileSystem { path: path.into(), found });
+    }
     if stat.f_type == HUGETLBFS {
         geometry.length = geometry.length.next_multiple_of(stat.f_bsize as u64);
     }
@@ -159,7 +194,7 @@ fn fill(
         Errno::NOSPC | Errno::DQUOT | Errno::NOMEM | Errno::FBIG => {
             CreateError::NoSpace { path: path.unwrap_or(Path::new("memory")).into(), bytes: geometry.length }
         }
-        other => CreateError::Io { doing: "allocate the queue file", source: io_error(other) },
+        other => CreateError::Io { doing: doing("allocate the queue file", path), source: io_error(other) },
     };
     // Over this limit there is a signal (SIGXFSZ), not only an error.
     match getrlimit(Resource::Fsize).current {
@@ -183,16 +218,15 @@ fn fill(
     // The mode exactly as asked for, whatever the umask.
     if path.is_some() {
         fs::fchmod(file, Mode::from_raw_mode(options.mode))
-            .map_err(|e| CreateError::Io { doing: "set the mode of the queue file", source: io_error(e) })?;
+            .map_err(|e| CreateError::Io { doing: doing("set the mode of", path), source: io_error(e) })?;
     }
     (geometry.queue_id, geometry.boot_id, geometry.created_ns) = (random(), boot_id(), now_ns());
-    let ready = map(file.as_fd(), geometry.length).and_then(|map| make_ready(&map, options).map(|()| map));
-    let map = ready.map_err(|source| match source.raw_os_error() {
-        Some(libc::ENOMEM | libc::EFAULT | libc::EHWPOISON) if !options.lock => {
-            CreateError::NoSpace { path: path.unwrap_or(Path::new("memory")).into(), bytes: geometry.length }
-        }
-        Some(libc::ENOMEM | libc::EPERM | libc::EAGAIN) => CreateError::Lock { source },
-        _ => CreateError::Io { doing: "map the queue file", source },
+    let failed = |source| CreateError::Io { doing: doing("map the queue file", path), source };
+    let map = map(file.as_fd(), geometry.length).map_err(failed)?;
+    make_ready(&map, options).map_err(|unready| match unready {
+        Unready::Locked(source) => CreateError::Lock { source },
+        Unready::NoMemory(_) => no_space(Errno::NOMEM),
+        Unready::Other(source) => failed(source),
     })?;
     write_header(&map, &geometry.header());
     Ok(geometry)
@@ -234,11 +268,12 @@ pub fn open_file(path: &Path, write: bool) -> Result<File, OpenError> {
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = retry_on_intr(|| fs::open(path, flags, Mode::empty())).map_err(|errno| match errno {
         Errno::NOENT | Errno::NOTDIR => OpenError::NotFound { path: path.into() },
-        Errno::ACCESS | Errno::PERM | Errno::ROFS => OpenError::Denied { path: path.into() },
+        Errno::ACCESS | Errno::PERM => OpenError::Denied { path: path.into() },
+        Errno::ROFS => OpenError::ReadOnly { path: path.into() },
         Errno::LOOP => OpenError::NotAQueue { why: "it is a symbolic link, which is never followed" },
         Errno::ISDIR => OpenError::NotAQueue { why: "it is a directory" },
         Errno::NXIO | Errno::NODEV => OpenError::NotAQueue { why: "it is not a regular file" },
-        other => OpenError::Io { doing: "open the queue file", source: io_error(other) },
+        other => OpenError::Io { doing: doing("open", Some(path)), source: io_error(other) },
     })?;
     Ok(File::from(fd))
 }
@@ -251,7 +286,8 @@ pub fn geometry_of(file: &File) -> Result<Geometry, OpenError> {
 
 /// The first bytes of a regular file, at most a header, and its length.
 pub fn first_bytes(file: &File) -> Result<(Vec<u8>, u64), OpenError> {
-    let failed = |doing| move |e: Errno| OpenError::Io { doing, source: io_error(e) };
+    let failed =
+        |what: &'static str| move |e: Errno| OpenError::Io { doing: what.into(), source: io_error(e) };
     let stat = fs::fstat(file).map_err(failed("ask for the size of the file"))?;
     if !fs::FileType::from_raw_mode(stat.st_mode).is_file() {
         return Err(OpenError::NotAQueue { why: "it is not a regular file" });
@@ -335,7 +371,10 @@ pub fn reopen(file: &File, id: FileId, path: Option<&Path>, write: bool) -> io::
 pub fn map(fd: BorrowedFd<'_>, length: u64) -> io::Result<Map> {
     let map = map_inherited(fd, length)?;
     // A forked child must not keep the role, nor write.
-    map.backing().advise(Advice::DontFork)?;
+    map.backing().advise(Advice::DontFork).map_err(|e| {
+        let says = format!("madvise(MADV_DONTFORK) says {e}; does a sandbox (seccomp) forbid it?");
+        io::Error::new(e.kind(), says)
+    })?;
     Ok(map)
 }
 
@@ -344,30 +383,56 @@ pub fn map_inherited(fd: BorrowedFd<'_>, length: u64) -> io::Result<Map> {
     Ok(Map::new(MmapOptions::new().len(length as usize).map_raw(fd.as_raw_fd())?))
 }
 
+/// Why the memory under a mapping is not ready.
+#[derive(Debug)]
+pub enum Unready {
+    /// There is none for some of its pages.
+    NoMemory(io::Error),
+    /// It may not be locked.
+    Locked(io::Error),
+    /// Anything else.
+    Other(io::Error),
+}
+
+impl From<Unready> for io::Error {
+    fn from(unready: Unready) -> Self {
+        match unready {
+            Unready::NoMemory(e) => {
+                Self::new(io::ErrorKind::OutOfMemory, format!("no memory for its pages ({e})"))
+            }
+            Unready::Locked(e) => {
+                Self::new(e.kind(), format!("cannot lock it in memory, see RLIMIT_MEMLOCK: {e}"))
+            }
+            Unready::Other(e) => e,
+        }
+    }
+}
+
 /// Gets the memory under a mapping ready as the options ask: the long part, for a large queue.
-pub fn make_ready(map: &Map, options: &Options) -> io::Result<()> {
+pub fn make_ready(map: &Map, options: &Options) -> Result<(), Unready> {
     make_ready_by(map, options, Advice::PopulateWrite)
 }
 
 /// The same for a mapping that is for looking only.
-pub fn make_ready_to_read(map: &Map, options: &Options) -> io::Result<()> {
+pub fn make_ready_to_read(map: &Map, options: &Options) -> Result<(), Unready> {
     make_ready_by(map, options, Advice::PopulateRead)
 }
 
-fn make_ready_by(map: &Map, options: &Options, populate: Advice) -> io::Result<()> {
+fn make_ready_by(map: &Map, options: &Options, populate: Advice) -> Result<(), Unready> {
     let raw = map.backing();
     if options.huge_pages {
         let _ = raw.advise(Advice::HugePage);
     }
     if options.prefault {
-        match raw.advise(populate) {
-            // Before Linux 5.14 the pages fault in one by one; they are allocated already.
-            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
-            done => done?,
-        }
+        raw.advise(populate).or_else(|e| match e.raw_os_error() {
+            // Before Linux 5.14, or where a sandbox forbids it, the pages fault in one by one; they are allocated already.
+            Some(libc::EINVAL | libc::EPERM | libc::EACCES | libc::ENOSYS) => Ok(()),
+            Some(libc::ENOMEM | libc::EFAULT | libc::EHWPOISON) => Err(Unready::NoMemory(e)),
+            _ => Err(Unready::Other(e)),
+        })?;
     }
     if options.lock {
-        raw.lock()?;
+        raw.lock().map_err(Unready::Locked)?;
     }
     Ok(())
 }

@@ -177,7 +177,7 @@ impl From<shmq::Error> for Error {
             shmq::Error::Attach(inner) => Self::Attach(inner),
             shmq::Error::Open(inner) => Self::Open(inner),
             other => Self::Open(OpenError::Io {
-                doing: "open or create a pool",
+                doing: "open or create a pool".into(),
                 source: std::io::Error::other(other.to_string()),
             }),
         }

@@ -3,6 +3,7 @@
 use crate::error::PlaceError;
 use crate::options::Options;
 use shmq::{AttachError, CreateError, Error, OpenError};
+use shmq_core::error::doing;
 use shmq_core::layout::Kind;
 use shmq_core::{Geometry, Map, QueueFile, opaque, segment};
 use std::collections::BTreeMap;
@@ -138,14 +139,14 @@ impl Region {
     pub fn private(options: &Options) -> Result<Self, CreateError> {
         let geometry = options.geometry()?;
         let map = segment::map_private(geometry.length, &options.common)
-            .map_err(|source| CreateError::Io { doing: "get private memory", source })?;
+            .map_err(|source| CreateError::Io { doing: "get private memory".into(), source })?;
         Ok(Self::over(map, &geometry, Backing::Private(Arc::default())))
     }
 
     fn attach_new(file: QueueFile, options: &Options) -> Result<Self, CreateError> {
-        Self::map_file(&file, options, true)
-            .map(|map| Self::over(map, &file.geometry.clone(), Backing::File(Arc::new(file))))
-            .map_err(|source| CreateError::Io { doing: "map the region", source })
+        let failed = |source| CreateError::Io { doing: doing("map the region", file.path()), source };
+        let map = Self::map_file(&file, options, true).map_err(failed)?;
+        Ok(Self::over(map, &file.geometry.clone(), Backing::File(Arc::new(file))))
     }
 
     /// Copies bytes in; see the example of [`Region`]. Several writers at once leave a mix.
@@ -239,9 +240,9 @@ impl<A> Region<A> {
 
     fn attach(file: QueueFile, options: &Options, write: bool) -> Result<Self, OpenError> {
         options.check(&file.geometry)?;
-        Self::map_file(&file, options, write)
-            .map(|map| Self::over(map, &file.geometry.clone(), Backing::File(Arc::new(file))))
-            .map_err(|source| OpenError::Io { doing: "map the region", source })
+        let failed = |source| OpenError::Io { doing: doing("map the region", file.path()), source };
+        let map = Self::map_file(&file, options, write).map_err(failed)?;
+        Ok(Self::over(map, &file.geometry.clone(), Backing::File(Arc::new(file))))
     }
 
     /// Invariant R holds: the geometry was made here or checked when it was read, and the mapping has its length.

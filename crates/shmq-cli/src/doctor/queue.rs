@@ -49,7 +49,7 @@ fn open(name: &OsStr) -> Result<Result<Subject, Part>, Failure> {
     match Subject::open_damaged(name) {
         Ok(subject) => Ok(Ok(subject)),
         Err(error @ (OpenError::NotFound { .. } | OpenError::Name { .. } | OpenError::Denied { .. })) => {
-            Err(error.into())
+            Err(Failure::from(error).of(name))
         }
         Err(error) => {
             let path = shmq::path_of(name).unwrap_or_default();
@@ -111,6 +111,15 @@ fn file(subject: &Subject) -> Vec<Finding> {
         (Err(e), _) => return failed(e),
         (_, Err(e)) => return failed(e.into()),
     };
+    if let Some(name) = subject.inspector.unshared() {
+        let says = format!(
+            "it is on {name}: no end can be taken there, as neither locks nor memory are the same for all who reach it"
+        );
+        return vec![
+            Finding::new("file", Verdict::Trouble, says)
+                .todo("move it to /dev/shm, a tmpfs or a local disk; for a container, a volume"),
+        ];
+    }
     let in_memory = IN_MEMORY.contains(&system.f_type);
     let mut findings = Vec::new();
     let allocated = stat.blocks() * 512;

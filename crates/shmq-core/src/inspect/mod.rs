@@ -19,7 +19,7 @@ pub use pending::{Pending, PendingMessage};
 pub use process::{Condition, Process};
 pub use walk::{Damage, PendingEnd};
 
-use crate::error::OpenError;
+use crate::error::{OpenError, doing};
 use crate::geometry::{Geometry, Limits};
 use crate::layout::{Control, Counter, FREE, Kind, READ, RECEIVED, Role, SEQUENCE, TAG, TAIL};
 use crate::memory::{Map, Window, at};
@@ -221,7 +221,7 @@ impl Inspector {
     }
 
     fn of_file(file: &File, path: &Path, geometry: Geometry) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Io { doing: "look at the queue file", source };
+        let failed = |source| OpenError::Io { doing: doing("look at", Some(path)), source };
         Self::of(file, FileId::of(file).map_err(failed)?, Some(path), geometry)
     }
 
@@ -232,7 +232,7 @@ impl Inspector {
         path: Option<&Path>,
         geometry: Geometry,
     ) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Io { doing: "map the queue file", source };
+        let failed = |source| OpenError::Io { doing: doing("map the queue file", path), source };
         let probe = segment::reopen(file, id, path, false).map_err(failed)?;
         let there = rustix::fs::fstat(&probe).map_err(|e| failed(e.into()))?.st_size as u64;
         let map =
@@ -277,6 +277,18 @@ impl Inspector {
     /// ```
     pub fn is_torn(&self) -> bool {
         self.watch.is_torn()
+    }
+
+    /// The name of the file system, if that is one where no end can be taken; see [`crate::error::AttachError::FileSystem`].
+    ///
+    /// ```
+    /// let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+    /// assert_eq!(queue.inspect()?.unshared(), None, "memory is the same for everybody");
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    pub fn unshared(&self) -> Option<&'static str> {
+        let Probe::File(file, _) = &self.probe else { return None };
+        segment::unshared_by(file)
     }
 
     /// What is wrong with it beside what the first page says, found by this project's other crates.

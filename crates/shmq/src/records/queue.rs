@@ -250,7 +250,7 @@ impl AsFd for Queue {
 pub fn pair(options: &Options) -> Result<(Producer<Trusted>, Consumer<Trusted>), CreateError> {
     let limits = options.limits()?;
     let geometry = Geometry::records(limits, options.tag_bytes());
-    let failed = |source| CreateError::Io { doing: "get private memory", source };
+    let failed = |source| CreateError::Io { doing: "get private memory".into(), source };
     let map = segment::map_private(geometry.length, options).map_err(failed)?;
     let fresh = || {
         Window::new(map.clone(), geometry.parts).ok_or_else(|| failed(std::io::ErrorKind::OutOfMemory.into()))

@@ -39,7 +39,7 @@ use std::time::Duration;
 pub fn channel<P: Pod>(depth: u64) -> Result<(Sender<P>, Receiver<P>), CreateError> {
     let options = Options::new();
     let geometry = Geometry::slots(size_of::<P>() as u64, align_of::<P>() as u32, depth, &options)?;
-    let failed = |source| CreateError::Io { doing: "get private memory", source };
+    let failed = |source| CreateError::Io { doing: "get private memory".into(), source };
     let map = segment::map_private(geometry.length, &options).map_err(failed)?;
     let fresh = || {
         Window::new(map.clone(), geometry.parts).ok_or_else(|| failed(std::io::ErrorKind::OutOfMemory.into()))
