@@ -23,7 +23,7 @@ fn table<'a>(text: &'a str, header: &str) -> Vec<Vec<&'a str>> {
 
 /// Every `Enum::Variant` of the library's errors: as the source lists them.
 fn variants() -> Vec<String> {
-    let source = read("crates/shmq/src/error.rs");
+    let source = read("crates/shmq-core/src/error.rs");
     let list = source.split("\nerrors! {").nth(1).expect("the list").split("\n}\n").next().expect("its end");
     let mut name = "";
     let mut all = Vec::new();
@@ -154,7 +154,7 @@ fn the_documented_metrics_and_events_are_those_there_are() {
         format!("`{}` | {kind} | {}", metric.name, metric.help)
     });
     assert_eq!(documented, real.collect::<Vec<_>>());
-    let source = read("crates/shmq/src/observe.rs");
+    let source = read("crates/shmq-core/src/observe.rs");
     let listed: Vec<_> = source.lines().filter_map(|line| line.strip_prefix("//! | `")).collect();
     let rows: Vec<_> = table(&operations, "| event |").iter().map(|row| row.join(" | ")).collect();
     let listed: Vec<_> = listed.iter().map(|row| format!("`{}", row.trim_end_matches(" |"))).collect();

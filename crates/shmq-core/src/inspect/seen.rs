@@ -49,6 +49,10 @@ unsafe impl Memory for Seen {
         self.len
     }
 
+    fn extent(&self) -> u64 {
+        self.present()
+    }
+
     unsafe fn load(&self, at: usize, site: Site) -> u64 {
         if at.checked_add(8).is_none_or(|end| end > self.map.len()) {
             return 0;
