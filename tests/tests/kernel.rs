@@ -21,4 +21,10 @@ cases! {
     p8_a_queue_is_made_under_a_storm_of_signals: "signals", "works, works";
     p8_a_container_with_a_boot_id_of_its_own_is_no_other_boot:
         "container-boot", "taken, taken, taken, OtherBoot told";
+    p5_a_forked_child_that_uses_an_end_is_killed: "fork-uses", "signal 11";
+    p5_a_forked_child_that_drops_an_end_loses_nothing: "fork-drops", "code 0";
+    p5_a_child_without_handlers_that_drops_an_end_loses_nothing: "clone-drops", "code 0";
+    p5_a_child_of_the_same_process_id_that_drops_an_end_loses_nothing: "namespace-drops", "code 0";
+    p5_a_forked_child_can_look_and_take_an_end_of_its_own: "fork-looks", "code 0";
+    p5_a_child_of_a_child_has_no_end_of_either: "fork-again", "code 0";
 }

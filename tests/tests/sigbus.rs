@@ -83,3 +83,36 @@ fn looking_at_a_truncated_file_sees_zeros() {
         assert_eq!(run("inspect", kind, "none"), (vec![], Some(libc::SIGBUS)), "{kind}");
     }
 }
+
+/// The same of what is not a queue.
+fn guarded_other(case: &str) {
+    let run = |guard| {
+        let scratch = Scratch::new("truncated");
+        let child = Child::spawn(HELPER, &["truncated", case, guard, scratch.name()]);
+        let said: Vec<String> = std::iter::from_fn(|| child.try_line()).collect();
+        (said, child.wait().signal())
+    };
+    assert_eq!(run("guard"), (vec!["truncated".to_owned()], None), "{case}");
+    // What is found out when an end is taken needs no guard.
+    let signal = (!case.ends_with("attach")).then_some(libc::SIGBUS);
+    assert_eq!(run("none").1, signal, "{case}, without the guard");
+}
+
+macro_rules! others {
+    ($($name:ident: $($case:literal),*;)*) => { $(#[test] fn $name() { $(guarded_other($case);)* })* };
+}
+
+others! {
+    p5_each_call_of_a_pools_writer_says_that_the_file_was_truncated: "send", "loan", "loan-waiting", "finish";
+    p5_each_call_of_a_pools_reader_says_that_the_file_was_truncated:
+        "recv", "recv-empty", "recv-half", "recv-waiting", "recv-asleep";
+    p5_taking_an_end_of_a_truncated_pool_says_so: "attach";
+    p5_looking_at_a_truncated_pool_says_so: "look";
+    p5_a_truncated_region_says_so: "region", "read-only";
+    p5_a_cell_of_a_truncated_region_says_so: "cell-write", "cell-read", "cell-attach";
+}
+
+#[test]
+fn p5_an_entry_that_is_used_again_while_the_handler_reads_it_is_not_believed() {
+    assert_eq!(shmq_core::memory::list::testing::reused_while_read(), None);
+}

@@ -12,7 +12,6 @@ use crate::layout::{Control, Counter, Kind, PAGE, READ, RECEIVED, Role, SEQUENCE
 use crate::memory::{Map, Memory, Window, at};
 use crate::observe::Who;
 use crate::segment::{self, FileId, Unready};
-use crate::sigbus::Watch;
 use crate::wake::{Signals, wake_through};
 use std::fs::File;
 use std::io;
@@ -224,13 +223,9 @@ pub struct Seat {
     /// How to sleep and to wake the other end.
     pub signals: ManuallyDrop<Signals<Map>>,
     epoch: u64,
-    /// A forked child has this value but neither the mapping nor the role.
-    process: u32,
     durable: bool,
     /// Where the consumer counts what it took; `None` where nobody looks.
     taken: Option<Control>,
-    /// Notes that the file was truncated, if the handler is installed. Goes before the mapping does.
-    watch: Option<Watch>,
     /// What waits are timed by.
     clock: Clock,
 }
@@ -251,17 +246,14 @@ impl Seat {
             segment::reopen(file, id, path, false).map_err(failed("open again the queue file", path))?;
         let fd = Arc::new(probe);
         let probe = Probe::File(fd.clone(), id);
-        let map = segment::map(own.as_fd(), geometry.length).map_err(failed("map the queue file", path))?;
+        let ticket = |role: Role| geometry.parts.page(role) + role.words().ticket.offset();
+        let tickets = [ticket(Role::Producer), ticket(Role::Consumer)];
+        let map = segment::map(own.as_fd(), geometry.length, tickets)
+            .map_err(failed("map the queue file", path))?;
         let map = map.named(path).of_file(&fd);
         let window =
             Window::new(map, geometry.parts).ok_or(AttachError::Corrupt { what: Corruption::Truncated })?;
-        // Behind the window, so that it is dropped first.
-        let ticket = |role: Role| geometry.parts.page(role) + role.words().ticket.offset();
-        let watch = Watch::new(window.memory(), [ticket(Role::Producer), ticket(Role::Consumer)]);
-        // Whoever touches what is gone gets a signal.
-        let size =
-            rustix::fs::fstat(&own).map_err(|e| failed("ask for the size of", path)(e.into()))?.st_size;
-        if (size as u64) < geometry.length {
+        if !segment::is_whole(&own, geometry.length).map_err(failed("ask for the size of", path))? {
             return Err(AttachError::Corrupt { what: Corruption::Truncated });
         }
         if !try_lock(own.as_fd(), geometry.parts.page(role)).map_err(failed("lock the role of", path))? {
@@ -292,7 +284,6 @@ impl Seat {
             Kind::Slots | Kind::Pool => Some(READ),
             Kind::Raw => None,
         };
-        seat.watch = Some(watch);
         seat.clock = Clock::of_machine();
         Ok(seat)
     }
@@ -304,10 +295,9 @@ impl Seat {
 
     fn new(role: Role, window: Window<Map>, probe: Probe, path: Option<PathBuf>, durable: bool) -> Self {
         let signals = ManuallyDrop::new(Signals::new(window.clone(), role));
-        let process = std::process::id();
         let window = ManuallyDrop::new(window);
-        let (taken, watch, clock) = (None, None, Clock::default());
-        Self { role, window, probe, path, signals, epoch: 0, process, durable, taken, watch, clock }
+        let (taken, clock) = (None, Clock::default());
+        Self { role, window, probe, path, signals, epoch: 0, durable, taken, clock }
     }
 
     /// Makes the role visible as taken, once the ring is in order, and wakes a peer that the predecessor left asleep.
@@ -325,7 +315,7 @@ impl Seat {
         }
         let before = self.window.load(words.epoch, at::ROLE_LOAD);
         let died = before != 0 && self.window.load(words.left, at::ROLE_LOAD) != before;
-        self.epoch = enter(&self.window, self.role, &segment::boot_id(), self.process);
+        self.epoch = enter(&self.window, self.role, &segment::boot_id(), std::process::id());
         self.signals.ring();
         self.who().attached(self.epoch, died);
         Ok(())
@@ -339,7 +329,7 @@ impl Seat {
     /// Whether the handler for truncated files had to replace the mapping.
     #[inline]
     pub fn is_torn(&self) -> bool {
-        self.watch.as_ref().is_some_and(Watch::is_torn)
+        self.window.memory().is_torn()
     }
 
     /// The error of a ring that contradicts itself while the role is taken.
@@ -453,11 +443,9 @@ impl Drop for Seat {
     fn drop(&mut self) {
         // To close it takes the kernel some milliseconds, so that comes last.
         let _ear = self.signals.take_ear();
-        if self.process != std::process::id() {
-            // A forked child: nothing is mapped here, and the addresses may be in use for something else.
-            if let Probe::File(..) = self.probe {
-                return;
-            }
+        if !self.window.memory().is_here() {
+            // A forked child, which has this value but neither the mapping nor the role.
+            return;
         }
         if self.epoch != 0 {
             self.note_pending();
@@ -476,7 +464,6 @@ impl Drop for Seat {
             self.signals.call();
             self.signals.ring();
         }
-        self.watch = None;
         // SAFETY: neither is used again; `drop` runs once.
         unsafe {
             ManuallyDrop::drop(&mut self.signals);
@@ -484,7 +471,7 @@ impl Drop for Seat {
         }
         if let Probe::File(fd, _) = &self.probe {
             if let Ok(map) = segment::map_read_only(fd.as_fd(), (page + PAGE) as u64) {
-                wake_through(&Map::new(map).of_file(fd), page, self.role.words());
+                wake_through(&map.of_file(fd), page, self.role.words());
             }
         }
         if self.epoch != 0 {

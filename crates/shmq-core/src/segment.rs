@@ -3,8 +3,8 @@
 use crate::error::{CreateError, OpenError, doing};
 use crate::geometry::{Geometry, Options};
 use crate::layout::{Header, Kind, PAGE};
-use crate::memory::Map;
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use crate::memory::{Map, Purpose};
+use memmap2::{Advice, MmapOptions};
 use rustix::fs::{self, AtFlags, FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Resource, getrlimit};
@@ -222,7 +222,7 @@ fn fill(
     }
     (geometry.queue_id, geometry.boot_id, geometry.created_ns) = (random(), boot_id(), now_ns());
     let failed = |source| CreateError::Io { doing: doing("map the queue file", path), source };
-    let map = map(file.as_fd(), geometry.length).map_err(failed)?;
+    let map = map(file.as_fd(), geometry.length, [0; 2]).map_err(failed)?;
     make_ready(&map, options).map_err(|unready| match unready {
         Unready::Locked(source) => CreateError::Lock { source },
         Unready::NoMemory(_) => no_space(Errno::NOMEM),
@@ -304,6 +304,11 @@ pub fn first_bytes(file: &File) -> Result<(Vec<u8>, u64), OpenError> {
     Ok((bytes[..have].to_vec(), stat.st_size as u64))
 }
 
+/// Whether a file is as long as it says: whoever touches what is gone gets a signal.
+pub fn is_whole(fd: impl AsFd, length: u64) -> io::Result<bool> {
+    Ok(fs::fstat(fd).map_err(io_error)?.st_size as u64 >= length)
+}
+
 /// Whether a memfd's size is final.
 pub fn is_sealed(fd: BorrowedFd<'_>) -> bool {
     fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SEALS))
@@ -367,20 +372,22 @@ pub fn reopen(file: &File, id: FileId, path: Option<&Path>, write: bool) -> io::
     ))
 }
 
-/// Maps a file for reading and writing, as a role does. The mapping keeps the descriptor's description alive.
-pub fn map(fd: BorrowedFd<'_>, length: u64) -> io::Result<Map> {
-    let map = map_inherited(fd, length)?;
+/// Maps a file for reading and writing, as a role does. The mapping keeps the descriptor's description alive. `tickets`: see
+/// [`Purpose`].
+pub fn map(fd: BorrowedFd<'_>, length: u64, tickets: [usize; 2]) -> io::Result<Map> {
+    let map = MmapOptions::new().len(length as usize).map_raw(fd.as_raw_fd())?;
     // A forked child must not keep the role, nor write.
-    map.backing().advise(Advice::DontFork).map_err(|e| {
+    map.advise(Advice::DontFork).map_err(|e| {
         let says = format!("madvise(MADV_DONTFORK) says {e}; does a sandbox (seccomp) forbid it?");
         io::Error::new(e.kind(), says)
     })?;
-    Ok(map)
+    Map::new(map).listed(Purpose { writable: true, inherited: false, tickets })
 }
 
 /// Maps a file for reading and writing, in forked children as well: for memory that belongs to no role.
 pub fn map_inherited(fd: BorrowedFd<'_>, length: u64) -> io::Result<Map> {
-    Ok(Map::new(MmapOptions::new().len(length as usize).map_raw(fd.as_raw_fd())?))
+    let map = MmapOptions::new().len(length as usize).map_raw(fd.as_raw_fd())?;
+    Map::new(map).listed(Purpose { writable: true, inherited: true, tickets: [0; 2] })
 }
 
 /// Why the memory under a mapping is not ready.
@@ -438,8 +445,9 @@ fn make_ready_by(map: &Map, options: &Options, populate: Advice) -> Result<(), U
 }
 
 /// Maps a file for looking only.
-pub fn map_read_only(fd: BorrowedFd<'_>, length: u64) -> io::Result<MmapRaw> {
-    MmapOptions::new().len(length as usize).map_raw_read_only(fd.as_raw_fd())
+pub fn map_read_only(fd: BorrowedFd<'_>, length: u64) -> io::Result<Map> {
+    let map = MmapOptions::new().len(length as usize).map_raw_read_only(fd.as_raw_fd())?;
+    Map::new(map).listed(Purpose { writable: false, inherited: true, tickets: [0; 2] })
 }
 
 /// Private memory for two threads.

@@ -14,122 +14,25 @@
 //!
 //! # Safety
 //!
-//! The handler runs in the middle of anything: it reads atomics of a list that is never freed, calls `mmap`, and stores
-//! two words. Its list has the living mappings of this process only: an entry goes before its mapping does, and carries
-//! the id of the process, as a forked child has the list but not the mappings.
+//! The handler runs in the middle of anything: it reads atomics of a list that is never freed ([`crate::memory::list`]), calls
+//! `mmap`, and stores two words. What it replaces is the very mapping that was being accessed, and that is of this process: a
+//! forked child has the list but not all of the mappings.
 #![allow(clippy::disallowed_types, reason = "bookkeeping of this process, not shared bytes")]
 
-use crate::memory::Map;
+use crate::memory::list::{Mapping, entries};
 use std::io;
 use std::mem::MaybeUninit;
-use std::ptr::{null, null_mut};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::ptr::{null, null_mut, with_exposed_provenance_mut};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// A ticket that nobody draws.
 const MARK: u64 = u64::from_le_bytes(*b"truncate");
-const FREE: usize = 0;
-const TAKEN: usize = 1;
 
-/// A mapping that is watched.
-#[derive(Debug)]
-struct Entry {
-    /// Its address; or [`FREE`], or [`TAKEN`] while it is being filled in.
-    base: AtomicUsize,
-    len: AtomicUsize,
-    /// Where the tickets are, from its start; none if it is for looking only.
-    tickets: [AtomicUsize; 2],
-    process: AtomicUsize,
-    torn: AtomicBool,
-}
-
-impl Entry {
-    const fn new() -> Self {
-        Self {
-            base: AtomicUsize::new(FREE),
-            len: AtomicUsize::new(0),
-            tickets: [const { AtomicUsize::new(0) }; 2],
-            process: AtomicUsize::new(0),
-            torn: AtomicBool::new(false),
-        }
-    }
-}
-
-/// Some entries, and where there are more. Never freed.
-struct Block {
-    entries: [Entry; 30],
-    next: AtomicPtr<Block>,
-}
-
-impl Block {
-    const fn new() -> Self {
-        Self { entries: [const { Entry::new() }; 30], next: AtomicPtr::new(null_mut()) }
-    }
-
-    fn next(&self) -> Option<&'static Self> {
-        // SAFETY: null, or a leaked block.
-        unsafe { self.next.load(Ordering::Acquire).as_ref() }
-    }
-}
-
-static FIRST: Block = Block::new();
 static PAGE_SIZE: AtomicUsize = AtomicUsize::new(4096);
 /// What was there before; leaked.
 static PREVIOUS: AtomicPtr<libc::sigaction> = AtomicPtr::new(null_mut());
 static INSTALLED: Mutex<bool> = Mutex::new(false);
-
-fn entries() -> impl Iterator<Item = &'static Entry> {
-    std::iter::successors(Some(&FIRST), |block| block.next()).flat_map(|block| &block.entries)
-}
-
-/// A mapping in the list; dropped before it is unmapped.
-#[derive(Debug)]
-pub struct Watch(&'static Entry);
-
-impl Watch {
-    /// Puts a mapping into the list. `tickets`: where those words are in it, zero for a mapping that cannot be written.
-    pub fn new(map: &Map, tickets: [usize; 2]) -> Self {
-        let entry = free_entry();
-        entry.len.store(map.backing().len(), Ordering::Relaxed);
-        for (word, at) in entry.tickets.iter().zip(tickets) {
-            word.store(at, Ordering::Relaxed);
-        }
-        entry.process.store(std::process::id() as usize, Ordering::Relaxed);
-        entry.torn.store(false, Ordering::Relaxed);
-        entry.base.store(map.base() as usize, Ordering::Release);
-        Self(entry)
-    }
-
-    /// Whether the handler had to replace it.
-    pub fn is_torn(&self) -> bool {
-        self.0.torn.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.0.base.store(FREE, Ordering::Release);
-    }
-}
-
-fn free_entry() -> &'static Entry {
-    loop {
-        let take = |entry: &&Entry| {
-            entry.base.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed).is_ok()
-        };
-        if let Some(entry) = entries().find(take) {
-            return entry;
-        }
-        // All are in use: one more block, at the end. If another thread was faster, that one will do.
-        let last = std::iter::successors(Some(&FIRST), |block| block.next()).last().unwrap_or(&FIRST);
-        let block = Box::into_raw(Box::new(Block::new()));
-        let order = (Ordering::AcqRel, Ordering::Acquire);
-        if last.next.compare_exchange(null_mut(), block, order.0, order.1).is_err() {
-            // SAFETY: just made, and given to nobody.
-            drop(unsafe { Box::from_raw(block) });
-        }
-    }
-}
 
 /// Turns SIGBUS on a truncated queue file into an error: see the [module](self). For the whole process, and for good; ends
 /// that exist already are included. A second call does nothing.
@@ -139,8 +42,8 @@ fn free_entry() -> &'static Entry {
 ///
 /// What it cannot save: a message that was being read or filled in place at that very moment, or
 /// fixed-size messages of the group that was just being taken, may read as zeros without an error; the next call reports it.
-/// Messages that were sent and not received are gone with the file. An [`crate::Inspector`] sees zeros, see [`crate::Inspector::is_torn`]. Pages of a
-/// file on hugetlbfs are not replaced.
+/// Messages that were sent and not received are gone with the file. An [`crate::Inspector`] sees zeros, see
+/// [`crate::Inspector::is_torn`]. Pages of a file on hugetlbfs are not replaced.
 ///
 /// ```
 /// # let name = format!("shmq-doc-sigbus-{}", std::process::id());
@@ -202,31 +105,30 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
 fn replace(address: usize) -> bool {
     let page = PAGE_SIZE.load(Ordering::Relaxed);
     for entry in entries() {
-        let (base, len) = (entry.base.load(Ordering::Acquire), entry.len.load(Ordering::Relaxed));
-        let process = entry.process.load(Ordering::Relaxed);
-        let inside = base > TAKEN && (base..base.saturating_add(len)).contains(&address);
-        // SAFETY: a plain system call.
-        if !inside || process != unsafe { libc::getpid() } as usize {
+        let Some(mapping) = entry.read(|| ()) else { continue };
+        let Mapping { base, len, tickets, writable, .. } = mapping;
+        if !(base..base.saturating_add(len)).contains(&address) || !mapping.is_here() {
             continue;
         }
-        let tickets = [0, 1].map(|i| entry.tickets[i].load(Ordering::Relaxed));
-        let writable = tickets != [0; 2];
         // The first page, the geometry's, is not touched any more, and stays the file's.
         let start = if address >= base + page { base + page } else { base };
         let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
-        let len = base + len - start;
-        // SAFETY: the range is ours: it belongs to a living mapping in the list, whose owner only ever reads and writes
-        // it as bytes that may change at any moment.
-        let mapped = unsafe { libc::mmap(start as *mut libc::c_void, len, protection, flags, -1, 0) };
-        if mapped == libc::MAP_FAILED {
+        let (len, at) = (base + len - start, with_exposed_provenance_mut::<libc::c_void>(start));
+        // SAFETY: the range is ours: it belongs to the living mapping that is being accessed, whose owner only ever reads and
+        // writes it as bytes that may change at any moment.
+        if unsafe { libc::mmap(at, len, protection, flags, -1, 0) } == libc::MAP_FAILED {
             return false;
         }
-        for at in tickets.into_iter().filter(|&at| at != 0 && base + at >= start) {
-            // SAFETY: inside the mapping, aligned, and new.
-            unsafe { ((base + at) as *mut u64).write_volatile(MARK) };
+        if !mapping.inherited() {
+            // SAFETY: as above; a child has as little of it as of the file.
+            unsafe { libc::madvise(at, len, libc::MADV_DONTFORK) };
         }
-        entry.torn.store(true, Ordering::Relaxed);
+        for ticket in tickets.into_iter().filter(|&ticket| ticket != 0 && base + ticket >= start) {
+            // SAFETY: inside the mapping, aligned, and new.
+            unsafe { with_exposed_provenance_mut::<u64>(base + ticket).write_volatile(MARK) };
+        }
+        entry.tear();
         return true;
     }
     false

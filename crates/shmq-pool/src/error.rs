@@ -20,6 +20,11 @@ pub enum Corruption {
     Table,
 }
 
+impl Corruption {
+    /// The file is not what it was; see [`shmq::sigbus`].
+    pub(crate) const TRUNCATED: Self = Self::Ring(shmq::Corruption::Truncated);
+}
+
 impl fmt::Display for Corruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -180,12 +180,12 @@ impl Pool {
         let seat = self.file.seat(role)?;
         let truncated = AttachError::Corrupt { what: shmq::Corruption::Truncated };
         let windows = self.layout.windows(seat.window().memory()).ok_or(truncated)?;
-        let ring = attach(&windows).map_err(|what| AttachError::Corrupt {
-            what: match what {
+        let ring = attach(&windows).map_err(|what| {
+            seat.refuse(match what {
                 Corruption::Ring(what) => what,
                 // The tables hold positions.
                 _ => shmq::Corruption::Position,
-            },
+            })
         })?;
         Ok((ring, seat))
     }

@@ -77,7 +77,12 @@ impl<T> Reader<T> {
     /// [`TryRecvError::Empty`], also when the writer is gone, as another may come; [`TryRecvError::Finished`],
     /// [`TryRecvError::Corrupt`].
     pub fn try_recv(&self) -> Result<Block<'_, T>, TryRecvError> {
-        match self.end.borrow_mut().ring.try_take() {
+        let mut end = self.end.borrow_mut();
+        let found = end.ring.try_take();
+        if !matches!(found, Take::Block(_)) && end.is_torn() {
+            return Err(TryRecvError::Corrupt { what: Corruption::TRUNCATED });
+        }
+        match found {
             Take::Block(taken) => Ok(Block { reader: self, taken }),
             Take::Empty => Err(TryRecvError::Empty),
             Take::Finished => Err(TryRecvError::Finished),
@@ -116,15 +121,16 @@ impl<T> Reader<T> {
             Take::Finished => Some(Err(RecvError::Finished)),
             Take::Corrupt(what) => Some(Err(RecvError::Corrupt { what })),
         });
+        if !matches!(outcome, Ok(Ok(_))) && end.is_torn() {
+            return Err(RecvError::Corrupt { what: Corruption::TRUNCATED });
+        }
         match outcome {
             Ok(done) => done.map(|taken| Block { reader: self, taken }),
             Err(WaitEnd::TimedOut) => Err(RecvError::TimedOut),
             Err(WaitEnd::Left) => Err(RecvError::WriterLeft),
             Err(WaitEnd::Lost) => Err(RecvError::WriterLost),
             Err(WaitEnd::Removed) => Err(RecvError::Removed),
-            Err(WaitEnd::Truncated) => {
-                Err(RecvError::Corrupt { what: Corruption::Ring(shmq::Corruption::Truncated) })
-            }
+            Err(WaitEnd::Truncated) => Err(RecvError::Corrupt { what: Corruption::TRUNCATED }),
         }
     }
 

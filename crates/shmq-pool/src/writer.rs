@@ -71,7 +71,12 @@ impl<T> Writer<T> {
     /// # Errors
     /// [`TryLoanError`].
     pub fn try_loan(&self) -> Result<Loan<'_, T>, TryLoanError> {
-        match self.end.borrow_mut().ring.try_loan() {
+        let mut end = self.end.borrow_mut();
+        let found = end.ring.try_loan();
+        if end.is_torn() {
+            return Err(TryLoanError::Corrupt { what: Corruption::TRUNCATED });
+        }
+        match found {
             Ok(block) => Ok(Loan { writer: self, block }),
             Err(NoLoan::NoneFree) => Err(TryLoanError::NoneFree),
             Err(NoLoan::Corrupt(what)) => Err(TryLoanError::Corrupt { what }),
@@ -109,6 +114,9 @@ impl<T> Writer<T> {
             Err(NoLoan::NoneFree) => None,
             done => Some(done),
         });
+        if end.is_torn() {
+            return Err(LoanError::Corrupt { what: Corruption::TRUNCATED });
+        }
         match outcome {
             Ok(Ok(block)) => Ok(Loan { writer: self, block }),
             Ok(Err(NoLoan::Corrupt(what))) => Err(LoanError::Corrupt { what }),
@@ -116,9 +124,7 @@ impl<T> Writer<T> {
             Err(WaitEnd::Left) => Err(LoanError::ReaderLeft),
             Err(WaitEnd::Lost) => Err(LoanError::ReaderLost),
             Err(WaitEnd::Removed) => Err(LoanError::Removed),
-            Err(WaitEnd::Truncated) => {
-                Err(LoanError::Corrupt { what: Corruption::Ring(shmq::Corruption::Truncated) })
-            }
+            Err(WaitEnd::Truncated) => Err(LoanError::Corrupt { what: Corruption::TRUNCATED }),
         }
     }
 
@@ -131,18 +137,22 @@ impl<T> Writer<T> {
     /// [`SendError::Corrupt`]; the pool then ends as if this end had been dropped.
     pub fn finish(self) -> Result<u64, SendError> {
         let mut end = self.end.borrow_mut();
-        end.ring.finish().map_err(|what| SendError::Corrupt { what })?;
-        end.seat.signals.published();
+        let finished = end.ring.finish();
+        if !end.published() || end.is_torn() {
+            return Err(SendError::Corrupt { what: Corruption::TRUNCATED });
+        }
+        finished.map_err(|what| SendError::Corrupt { what })?;
         Ok(end.ring.sequence())
     }
 
     fn send(&self, block: u32, len: usize) -> Result<u64, SendError> {
         let mut end = self.end.borrow_mut();
-        match end.ring.send(block, len as u64) {
-            Ok(sequence) => {
-                end.seat.signals.published();
-                Ok(sequence)
-            }
+        let sent = end.ring.send(block, len as u64);
+        if (sent.is_ok() && !end.published()) || (sent.is_err() && end.is_torn()) {
+            return Err(SendError::Corrupt { what: Corruption::TRUNCATED });
+        }
+        match sent {
+            Ok(sequence) => Ok(sequence),
             Err(Unsent::TooLong) => Err(SendError::TooLong { len, max: self.block_size() }),
             // `finish` consumes the writer, so nobody sends after it.
             Err(Unsent::Finished) => {

@@ -88,6 +88,8 @@ pub enum ReadError {
     },
     /// The cell contradicts itself: something else was written over it.
     Corrupt,
+    /// The file was truncated; see [`crate::Region::is_torn`].
+    Truncated,
 }
 
 impl fmt::Display for ReadError {
@@ -99,10 +101,12 @@ impl fmt::Display for ReadError {
             ),
             Self::WrongSize { expected, found } => write_wrong_size(f, *expected, *found),
             Self::Corrupt => f.write_str(CORRUPT),
+            Self::Truncated => f.write_str(TRUNCATED),
         }
     }
 }
 
+const TRUNCATED: &str = "the region's file was truncated and its contents are gone; remove and recreate it";
 const CORRUPT: &str =
     "the cell contradicts itself, something else was written over it; zero its bytes and start anew";
 
@@ -132,6 +136,8 @@ pub enum WriterError {
     },
     /// The cell contradicts itself: something else was written over it.
     Corrupt,
+    /// The file was truncated.
+    Truncated,
     /// Anything the system said.
     Io {
         /// What was being done.
@@ -151,6 +157,7 @@ impl fmt::Display for WriterError {
             ),
             Self::WrongSize { expected, found } => write_wrong_size(f, *expected, *found),
             Self::Corrupt => f.write_str(CORRUPT),
+            Self::Truncated => f.write_str(TRUNCATED),
             Self::Io { doing, source } => write!(f, "cannot {doing}: {source}"),
         }
     }

@@ -176,7 +176,8 @@ impl Region {
     /// # Errors
     /// What the system said: the disk is full or broken.
     pub fn sync(&self) -> io::Result<()> {
-        self.map.backing().flush()
+        self.map.backing().flush()?;
+        self.whole()
     }
 
     /// The same for a part; see the example of [`Region::sync`].
@@ -186,7 +187,17 @@ impl Region {
     pub fn sync_range(&self, offset: usize, len: usize) -> io::Result<()> {
         PlaceError::check(offset, len, self.len)
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-        self.map.backing().flush_range(self.at + offset, len)
+        self.map.backing().flush_range(self.at + offset, len)?;
+        self.whole()
+    }
+
+    fn whole(&self) -> io::Result<()> {
+        if self.is_torn() {
+            return Err(io::Error::other(
+                "the region's file was truncated; its contents are gone, recreate it",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -233,7 +244,7 @@ impl<A> Region<A> {
             segment::make_ready(&map, &options.common)?;
             return Ok(map);
         }
-        let map = Map::new(segment::map_read_only(fd, length)?);
+        let map = segment::map_read_only(fd, length)?;
         segment::make_ready_to_read(&map, &options.common)?;
         Ok(map)
     }
@@ -280,6 +291,28 @@ impl<A> Region<A> {
         // SAFETY: just checked, and invariant R.
         unsafe { opaque::copy(into.as_mut_ptr(), self.base().add(offset), into.len()) };
         Ok(())
+    }
+
+    /// Whether the file was truncated, as the handler of [`shmq::sigbus::install`] has noticed when a part of it was touched that is
+    /// gone. From then on, reads of the region, its cells and slices see zeros, and what is written nobody else sees. No
+    /// access looks at this by itself. Without the handler, the access that notices is SIGBUS.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-truncated-{}", std::process::id());
+    /// use shmq_raw::{Options, Region};
+    /// shmq::sigbus::install()?;
+    /// let region = Region::create(&name, &Options::new().bytes(100))?;
+    /// region.write_at(0, b"hello")?;
+    /// assert!(!region.is_torn());
+    /// std::fs::File::options().write(true).open(region.path().unwrap())?.set_len(0)?;
+    /// let mut bytes = [0; 5];
+    /// region.read_at(0, &mut bytes)?;
+    /// assert!(bytes == [0; 5] && region.is_torn());
+    /// # std::fs::remove_file(region.path().unwrap())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_torn(&self) -> bool {
+        self.map.is_torn()
     }
 
     /// The descriptor, to pass to another process; `None` for private memory. See the example of [`Region::anonymous`].

@@ -71,7 +71,12 @@
 //! is the end of its roles, whatever children it has. In the child, a [`Producer`] or [`Consumer`] may be dropped,
 //! which does nothing, or left alone; other calls kill the child (SIGSEGV). An open [`Claim`], [`Batch`], [`Message`]
 //! or [`Run`] must not be used there, and a message not even dropped: that is an access to the ring. A
-//! child that calls `exec` or `_exit` drops nothing. A [`Queue`] can be used in the child, and take a role of its own.
+//! child that calls `exec` or `_exit` drops nothing. A [`Queue`] or an [`Inspector`] can be used in the child, and a queue
+//! can take a role of its own there.
+//!
+//! Nothing else comes to lie where the ring was: a handler of `fork` (`pthread_atfork`) puts the range out of reach. If a handler of
+//! the program's own, which was there before, has mapped something there, the child is aborted. A child that is made by a bare
+//! `clone` system call without shared memory, or by `_Fork`, runs no handlers: it must not use an end; dropping one is harmless there, too.
 //!
 //! A process that forks in one thread while another is just taking a role may hand the child a copy of the
 //! descriptor that carries the lock; the role is then held until the child calls `exec` or ends. The window is some

@@ -22,12 +22,11 @@ pub use walk::{Damage, PendingEnd};
 use crate::error::{OpenError, doing};
 use crate::geometry::{Geometry, Limits};
 use crate::layout::{Control, Counter, FREE, Kind, READ, RECEIVED, Role, SEQUENCE, TAG, TAIL};
-use crate::memory::{Map, Window, at};
+use crate::memory::{Window, at};
 use crate::ring::shape::{Shape, find_sequence};
 use crate::ring::{distance, word};
 use crate::role::{Clock, PeerState, Probe, is_from_another_boot, state_of};
 use crate::segment::{self, FileId};
-use crate::sigbus::Watch;
 use seen::Seen;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -64,8 +63,6 @@ use std::sync::Arc;
 /// ```
 #[derive(Debug)]
 pub struct Inspector {
-    /// Goes before the mapping does.
-    watch: Watch,
     memory: Seen,
     /// `None` for a kind without a ring.
     window: Option<Window<Seen>>,
@@ -235,16 +232,13 @@ impl Inspector {
         let failed = |source| OpenError::Io { doing: doing("map the queue file", path), source };
         let probe = segment::reopen(file, id, path, false).map_err(failed)?;
         let there = rustix::fs::fstat(&probe).map_err(|e| failed(e.into()))?.st_size as u64;
-        let map =
-            Map::new(segment::map_read_only(probe.as_fd(), geometry.length.min(there)).map_err(failed)?);
-        let watch = Watch::new(&map, [0; 2]);
+        let map = segment::map_read_only(probe.as_fd(), geometry.length.min(there)).map_err(failed)?;
         let memory = Seen::new(map, geometry.length);
         let window = Window::new(memory.clone(), geometry.parts);
         if window.is_none() && matches!(geometry.kind, Kind::Records | Kind::Slots) {
             return Err(OpenError::NotAQueue { why: "its parts overlap or lie outside" });
         }
         Ok(Self {
-            watch,
             memory,
             window,
             probe: Probe::File(Arc::new(probe), id),
@@ -276,7 +270,7 @@ impl Inspector {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_torn(&self) -> bool {
-        self.watch.is_torn()
+        self.memory.is_torn()
     }
 
     /// The name of the file system, if that is one where no end can be taken; see [`crate::error::AttachError::FileSystem`].

@@ -37,6 +37,11 @@ impl Seen {
         there
     }
 
+    /// Whether the file was truncated since, so that zeros are seen; see [`crate::sigbus`].
+    pub fn is_torn(&self) -> bool {
+        self.map.is_torn()
+    }
+
     /// Bytes that there are.
     pub fn present(&self) -> u64 {
         self.map.len().min(self.len) as u64

@@ -1,7 +1,10 @@
 //! Shared bytes as they really are: mapped into this process.
 #![allow(clippy::disallowed_types, reason = "the one place where raw atomics may be named")]
 
+use super::list::{Listed, Purpose};
 use super::{Memory, Order, Site, copy};
+use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::ptr::{NonNull, with_exposed_provenance, with_exposed_provenance_mut};
@@ -18,10 +21,24 @@ pub struct Map {
 
 #[derive(Debug)]
 struct Backing {
-    map: memmap2::MmapRaw,
+    listed: Option<Listed>,
+    map: ManuallyDrop<memmap2::MmapRaw>,
     /// Of the file: for people.
     path: Option<PathBuf>,
     file: Option<Arc<OwnedFd>>,
+}
+
+impl Drop for Backing {
+    /// A forked child has the value but not the mapping, unless it inherits that: what lies there is not its to unmap.
+    fn drop(&mut self) {
+        let here = self.listed.as_ref().is_none_or(Listed::is_here);
+        // Before the mapping goes.
+        self.listed = None;
+        if here {
+            // SAFETY: not used again; `drop` runs once.
+            unsafe { ManuallyDrop::drop(&mut self.map) };
+        }
+    }
 }
 
 // SAFETY: the bytes are reached through atomics and race-tolerant block copies only, from any thread.
@@ -34,7 +51,30 @@ impl Map {
     pub fn new(backing: memmap2::MmapRaw) -> Self {
         let (base, len) = (backing.as_mut_ptr(), backing.len());
         let base = NonNull::new(base).expect("mmap never returns null");
-        Self { base, len, backing: Arc::new(Backing { map: backing, path: None, file: None }) }
+        let map = ManuallyDrop::new(backing);
+        Self { base, len, backing: Arc::new(Backing { listed: None, map, path: None, file: None }) }
+    }
+
+    /// The same, of a file: known to the handler of truncated files and to children of `fork`. To be said before it is cloned.
+    ///
+    /// # Errors
+    /// If there is no memory for that.
+    pub fn listed(mut self, purpose: Purpose) -> io::Result<Self> {
+        if let Some(backing) = Arc::get_mut(&mut self.backing) {
+            backing.listed = Some(Listed::new(self.base.as_ptr(), self.len, purpose)?);
+        }
+        Ok(self)
+    }
+
+    /// Whether the handler for truncated files had to replace it.
+    #[inline]
+    pub fn is_torn(&self) -> bool {
+        self.backing.listed.as_ref().is_some_and(Listed::is_torn)
+    }
+
+    /// Whether it is mapped in this process: not if that is a child of the one that mapped it, and does not inherit it.
+    pub fn is_here(&self) -> bool {
+        self.backing.listed.as_ref().is_none_or(Listed::is_here)
     }
 
     /// The same, with the path of its file. To be said before it is cloned.

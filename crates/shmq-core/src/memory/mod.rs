@@ -15,8 +15,10 @@
 mod checked;
 mod cold;
 mod copy;
+pub mod list;
 mod map;
 pub mod opaque;
+mod process;
 mod site;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -24,6 +26,7 @@ mod window;
 
 pub use checked::{Block, Groups, Row, Spot, Stretch};
 pub use cold::cold_path;
+pub use list::Purpose;
 pub use map::Map;
 pub use site::{Access, Order, SITES, Site, SiteDoc, at};
 pub use window::Window;

@@ -5,7 +5,7 @@ use super::handle::{Handle, LOW};
 use super::site::at;
 use crate::error::Corruption;
 use crate::layout::{HELD, Windows};
-use shmq_core::{Memory, SlotPoll, SlotRx, SlotTx, Window};
+use shmq_core::{Condemn, Memory, SlotPoll, SlotRx, SlotTx, Window};
 use std::collections::VecDeque;
 
 /// A block that was taken.
@@ -238,5 +238,11 @@ impl<M: Memory + Clone> PoolRx<M> {
     #[cfg(feature = "testing")]
     pub fn private(&self) -> ([Vec<u64>; 2], &[u64], &[u64]) {
         ([self.full.private().into(), self.empty.private().into()], &self.held, &self.back)
+    }
+}
+
+impl<M> Condemn for PoolRx<M> {
+    fn condemn(&mut self, what: shmq::Corruption) {
+        self.corrupt = Some(Corruption::Ring(what));
     }
 }

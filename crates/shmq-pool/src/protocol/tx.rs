@@ -5,7 +5,7 @@ use super::handle::{Handle, LOW};
 use super::site::at;
 use crate::error::Corruption;
 use crate::layout::{LENT, Windows};
-use shmq_core::{Halt, Memory, Refused, SlotPoll, SlotRx, SlotTx, Window};
+use shmq_core::{Condemn, Halt, Memory, Refused, SlotPoll, SlotRx, SlotTx, Window};
 
 /// Why there is no block to lend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,5 +252,11 @@ impl<M: Memory + Clone> PoolTx<M> {
     #[cfg(feature = "testing")]
     pub fn private(&self) -> ([Vec<u64>; 2], &[u64]) {
         ([self.full.private().into(), self.empty.private().into()], &self.away)
+    }
+}
+
+impl<M> Condemn for PoolTx<M> {
+    fn condemn(&mut self, what: shmq::Corruption) {
+        self.corrupt = Some(Corruption::Ring(what));
     }
 }

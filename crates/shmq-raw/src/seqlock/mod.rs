@@ -43,7 +43,8 @@ pub const fn cell_bytes<T>() -> usize {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A child of `fork` does not have it: a write there kills the child (SIGSEGV); dropping it is harmless.
+/// A child of `fork` does not have it: a write there kills the child (SIGSEGV); dropping it is harmless. See
+/// [fork](shmq#fork).
 #[derive(Debug)]
 pub struct Writer<T> {
     /// Unmapped first: with a file, its mapping is what holds the lock.
@@ -74,6 +75,12 @@ impl<T: NoUninit> Writer<T> {
     /// ```
     pub fn next_number(&self) -> u64 {
         self.cell.next()
+    }
+
+    /// Whether the file was truncated, so that nobody sees what is written; as the example of
+    /// [`Region::is_torn`].
+    pub fn is_torn(&self) -> bool {
+        self.cell.memory().is_torn()
     }
 }
 
@@ -136,6 +143,7 @@ impl<T: AnyBitPattern + NoUninit> Reader<T> {
     #[inline]
     pub fn read_into(&self, value: &mut T) -> Result<u64, ReadError> {
         self.cell.read(bytemuck::bytes_of_mut(value), TRIES).map_err(|refused| match refused {
+            _ if self.cell.memory().is_torn() => ReadError::Truncated,
             Refused::Empty => ReadError::Empty,
             Refused::Overtaken => ReadError::Overtaken,
             Refused::Corrupt => ReadError::Corrupt,
@@ -191,6 +199,7 @@ impl Region {
                 held.lock().unwrap_or_else(PoisonError::into_inner).remove(at);
             }
             match refused {
+                _ if self.is_torn() => WriterError::Truncated,
                 Refused::WrongSize(found) => {
                     WriterError::WrongSize { expected: size_of::<T>() as u64, found }
                 }
@@ -198,6 +207,9 @@ impl Region {
             }
         })?;
         cell.sign(std::process::id().into());
+        if cell.memory().is_torn() {
+            return Err(WriterError::Truncated);
+        }
         Ok(Writer { cell: ManuallyDrop::new(cell), private, of: PhantomData })
     }
 
@@ -220,7 +232,11 @@ impl Region {
         // A description of its own, which its mapping keeps: the lock lives exactly as long as the ability to write.
         let own = segment::reopen(&file.file, file.id, file.path(), true)
             .map_err(failed("open the region again"))?;
-        let map = segment::map(own.as_fd(), file.geometry.length).map_err(failed("map the region"))?;
+        let map =
+            segment::map(own.as_fd(), file.geometry.length, [0; 2]).map_err(failed("map the region"))?;
+        if !segment::is_whole(&own, file.geometry.length).map_err(failed("ask for the size of the region"))? {
+            return Err(WriterError::Truncated);
+        }
         if !role::try_lock_range(own.as_fd(), self.at + offset, len).map_err(failed("lock the cell"))? {
             return Err(WriterError::Busy { pid: pid() });
         }

@@ -137,6 +137,11 @@ impl<M: Memory> CellTx<M> {
         Ok(Self { memory, place, next: latest + 1 })
     }
 
+    /// Where it lies.
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+
     /// Number of the next value.
     pub fn next(&self) -> u64 {
         self.next
@@ -176,6 +181,11 @@ impl<M: Memory> CellRx<M> {
     /// Needs nothing of the cell yet.
     pub fn new(memory: M, place: Place) -> Self {
         Self { memory, place }
+    }
+
+    /// Where it lies.
+    pub fn memory(&self) -> &M {
+        &self.memory
     }
 
     /// Number of the latest value, 0 for none.

@@ -1,6 +1,7 @@
 //! The other process of the tests: runs one named script and reports by lines on stdout. Not for users.
 
 mod attach;
+mod forks;
 mod kernel;
 mod pool;
 mod raw;
@@ -12,6 +13,7 @@ mod sigbus;
 mod slots;
 mod step;
 mod stream;
+mod truncated;
 mod wait;
 
 use std::process::ExitCode;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         }
         ["resource", case, directory] => resource::resource(case, directory),
         ["sigbus", case, kind, guard, name] => sigbus::sigbus(case, kind, guard, name),
+        ["truncated", case, guard, name] => truncated::truncated(case, guard, name),
         ["idle"] => role::idle(),
         ["race-create", name, witness, who, rounds] => {
             role::race_create(name, witness, number(who), number(rounds))

@@ -60,7 +60,9 @@ pub fn resource(case: &str, directory: &str) -> crate::Outcome {
         "memfd" => missing(libc::SYS_memfd_create, None, libc::ENOSYS)
             .map(|()| made(Queue::anonymous(&Options::new()))),
         "locks" => locks(directory),
-        _ => crate::kernel::case(case, directory).ok_or_else(|| format!("no case {case:?}"))?,
+        _ => crate::kernel::case(case, directory)
+            .or_else(|| crate::forks::case(case, directory))
+            .ok_or_else(|| format!("no case {case:?}"))?,
     };
     match verdict {
         Ok(outcome) => println!("{outcome}"),

@@ -1,0 +1,179 @@
+//! Pools, regions and seqlock cells whose file is truncated under them. What a queue's ends do then is in `sigbus`.
+
+use crate::{Outcome, said};
+use shmq_pool::{Corruption, LoanError, Pool, RecvError, SendError, TryLoanError, TryRecvError};
+use std::time::Duration;
+
+const TORN: Corruption = Corruption::Ring(shmq::Corruption::Truncated);
+const WAIT: Duration = Duration::from_millis(20);
+
+fn cut(name: &str, bytes: u64) -> Outcome {
+    let file = std::fs::OpenOptions::new().write(true).open(name).map_err(said)?;
+    file.set_len(bytes).map_err(said)
+}
+
+fn must<R: std::fmt::Debug + PartialEq>(what: &str, found: R, expected: R) -> Outcome {
+    if found == expected { Ok(()) } else { Err(format!("{what}: {found:?}")) }
+}
+
+pub fn truncated(case: &str, guard: &str, name: &str) -> Outcome {
+    if guard == "guard" {
+        shmq::sigbus::install().map_err(said)?;
+    }
+    match case {
+        "region" => region(name, false)?,
+        "read-only" => region(name, true)?,
+        "cell-write" => cell(name, true)?,
+        "cell-read" => cell(name, false)?,
+        "cell-attach" => attach_cell(name)?,
+        _ => pool(case, name)?,
+    }
+    println!("truncated");
+    Ok(())
+}
+
+/// Each call of each end, the one that is named first.
+fn pool(case: &str, name: &str) -> Outcome {
+    let pool = Pool::create(name, 4, 4096, &shmq::Options::new()).map_err(said)?;
+    let (mut tx, mut rx) = (pool.writer().map_err(said)?, pool.reader().map_err(said)?);
+    let send = |tx: &shmq_pool::Writer| {
+        let mut loan = tx.try_loan().map_err(said)?;
+        loan.fill(7);
+        loan.send(4096).map_err(said)
+    };
+    // A ring that has gone round some way, a block under way and one on loan.
+    for _ in 0..3 {
+        send(&tx)?;
+        drop(rx.try_recv().map_err(said)?);
+    }
+    if case != "recv-empty" && case != "recv-asleep" {
+        send(&tx)?;
+    }
+    let waiting = shmq::Waiting::low_power();
+    tx.set_waiting(waiting.clone());
+    rx.set_waiting(waiting);
+    match case {
+        "send" => {
+            let loan = tx.try_loan().map_err(said)?;
+            cut(name, 0)?;
+            must("send", loan.send(1), Err(SendError::Corrupt { what: TORN }))?;
+        }
+        "loan" => {
+            cut(name, 0)?;
+            must("loan", tx.try_loan().map(drop), Err(TryLoanError::Corrupt { what: TORN }))?;
+        }
+        "loan-waiting" => {
+            let all = std::iter::from_fn(|| tx.try_loan().ok()).collect::<Vec<_>>();
+            drop(all.into_iter().skip(1).collect::<Vec<_>>());
+            cut(name, 0)?;
+            must("loan", tx.loan(WAIT).map(drop), Err(LoanError::Corrupt { what: TORN }))?;
+        }
+        "recv" | "recv-empty" => {
+            cut(name, 0)?;
+            must("try_recv", rx.try_recv().map(drop), Err(TryRecvError::Corrupt { what: TORN }))?;
+        }
+        // Its handle is still there, its bytes are not.
+        "recv-half" => {
+            cut(name, 0x3000 + 4096)?;
+            let first = rx.try_recv().map(|block| block.to_vec().len());
+            if let Ok(len) = first {
+                must("length", len, 4096)?;
+            }
+        }
+        "recv-waiting" => {
+            cut(name, 0)?;
+            must("recv", rx.recv(WAIT).map(drop), Err(RecvError::Corrupt { what: TORN }))?;
+        }
+        "recv-asleep" => return asleep(tx, rx, name),
+        "finish" => {
+            cut(name, 0)?;
+            must("finish", tx.finish(), Err(SendError::Corrupt { what: TORN }))?;
+            return must("then", rx.try_recv().map(drop), Err(TryRecvError::Corrupt { what: TORN }));
+        }
+        "look" => {
+            let look = pool.inspect().map_err(said)?;
+            cut(name, 0)?;
+            look.snapshot();
+            must("told", look.queue().is_torn(), true)?;
+        }
+        "attach" => {
+            drop((tx, rx));
+            cut(name, 4096)?;
+            let what = |error: shmq::AttachError| error.to_string().contains("truncated");
+            must("writer", pool.writer().map(drop).map_err(what), Err(true))?;
+            return must("reader", pool.reader().map(drop).map_err(what), Err(true));
+        }
+        other => return Err(format!("no case {other:?}")),
+    }
+    for _ in 0..10 {
+        must("try_loan", tx.try_loan().map(drop), Err(TryLoanError::Corrupt { what: TORN }))?;
+        must("loan", tx.loan(WAIT).map(drop), Err(LoanError::Corrupt { what: TORN }))?;
+        must("try_recv", rx.try_recv().map(drop), Err(TryRecvError::Corrupt { what: TORN }))?;
+        must("recv", rx.recv(WAIT).map(drop), Err(RecvError::Corrupt { what: TORN }))?;
+    }
+    must("finish", tx.finish(), Err(SendError::Corrupt { what: TORN }))
+}
+
+fn asleep(tx: shmq_pool::Writer, rx: shmq_pool::Reader, name: &str) -> Outcome {
+    let name = name.to_owned();
+    let other = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(30));
+        cut(&name, 4096)
+    });
+    for _ in 0..10_000 {
+        match rx.recv(WAIT).map(drop) {
+            Err(RecvError::TimedOut) => {}
+            found => {
+                other.join().map_err(|_| "a panic")??;
+                drop(tx);
+                return must("recv", found, Err(RecvError::Corrupt { what: TORN }));
+            }
+        }
+    }
+    Err("it never learned of it".into())
+}
+
+fn region(name: &str, read_only: bool) -> Outcome {
+    let options = shmq_raw::Options::new().bytes(3 * 4096);
+    let region = shmq_raw::Region::create(name, &options).map_err(said)?;
+    let look = shmq_raw::Region::open_read_only(name, &options).map_err(said)?;
+    region.write_at(4096, b"hello").map_err(said)?;
+    cut(name, 4096)?;
+    must("before", (region.is_torn(), look.is_torn()), (false, false))?;
+    let mut bytes = [1; 5];
+    if read_only {
+        look.read_at(4096, &mut bytes).map_err(said)?;
+        return must("read", (bytes, look.is_torn()), ([0; 5], true));
+    }
+    region.write_at(8192, b"nobody sees it").map_err(said)?;
+    region.read_at(4096, &mut bytes).map_err(said)?;
+    must("read", (bytes, region.is_torn(), region.sync().is_err()), ([0; 5], true, true))
+}
+
+fn cell(name: &str, write: bool) -> Outcome {
+    type Value = [u64; 1000];
+    let options = shmq_raw::Options::new().bytes(shmq_raw::cell_bytes::<Value>() as u64);
+    let region = shmq_raw::Region::create(name, &options).map_err(said)?;
+    let mut writer = region.writer::<Value>(0).map_err(said)?;
+    let reader = region.reader::<Value>(0).map_err(said)?;
+    writer.write(&[1; 1000]);
+    cut(name, if write { 4096 } else { 2 * 4096 })?;
+    if write {
+        writer.write(&[2; 1000]);
+        must("write", writer.is_torn(), true)?;
+    }
+    for _ in 0..10 {
+        must("read", reader.read().map(drop), Err(shmq_raw::ReadError::Truncated))?;
+    }
+    Ok(())
+}
+
+fn attach_cell(name: &str) -> Outcome {
+    let options = shmq_raw::Options::new().bytes(shmq_raw::cell_bytes::<u64>() as u64);
+    let region = shmq_raw::Region::create(name, &options).map_err(said)?;
+    cut(name, 4096)?;
+    match region.writer::<u64>(0) {
+        Err(shmq_raw::WriterError::Truncated) => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
+}
