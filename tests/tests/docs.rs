@@ -393,7 +393,7 @@ fn every_public_function_has_an_example_or_points_to_one() {
         assert_eq!(without_example(&text), [""; 0], "{}", file.display());
     }
     // Options share a file with functions that only the inside calls.
-    let geometry = read("crates/shmq/src/geometry.rs");
+    let geometry = read("crates/shmq-core/src/geometry.rs");
     let (options, _) = geometry.split_once("pub struct Geometry").expect("the inside follows the options");
     assert_eq!(without_example(options), [""; 0], "geometry.rs");
     // The control: a comment with neither is found.

@@ -221,21 +221,25 @@ fn what_nohup_ignores_stays_ignored() {
 fn a_command_of_pipe_may_finish_what_it_has_and_gets_the_signal_if_it_does_not() {
     let name = ten("pipe-signal");
     let file = Temp::new("pipe-signal", b"");
+    let out = file.text();
     for (command, written) in [
         // As one that compresses, it writes at the end of its input.
-        (format!("sort -r > {}", file.text()), "9\n8\n7\n6\n5\n4\n3\n2\n1\n0\n"),
+        (format!("echo ready > {out}; exec sort -r -o {out}"), "9\n8\n7\n6\n5\n4\n3\n2\n1\n0\n"),
         (
-            format!("trap 'echo signal > {}; exit' TERM; while sleep 0.01; do :; done", file.text()),
+            format!(
+                "trap 'echo signal > {out}; exit' TERM; echo ready > {out}; while sleep 0.01; do :; done"
+            ),
             "signal\n",
         ),
     ] {
         std::fs::write(&file.0, b"").unwrap();
-        let mut pipe =
-            Running::start(shmq(&["pipe", &name.0, "--recv", "--follow", "--", "sh", "-c", &command]));
-        until("it to take all", || counts(&name)[2] == 0);
+        let args = ["pipe", &name.0, "--recv", "--follow", "--", "sh", "-c", &command];
+        let mut pipe = Running::start(shmq(&args));
+        let read = || std::fs::read_to_string(&file.0).unwrap();
+        until("it to take all", || counts(&name)[2] == 0 && read() == "ready\n");
         pipe.signal(libc::SIGTERM);
         assert_eq!(pipe.wait().signal(), Some(libc::SIGTERM));
-        assert_eq!(std::fs::read_to_string(&file.0).unwrap(), written);
+        assert_eq!(read(), written);
     }
 }
 
