@@ -50,6 +50,14 @@ pub fn some_bytes(text: &str) -> Result<u64, String> {
     }
 }
 
+/// As [`some_bytes`], and not more than what can be counted through: 1 EiB takes years.
+pub fn stream(text: &str) -> Result<u64, String> {
+    match some_bytes(text)? {
+        bytes if bytes <= 1 << 60 => Ok(bytes),
+        _ => Err(format!("{text:?} is too much; 1 EiB, or 1048576TiB, is the most")),
+    }
+}
+
 /// As [`some_bytes`]. Its option may stand without a size, so that what follows it can be meant as something else.
 pub fn chunk(text: &str) -> Result<u64, String> {
     some_bytes(text).map_err(|why| format!("{why}; if it is the file to send, name it before --chunk"))

@@ -48,12 +48,17 @@ pub struct Shape {
     start: u64,
 }
 
+/// Most bytes of a message.
+const MAX_SIZE: u64 = 1 << 32;
+
 /// How many messages of a size share one commit word. Chosen by measurement, see `docs/BENCHMARKS.md`, and recorded
 /// in each file, so that it may change without a new format.
 ///
 /// One line, where that wastes little of it: then a message and its word travel together. Else several lines with one
 /// word, which waste less and let the producer run ahead of a consumer that waits for the word.
 pub const fn best_group(size: u64) -> u64 {
+    // Over what can be: any answer will do.
+    let size = if size > MAX_SIZE { MAX_SIZE } else { size };
     let stride = (size + 7) & !7;
     let bytes = match stride {
         0..=16 | 40..=56 => LINE64,
@@ -75,7 +80,7 @@ const fn head(stride: u64) -> u64 {
 impl Shape {
     /// `None` if it cannot be: no size, no depth, or too large to count.
     pub const fn new(size: u64, depth: u64, group: u64) -> Option<Self> {
-        if size == 0 || size > 1 << 32 || depth == 0 || depth > 1 << 40 || group == 0 || group > 1 << 16 {
+        if size == 0 || size > MAX_SIZE || depth == 0 || depth > 1 << 40 || group == 0 || group > 1 << 16 {
             return None;
         }
         let stride = (size + 7) & !7;

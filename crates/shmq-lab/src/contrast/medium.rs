@@ -7,6 +7,7 @@ use shmq::{Options, Until, slots};
 use shmq_benches::{mq, pin, pinned};
 use shmq_cli::actor::{self, Actor};
 use shmq_cli::failure::Failure;
+use shmq_cli::interrupt::Interrupt;
 use shmq_raw::{ReadError, Region, cell_bytes};
 use std::io;
 use std::os::fd::AsFd;
@@ -23,11 +24,13 @@ const READS: u32 = 32;
 
 /// How long, of which size, and where.
 #[derive(Clone, Debug)]
-pub struct Cell {
+pub struct Cell<'a> {
     pub medium: Medium,
     pub size: usize,
     pub time: Duration,
     pub name: String,
+    /// Ends it early.
+    pub interrupt: &'a Interrupt,
 }
 
 /// What a cell came to.
@@ -55,7 +58,7 @@ impl Drop for Name {
     }
 }
 
-impl Cell {
+impl Cell<'_> {
     /// Reads for its time what a writer of its own writes meanwhile.
     pub fn measure(&self) -> Result<Measured, Failure> {
         let _name = Name(shmq::path_of(&self.name).unwrap_or_default());
@@ -151,6 +154,7 @@ impl Cell {
             let mut count = count.go_on();
             let begin = Instant::now();
             while begin.elapsed() < self.time {
+                self.interrupt.check()?;
                 for _ in 0..READS {
                     read(&mut message)?;
                     count.see(&message);

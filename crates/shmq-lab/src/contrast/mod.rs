@@ -46,7 +46,10 @@ pub fn run(args: &ContrastArgs) -> Result<(), Failure> {
             interrupt.check()?;
             bar.set_message(medium.title());
             let name = format!("shmq-lab-{}-contrast", std::process::id());
-            rows.push(Row::new(medium, size, measure(&Cell { medium, size, time, name }, &interrupt)?));
+            let cell = Cell { medium, size, time, name, interrupt: &interrupt };
+            // A signal may show first as a call that it cut short.
+            let measured = measure(&cell).or_else(|failure| interrupt.check().and(Err(failure)))?;
+            rows.push(Row::new(medium, size, measured));
             bar.inc(1);
         }
     }
@@ -60,11 +63,11 @@ pub fn run(args: &ContrastArgs) -> Result<(), Failure> {
 }
 
 /// One cell; the reason if this system cannot have it.
-fn measure(cell: &Cell, interrupt: &Interrupt) -> Result<Result<Measured, String>, Failure> {
+fn measure(cell: &Cell<'_>) -> Result<Result<Measured, String>, Failure> {
     let must_tear = report::must_tear(cell.medium, cell.size);
     let mut all: Option<Measured> = None;
     for _ in 0..LONGER {
-        interrupt.check()?;
+        cell.interrupt.check()?;
         let measured = match cell.measure() {
             Ok(measured) => measured,
             Err(Failure::Said(_, text)) if cell.medium == Medium::MessageQueue => return Ok(Err(text)),
