@@ -32,7 +32,7 @@ Examples:
   shmq rm numbers
 
   shmq ls              every queue of this machine, and who is stuck
-  shmq demo            two processes, 1 GiB, kill -9 in mid-stream, nothing lost";
+  shmq demo            two processes, 1 GiB, killed in mid-stream";
 
 /// Message queues between two processes, in shared memory.
 ///
@@ -40,7 +40,7 @@ Examples:
 /// a path. Either end may be killed at any moment: a new one takes over where it was, with nothing lost or torn.
 #[derive(Debug, Parser)]
 #[command(name = "shmq", version, after_help = format!("{EXAMPLES}\n\n{CODES}"), subcommand_required = true)]
-#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

@@ -104,12 +104,17 @@ const POOL: &str = "it is a pool of blocks, which programs fill and read in plac
                     `shmq stat`, `shmq dump` and `shmq drain` work on it";
 const RAW: &str = "it is raw memory, and no queue of messages; `shmq stat` and `shmq dump` show it";
 
+/// Not only death: so ends also a `shmq send` that was refused, or could not read its input.
+const LOST: &str = "the queue is empty and its sender ended without declaring the end of data: it was killed, or it \
+                    failed and said why; another may take over (`shmq send --resume`)";
+
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
         let says = match &error {
             Error::Open(OpenError::WrongKind { found: Kind::Pool, .. }) => POOL.into(),
             Error::Open(OpenError::WrongKind { found: Kind::Raw, .. }) => RAW.into(),
+            Error::Recv(RecvError::ProducerLost) => LOST.into(),
             error => error.to_string(),
         };
         let failure = Self::Said(code_of(&error), says);

@@ -161,6 +161,9 @@ fn input_that_cannot_be_cut_is_told_and_the_receiver_too() {
         fails(&run_with(&args, input), 1, says);
         let received = run(&["recv", &name.0]);
         assert_eq!((code(&received), stdout(&received).as_str()), (4, before));
+        // It did not die: it failed, and said so.
+        assert!(stderr(&received).contains("or it failed and said why"), "{received:?}");
+        assert!(!stderr(&received).contains("died"), "{received:?}");
     }
 }
 

@@ -99,7 +99,11 @@ fn p3_a_lost_sender_is_told_apart_from_one_that_left() {
         }
         let received = receiver.finish();
         assert_eq!(code(&received), if kill { 4 } else { 0 });
-        let says = if kill { "has died" } else { "left without declaring" };
+        let says = if kill {
+            "ended without declaring the end of data: it was killed"
+        } else {
+            "left without declaring"
+        };
         assert!(stderr(&received).contains(says), "{}", stderr(&received));
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Programs for whoever wants to see what shmq promises
 #[derive(Debug, Parser)]
 #[command(name = "shmq-lab", version, subcommand_required = true)]
-#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -44,11 +44,10 @@ pub struct BenchArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  shmq-lab torture                           ten seconds of queues of both shapes
-  shmq-lab torture --kills 100000            until so many have died
-  shmq-lab torture --soak --seconds 3600     an hour without kills: memory and descriptors must stay flat
-  shmq-lab torture --plant publish-before-payload
-                                             must fail: shows that the checks would find something")]
+  shmq-lab torture                          ten seconds, queues of both shapes
+  shmq-lab torture --kills 100000           until so many have died
+  shmq-lab torture --soak --seconds 3600    no kills: memory must stay flat
+  shmq-lab torture --plant take-unseen      must fail: so the checks do work")]
 pub struct TortureArgs {
     /// Go on for so long [default: 10, or until --kills]
     #[arg(long, value_name = "N")]

@@ -34,10 +34,10 @@ pub struct DemoArgs {
     #[arg(long)]
     pub slots: bool,
     /// How much to stream at least
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = units::some_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = units::stream)]
     pub bytes: u64,
-    /// How often to kill
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    /// How often to kill, a million times at most
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub kills: u64,
     /// Plants a fault that the demo must find: for its own test
     #[arg(long, value_enum, hide = true)]

@@ -17,8 +17,8 @@ Examples:
   shmq stat numbers --sample 5s     rates and progress over five seconds
   watch shmq stat numbers
 
-It looks twice, a little apart, and tells what moved meanwhile. How long an end has been waiting, the end noted itself when it
-fell asleep; the largest backlog is noted only when an end comes, leaves or falls asleep, so that messages cost
+It looks twice, a little apart, and tells what moved meanwhile. How long an end has been waiting, the end noted itself when it \
+fell asleep; the largest backlog is noted only when an end comes, leaves or falls asleep, so that messages cost \
 nothing. What is said of a process (its command, whether it is stopped) comes from /proc, if it can be seen from here.
 
 JSON: one object, \"schema\":\"shmq.stat/1\"; times are nanoseconds, since 1970 unless the name says monotonic.")]
@@ -46,12 +46,12 @@ Examples:
   shmq ls /run/myservice
   shmq ls --json | jq -r '.queues[] | select(.state == \"stuck\") | .path'
 
-States: flowing (messages move), idle, waiting (messages wait, none moved just now), stuck (somebody waits for somebody:
-`shmq stat NAME` says who), finished (end declared, messages left), done (all taken), unused, damaged, old boot (from before
-the machine last started), memory (no queue of messages). An end is shown as process id, command and how long it is
+States: flowing (messages move), idle, waiting (messages wait, none moved just now), stuck (somebody waits for somebody: \
+`shmq stat NAME` says who), finished (end declared, messages left), done (all taken), unused, damaged, old boot (from before \
+the machine last started), memory (no queue of messages). An end is shown as process id, command and how long it is \
 there; `-` if none ever came.
 
-Exit code 1 if a file could not be looked at because something failed, such as too many open files (ulimit -n); it is named
+Exit code 1 if a file could not be looked at because something failed, such as too many open files (ulimit -n); it is named \
 below the table. A file that this user may not read is named as well, and is no failure.
 
 JSON: one object, \"schema\":\"shmq.ls/1\", whose \"queues\" are what `shmq stat --json` prints.")]
@@ -79,16 +79,16 @@ Examples:
   shmq dump numbers --hex --limit 1
   shmq dump ./copied.queue --length-prefixed > messages.bin
   shmq dump numbers --json | jq -r 'select(.sequence).text'
-  shmq dump frames --hex --bytes 256     of each block of a pool, the first 256 bytes
+  shmq dump frames --hex --bytes 256     the start of each block of a pool
   shmq dump meters --limit 10            of raw memory, the first 10 elements
 
-Exit code 5 if the file or a message in it is damaged; what comes before that is printed. Messages that the consumer takes
+Exit code 5 if the file or a message in it is damaged; what comes before that is printed. Messages that the consumer takes \
 meanwhile are left out.
 
-Of a pool: the blocks that a reader which came now would get, those first that the present one holds or a dead one held. Raw memory
+Of a pool: the blocks that a reader which came now would get, those first that the present one holds or a dead one held. Raw memory \
 is shown in hexadecimal, repeated lines as *, while others may be writing it.
 
-JSON: an object for each message, \"schema\":\"shmq.message/1\", with \"hex\" and, if it is one, \"text\"; then one
+JSON: an object for each message, \"schema\":\"shmq.message/1\", with \"hex\" and, if it is one, \"text\"; then one \
 \"schema\":\"shmq.dump/1\" that says why there are no more. Of raw memory, \"schema\":\"shmq.region/1\" for each 4096 bytes.")]
 pub struct DumpArgs {
     /// Name of the queue, or its path

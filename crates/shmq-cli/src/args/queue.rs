@@ -15,7 +15,7 @@ Examples:
   shmq create prices
   shmq create prices --capacity 16MiB --max-message 1MiB
   shmq create jobs --max-messages 100 --mode 0660 --tag jobs/1
-  shmq create ticks --slots 64 --depth 1000     exactly 64 bytes each, 1000 of them wait at most")]
+  shmq create ticks --slots 64 --depth 1000    1000 of exactly 64 bytes each")]
 pub struct CreateArgs {
     /// Name of the queue, or its path
     pub name: OsString,

@@ -41,9 +41,9 @@ Examples:
   tail -F app.log | shmq send log --create --capacity 16MiB
   shmq send frames movie.raw --chunk 64KiB
   shmq send ticks ticks.bin --create --slots 64 --depth 1000 --chunk
-  shmq send log app.log --resume      go on where a killed `shmq send log app.log` stopped
+  shmq send log app.log --resume      go on where the one before was killed
 
-If the input cannot be read or cut, the messages before that are sent and the end of data is not declared:
+If the input cannot be read or cut, the messages before that are sent and the end of data is not declared: \
 the receiver is told that its producer was lost.")]
 pub struct SendArgs {
     /// Name of the queue, or its path

@@ -18,10 +18,11 @@ Examples:
   shmq top prices orders --interval 250ms
   shmq top --once                          two looks, one second apart, as text
   shmq top --once --json | jq '.queues[] | select(.advice != [])'
-  shmq top --listen 127.0.0.1:9469         metrics for Prometheus at /metrics, until it is stopped
+  shmq top --listen 127.0.0.1:9469         serves metrics for Prometheus
 
-Exit codes of --once: 1 if a queue that was named, or is there, could not be read, 0 otherwise, whatever the alerts
+Exit codes of --once: 1 if a queue that was named, or is there, could not be read, 0 otherwise, whatever the alerts \
 are.
+
 JSON: one object, \"schema\":\"shmq.top/1\". NO_COLOR turns colours off.")]
 pub struct TopArgs {
     /// Names of the queues, or their paths [default: every queue in /dev/shm, also those yet to come]

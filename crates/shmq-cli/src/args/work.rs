@@ -13,10 +13,10 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  shmq drain numbers                  discards all that waits, and says how much it was
+  shmq drain numbers                  discards all, says how much it was
   shmq drain numbers --lines > saved  prints it first
   shmq drain numbers --keep 100       all but the newest 100
-  shmq drain numbers --count 1        only the oldest, a message that no consumer survives, say
+  shmq drain numbers --count 1        only the oldest, say a fatal one
 
 JSON: one object, \"schema\":\"shmq.drain/1\".")]
 pub struct DrainArgs {
@@ -57,12 +57,12 @@ impl DrainArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  shmq copy jobs /tmp/jobs.saved              what waits now; jobs stays as it is
-  shmq copy ./broken.queue jobs2              what can be read of a damaged one
+  shmq copy jobs /tmp/jobs.saved            what waits; jobs stays as it is
+  shmq copy ./broken.queue jobs2            what can be read of a damaged one
   shmq copy jobs jobs.new --move --capacity 64MiB
-  mv /dev/shm/jobs.new /dev/shm/jobs          and then the larger one takes its place, while no end is attached
+  mv /dev/shm/jobs.new /dev/shm/jobs        while no end is attached
 
-Exit code 3 if DST has no room, 5 if SRC is damaged; what comes before that is copied, and the last line says how many. If
+Exit code 3 if DST has no room, 5 if SRC is damaged; what comes before that is copied, and the last line says how many. If \
 it is killed during --move, at most one message is in both.
 
 JSON: one object, \"schema\":\"shmq.copy/1\".")]
@@ -103,7 +103,7 @@ Examples:
   shmq pipe log --send --create -- tail -F app.log
   shmq pipe log --recv -- gzip -c > log.gz
   shmq pipe frames --recv --length-prefixed -- ./decoder
-  shmq pipe jobs --recv --ack -- sh -c 'while read -r job; do ./do \"$job\" >&2 || exit; echo; done'
+  shmq pipe jobs --recv --ack -- ./worker   prints a line for each job done
   shmq pipe frames --send --chunk 64KiB -- cat /dev/video0
 
 With --ack and --length-prefixed, what COMMAND prints are numbers of 4 bytes, little-endian. SIGTERM and SIGHUP are passed on to COMMAND.

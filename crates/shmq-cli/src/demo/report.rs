@@ -3,7 +3,7 @@
 use super::latency::Percentiles;
 use super::stream::RUN;
 use crate::failure::Failure;
-use crate::units::{show_bytes, show_count, show_duration, show_messages};
+use crate::units::{plain, show_bytes, show_count, show_duration, show_messages};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -65,7 +65,8 @@ impl Report {
         let times = self.stream_bytes as f64 / self.input_bytes as f64;
         let mut lines = Vec::new();
         let mut line = |what: &str, text: String| lines.push(format!("{what:<13}{text}"));
-        line("input", format!("{} ({}, {times:.1} times)", self.input_path, show_bytes(self.input_bytes)));
+        line("input", end_of(&self.input_path));
+        line("", format!("{}, {times:.1} times", show_bytes(self.input_bytes)));
         let shape = match self.message_bytes {
             Some(bytes) => format!("of exactly {}", show_bytes(bytes)),
             None => "of 0 to 4096 bytes".into(),
@@ -100,5 +101,57 @@ impl Report {
             lines.push(format!("{what:<24}{a:>10}{b:>10}{c:>10}"));
         }
         lines.join("\n") + "\n"
+    }
+}
+
+/// So much of a path as fits a line, from its end.
+fn end_of(path: &str) -> String {
+    const ROOM: usize = 80 - 13;
+    let path = plain(path);
+    let letters = path.chars().count();
+    if letters <= ROOM {
+        path
+    } else {
+        format!("…{}", path.chars().skip(letters - ROOM + 1).collect::<String>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_fits_80_columns_whatever_it_says() {
+        let slow = Percentiles { samples: 1, p50_ns: 1 << 40, p99_ns: 1 << 45, p999_ns: 1 << 50 };
+        let report = Report {
+            schema: "",
+            ok: true,
+            seed: u64::MAX,
+            kind: String::new(),
+            message_bytes: Some(64),
+            input_path: "/a-folder".repeat(20),
+            input_bytes: 1,
+            messages: 1 << 50,
+            stream_bytes: 1 << 60,
+            elapsed_ns: 1 << 60,
+            rate_bytes_per_s: (1 << 40) + 1,
+            rate_messages_per_s: 9_999_999_999,
+            kills: 1_000_000,
+            producer_kills: 500_000,
+            consumer_kills: 500_000,
+            takeovers: 1_000_000,
+            lost: u64::MAX,
+            torn: u64::MAX,
+            out_of_order: u64::MAX,
+            redelivered: 64_000_000,
+            redelivered_after_one_kill: 64,
+            redelivered_allowance: 64_000_000,
+            round_trip: slow,
+            slots_round_trip: slow,
+            raw_round_trip: slow,
+        };
+        let table = report.table();
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+        assert!(table.contains("a-folder\n"), "{table}");
     }
 }

@@ -5,7 +5,7 @@ use super::traffic::{Count, SIZES};
 use crate::args::Medium;
 use serde::Serialize;
 use shmq_cli::failure::Failure;
-use shmq_cli::units::{show_bytes, show_count};
+use shmq_cli::units::{show_bytes, show_count, show_short};
 
 /// One medium at one size.
 #[derive(Debug, Serialize)]
@@ -107,24 +107,26 @@ impl Report {
     }
 
     fn table(&self) -> String {
-        let heads = ["torn", "lost", "twice", "out of order"];
+        // Nothing is nothing, and of what there is the size matters.
+        const W: usize = 10;
+        let heads = ["torn", "lost", "twice", "disorder"];
         let mut text = String::new();
         for size in SIZES {
             let title = show_bytes(size as u64);
-            text += &format!("{title:<14}{:>16}{:>10}", "messages/s", "GB/s");
-            text += &heads.map(|head| format!("{head:>15}")).concat();
+            text += &format!("{title:<14}{:>15}{:>9}", "messages/s", "GB/s");
+            text += &heads.map(|head| format!("{head:>W$}")).concat();
             text += "\n";
             for row in self.of(size) {
                 text += &format!("{:<14}", row.medium.title());
                 if let Some(why) = &row.unavailable {
-                    text += &format!("  {why}\n");
+                    text += &format!("  {}\n", why.chars().take(64).collect::<String>());
                     continue;
                 }
                 let rate = show_count(row.messages_per_s as u64);
-                text += &format!("{rate:>16}{:>10.3}", row.bytes_per_s / 1e9);
+                text += &format!("{rate:>15}{:>9.3}", row.bytes_per_s / 1e9);
                 let Count { torn, lost, duplicated, out_of_order, .. } = row.count;
-                let counts = [torn, lost, duplicated, out_of_order].map(show_count);
-                text += &counts.map(|count| format!("{count:>15}")).concat();
+                let counts = [torn, lost, duplicated, out_of_order].map(|n| show_short(n as f64));
+                text += &counts.map(|count| format!("{count:>W$}")).concat();
                 text += "\n";
             }
             text += "\n";
@@ -141,4 +143,31 @@ fn machine() -> String {
     let processors = std::thread::available_parallelism().map_or(0, |n| n.get());
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!("{model}, {processors} processors, Linux {}", kernel.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_table_fits_80_columns_whatever_it_says() {
+        let most = Count {
+            reads: 1 << 50,
+            whole: 1 << 50,
+            torn: 1 << 50,
+            lost: 1 << 62,
+            duplicated: 999_949,
+            out_of_order: 1,
+            next: 0,
+        };
+        let rows = SIZES.map(|size| {
+            let measured = Measured { count: most, elapsed: Duration::from_secs(1 << 22) };
+            Row::new(Medium::MessageQueue, size, Ok(measured))
+        });
+        let none = Row::new(Medium::MessageQueue, 8, Err("why ".repeat(100)));
+        let table = Report::new(rows.into_iter().chain([none]).collect()).table();
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+        assert!(table.contains("disorder\n") && table.contains("1.00M"), "{table}");
+    }
 }
