@@ -28,7 +28,7 @@ cases! {
     p8_a_limit_on_locked_memory: "locked-memory", "Lock, Lock, 0 files left, Lock, without it taken";
     p8_a_limit_on_file_sizes: "file-size", "FileSize, FileSize, 0 files left, one within the limit works, just within works, just over FileSize";
     p8_a_limit_on_address_space: "address-space", "NoSpace, 1 file, Io, a smaller one works";
-    p8_a_file_system_that_is_read_only: "read-only", "Denied, Denied, its producer has left";
+    p8_a_file_system_that_is_read_only: "read-only", "ReadOnly, ReadOnly, its producer has left";
     p8_no_permission: "permission", "Denied, Denied, Denied";
     p8_too_many_descriptors: "descriptors",
         "Io, Io, Io, Io, Io, still here while attached, then ProducerLeft; 2 files, later taken";
@@ -37,6 +37,10 @@ cases! {
     p8_no_inotify_watch: "watches", "TimedOut after slices, 10 of 10 came, then ProducerLeft";
     p3_a_waker_that_may_make_no_sound: "no-sound", "TimedOut after deeply, 10 of 10 came, then ProducerLeft";
     p8_a_kernel_without_populate: "populate", "works, works, 1 file";
+    p8_a_sandbox_that_forbids_populate: "forbidden", "works, works, 1 file";
+    p8_a_sandbox_that_forbids_madvise: "no-advice", "Io, 0 files left";
+    p8_no_inodes_left_and_no_folder: "inodes", "works, works, works, NoInode, NoFolder";
+    p8_no_memory_for_the_holes_of_a_copy: "holes", "NoMemory, NoMemory, later taken";
     p8_a_file_system_that_cannot_allocate_ahead: "fallocate", "works, works, 2 files, equally long";
     p8_a_file_system_without_unnamed_files: "tmpfile", "works, works, 1 file";
     p8_a_kernel_without_memfd: "memfd", "Io";

@@ -222,7 +222,10 @@ fn fill(
     }
     (geometry.queue_id, geometry.boot_id, geometry.created_ns) = (random(), boot_id(), now_ns());
     let failed = |source| CreateError::Io { doing: doing("map the queue file", path), source };
-    let map = map(file.as_fd(), geometry.length, [0; 2]).map_err(failed)?;
+    let map = map(file.as_fd(), geometry.length, [0; 2]).map_err(|e| match e.raw_os_error() {
+        Some(libc::ENOMEM) => no_space(Errno::NOMEM),
+        _ => failed(e),
+    })?;
     make_ready(&map, options).map_err(|unready| match unready {
         Unready::Locked(source) => CreateError::Lock { source },
         Unready::NoMemory(_) => no_space(Errno::NOMEM),

@@ -52,6 +52,10 @@ pub fn resource(case: &str, directory: &str) -> crate::Outcome {
         "no-sound" => deaf(directory, libc::SYS_pread64, libc::EPERM),
         "watches" => deaf(directory, libc::SYS_inotify_add_watch, libc::ENOSPC),
         "populate" => old_kernel(directory, libc::SYS_madvise, Some((2, !0, 23)), libc::EINVAL),
+        "forbidden" => old_kernel(directory, libc::SYS_madvise, Some((2, !0, 23)), libc::EPERM),
+        "no-advice" => no_advice(directory),
+        "inodes" => inodes(directory),
+        "holes" => holes(directory),
         "fallocate" => written_ahead(directory),
         "tmpfile" => {
             let bits = libc::O_TMPFILE as u32;
@@ -131,6 +135,43 @@ fn full_meanwhile(directory: &str) -> Verdict {
         return Err(Trouble::Skipped(format!("{works} times there was room, {refused} times not")));
     }
     Ok("works or NoSpace".into())
+}
+
+/// A sandbox that keeps a mapping from being held back from forked children, which must not be done without.
+fn no_advice(directory: &str) -> Verdict {
+    missing(libc::SYS_madvise, Some((2, !0, libc::MADV_DONTFORK as u32)), libc::EPERM)?;
+    let path = format!("{directory}/queue");
+    match Queue::create(&path, &options(MIB)) {
+        Err(error) if error.to_string().contains("madvise") && error.to_string().contains(&path) => {
+            Ok(format!("{}, {} files left", variant(&error), files(directory)?))
+        }
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+fn inodes(directory: &str) -> Verdict {
+    need("a namespace of its own", own_mounts())?;
+    need("a small tmpfs", mount("tmpfs", directory, 0, "size=16m,nr_inodes=4"))?;
+    let create = |name: &str| made(Queue::create(format!("{directory}/{name}"), &options(64 << 10)));
+    // Its folder is one.
+    Ok(["1", "2", "3", "4", "no/5"].map(create).join(", "))
+}
+
+/// A copy with holes, and no room to fill them.
+fn holes(directory: &str) -> Verdict {
+    tmpfs(directory, "8m")?;
+    let (path, copy) = (format!("{directory}/queue"), format!("{directory}/copy"));
+    drop(Queue::create(&path, &options(4 * MIB)).map_err(said)?);
+    let whole = std::fs::read(&path).map_err(said)?;
+    let mut sparse = File::create(&copy).map_err(said)?;
+    sparse.write_all(&whole[..4 * 4096]).map_err(said)?;
+    sparse.set_len(whole.len() as u64).map_err(said)?;
+    let mut other = File::create(format!("{directory}/other")).map_err(said)?;
+    while other.write_all(&[1; 4096]).is_ok() {}
+    let queue = Queue::open(&copy).map_err(said)?;
+    let ends = [taken(queue.producer()), taken(queue.consumer())].join(", ");
+    let lazy = Queue::open_with(&copy, &Options::new().prefault(false)).map_err(said)?;
+    Ok(format!("{ends}, later {}", taken(lazy.consumer())))
 }
 
 fn small_shm() -> Verdict {
