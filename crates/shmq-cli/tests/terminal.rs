@@ -120,6 +120,25 @@ fn a_key_ends_it_and_the_terminal_is_as_before() {
 }
 
 #[test]
+fn a_terminal_of_any_size_is_drawn_on_and_may_change_it() {
+    let name = queue("top-size");
+    for (columns, lines) in [(u16::MAX, u16::MAX), (1, 1), (u16::MAX, 1)] {
+        let mut terminal = Terminal::start(&["top", &name.0, "--interval", "50ms"], columns, lines);
+        terminal.shows(ENTER);
+        // The control: in a size that shows something, it does.
+        let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: the descriptor is open and the argument valid.
+        let set =
+            unsafe { libc::ioctl(terminal.slave.as_ref().unwrap().as_raw_fd(), libc::TIOCSWINSZ, &size) };
+        assert_eq!(set, 0);
+        terminal.has_it(&name.0[..12]);
+        terminal.types("q");
+        assert_eq!(terminal.running.wait().code(), Some(0), "{columns} x {lines}");
+        terminal.gave_back();
+    }
+}
+
+#[test]
 fn a_signal_ends_it_as_that_signal_does_and_the_terminal_is_as_before() {
     let name = queue("top-signal");
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGBUS] {

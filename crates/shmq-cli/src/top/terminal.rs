@@ -6,8 +6,9 @@
 
 use crate::failure::Failure;
 use crate::interrupt::{self, end_by};
-use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::layout::{Rect, Size};
+use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGBUS, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::low_level::emulate_default_handler;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 /// Another screen, and no cursor on it; and back.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[2J\x1b[?25l";
+const CLEAR: &[u8] = b"\x1b[2J";
 const LEAVE: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1049l";
 /// How long a signal that ends the process waits for it to end by itself.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -73,7 +75,9 @@ pub enum Event {
 
 /// The terminal, while it is ours.
 pub struct Screen {
-    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// What of it is drawn on.
+    area: Rect,
     events: Receiver<Event>,
 }
 
@@ -90,8 +94,8 @@ impl Screen {
             give_back();
             hook(panic);
         }));
-        let terminal = Terminal::new(CrosstermBackend::new(stdout())).map_err(failed)?;
-        let mut screen = Self { terminal, events };
+        let (terminal, area) = of_its_size().map_err(failed)?;
+        let mut screen = Self { terminal, area, events };
         screen.again().map_err(failed)?;
         Ok(screen)
     }
@@ -101,8 +105,17 @@ impl Screen {
         take()?;
         // A new one knows nothing of what was there before, and draws everything. To clear the old one would ask the
         // terminal where its cursor is, and not every one answers.
-        self.terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+        (self.terminal, self.area) = of_its_size()?;
         Ok(())
+    }
+
+    /// Draws the picture, in the size that the terminal has by now.
+    pub fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        if area_of(self.terminal.size()?) != self.area {
+            stdout().write_all(CLEAR)?;
+            (self.terminal, self.area) = of_its_size()?;
+        }
+        self.terminal.draw(picture).map(drop)
     }
 
     /// Gives the terminal back, stops as the signal would have done, and takes it over when it goes on.
@@ -124,6 +137,20 @@ impl Screen {
         }
         Ok(None)
     }
+}
+
+/// Nobody reads more than that, and each cell takes memory: a terminal may call itself 65 535 columns wide and as high.
+const LARGEST: Size = Size { width: 1000, height: 500 };
+
+fn area_of(size: Size) -> Rect {
+    Rect::new(0, 0, size.width.min(LARGEST.width), size.height.min(LARGEST.height))
+}
+
+fn of_its_size() -> io::Result<(Terminal<CrosstermBackend<Stdout>>, Rect)> {
+    let backend = CrosstermBackend::new(stdout());
+    let area = area_of(backend.size()?);
+    let options = TerminalOptions { viewport: Viewport::Fixed(area) };
+    Ok((Terminal::with_options(backend, options)?, area))
 }
 
 impl Drop for Screen {

@@ -164,7 +164,7 @@ fn watch_until_the_end(screen: &mut Screen, watch: &mut Watch, mut ui: Ui) -> io
             due = Instant::now() + ui.interval;
         }
         let rows = watch.rows();
-        screen.terminal.draw(|frame| draw(frame, rows, &ui))?;
+        screen.draw(|frame| draw(frame, rows, &ui))?;
         let left = due.saturating_duration_since(Instant::now());
         if !event::poll(if ui.paused { SLICE } else { left.min(SLICE) })? {
             continue;
