@@ -38,7 +38,7 @@ use loom::thread::{ThreadId, current};
 use shmq_core::layout::{
     CONSUMER, Control, Counter, DIRTY, FREE, FREED, PAGE, PRODUCER, Parts, READ, RECEIVED, SEQUENCE, TAIL,
 };
-use shmq_core::{Heard, Memory, Order, Park, Shape, Site, Window};
+use shmq_core::{Heard, Memory, Order, Park, Site, SlotLayout, Window};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -150,7 +150,7 @@ impl LoomMemory {
 
     /// An empty queue of slots, from the first message on. The words that fill up its lines are left out: nobody may
     /// touch them.
-    pub fn slots(shape: &Shape, faults: Faults) -> Self {
+    pub fn slots(shape: &SlotLayout, faults: Faults) -> Self {
         let used = 8 + shape.group * shape.stride;
         let groups = (0..shape.capacity).step_by(shape.group_bytes as usize);
         let words = groups.flat_map(|group| (group..group + used).step_by(8));

@@ -1,7 +1,7 @@
 //! The documents say what the code does: tables and drawings are read and compared with the constants.
 
 use shmq_core::layout::{self, Control, Counter, Header, Role};
-use shmq_core::{Order, SITES, SiteDoc, shape, word};
+use shmq_core::{Order, SITES, SiteDoc, slot_layout, word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{offset_of, size_of};
 use std::path::{Path, PathBuf};
@@ -228,10 +228,11 @@ fn the_documented_rings_of_slots_are_as_they_are_made() {
     let format = read("docs/FORMAT.md");
     for row in table(&format, "bytes of a message") {
         let row: Vec<u64> = row.iter().map(|cell| cell.parse().expect("a number")).collect();
-        let made = shape::Shape::new(row[0], row[1], shape::best_group(row[0])).expect("a possible ring");
+        let made = slot_layout::SlotLayout::new(row[0], row[1], slot_layout::best_group(row[0]))
+            .expect("a possible ring");
         assert_eq!(row[2..], [made.group, made.group_bytes, made.groups, made.capacity]);
     }
-    assert!(format.contains("bit 63 declares the end of data") && shape::END == 1 << 63);
+    assert!(format.contains("bit 63 declares the end of data") && slot_layout::END == 1 << 63);
 }
 
 #[test]
@@ -333,72 +334,4 @@ fn every_example_is_listed_in_the_readme() {
             assert!(readme.contains(&format!("{folder}/{name}")), "README.md does not mention {name}");
         }
     }
-}
-
-/// Public functions of one source file without an example of their own, or a word on where there is one.
-fn without_example(source: &str) -> Vec<String> {
-    let mut bare = Vec::new();
-    let mut comment = String::new();
-    for line in source.lines().map(str::trim) {
-        if let Some(text) = line.strip_prefix("///") {
-            comment.push_str(text);
-            comment.push('\n');
-            continue;
-        }
-        if line == "#[doc(hidden)]" {
-            // Not for users.
-            comment.push_str("```");
-        }
-        // Attributes stand between a comment and its function; some take several lines.
-        if line.starts_with("#[")
-            || line.starts_with("reason =")
-            || line.starts_with("clippy::")
-            || line == ")]"
-        {
-            continue;
-        }
-        let public = ["pub fn ", "pub const fn ", "pub unsafe fn "].iter().find_map(|p| line.strip_prefix(p));
-        if let Some(rest) = public
-            && !comment.contains("```")
-            && !comment.to_lowercase().contains("example")
-        {
-            bare.push(rest.split(['(', '<']).next().unwrap_or(rest).to_owned());
-        }
-        comment.clear();
-    }
-    bare
-}
-
-#[test]
-fn every_public_function_has_an_example_or_points_to_one() {
-    let core = root().join("crates/shmq-core/src");
-    let mut files: Vec<_> = ["metrics", "wait"].map(|name| core.join(name).with_extension("rs")).into();
-    for folder in ["shmq/src/records", "shmq/src/slots", "shmq-core/src/inspect"] {
-        let inside = std::fs::read_dir(root().join("crates").join(folder)).expect("there is such a folder");
-        let inside = inside.map(|entry| entry.expect("a file").path());
-        // How inspectors see is not for users.
-        let ours = |path: &PathBuf| ["seen.rs", "walk.rs"].iter().any(|name| path.ends_with(name));
-        files.extend(inside.filter(|path| !ours(path)));
-    }
-    let raw = root().join("crates/shmq-raw/src");
-    files
-        .extend(["options", "region", "cell", "seqlock/mod"].map(|name| raw.join(name).with_extension("rs")));
-    let pool = root().join("crates/shmq-pool/src");
-    files.extend(["pool", "writer", "reader", "inspect"].map(|name| pool.join(name).with_extension("rs")));
-    files.extend(
-        ["pending", "check", "metrics"].map(|name| pool.join("inspect").join(name).with_extension("rs")),
-    );
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        assert_eq!(without_example(&text), [""; 0], "{}", file.display());
-    }
-    // Options share a file with functions that only the inside calls.
-    let geometry = read("crates/shmq-core/src/geometry.rs");
-    let (options, _) = geometry.split_once("pub struct Geometry").expect("the inside follows the options");
-    assert_eq!(without_example(options), [""; 0], "geometry.rs");
-    // The control: a comment with neither is found.
-    let planted =
-        "/// Sends.\n#[inline]\npub fn send<T>(&self) {}\n/// See the example there.\npub fn two() {}";
-    assert_eq!(without_example(planted), ["send"]);
-    assert_eq!(without_example("/// For us.\n#[doc(hidden)]\npub fn inner() {}"), [""; 0]);
 }

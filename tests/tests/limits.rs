@@ -5,8 +5,8 @@ use shmq::{CreateError, Limits, OpenError, Options, Waiting};
 use shmq_core::layout::{
     CONSUMER, Counter, Header, Kind, MAX_CAPACITY, MAX_MESSAGE, MIN_CAPACITY, PAGE, PRODUCER, Role,
 };
-use shmq_core::shape::best_group;
-use shmq_core::{Geometry, Shape};
+use shmq_core::slot_layout::best_group;
+use shmq_core::{Geometry, SlotLayout};
 use std::time::Duration;
 
 fn limits(options: &Options) -> (u64, u64, Option<u64>) {
@@ -90,7 +90,7 @@ fn p8_slots_take_their_limits_from_size_and_depth_alone() {
     let made = slots(24, 8, 100, &plain).expect("possible");
     assert_eq!((made.limits.max_message, made.limits.max_messages), (24, Some(100)));
     assert_eq!((made.slot_align, made.slot_group), (8, best_group(24) as u32));
-    assert_eq!(made.limits.capacity, Shape::new(24, 100, best_group(24)).expect("possible").capacity);
+    assert_eq!(made.limits.capacity, SlotLayout::new(24, 100, best_group(24)).expect("possible").capacity);
     for other in [plain.clone().capacity(4096), plain.clone().max_message(8), plain.clone().max_messages(8)] {
         assert!(why(slots(8, 8, 8, &other)).contains("leave the others out"));
         assert!(why(Geometry::raw(8, 0, 0, &other)).contains("leave those out"));
@@ -182,17 +182,17 @@ fn as_many_messages_share_a_word_as_was_measured_to_be_best() {
 
 #[test]
 fn shapes_have_limits() {
-    let possible = |size, depth, group| Shape::new(size, depth, group).is_some();
+    let possible = |size, depth, group| SlotLayout::new(size, depth, group).is_some();
     assert!(!possible(0, 1, 1) && !possible(1, 0, 1) && !possible(1, 1, 0));
     assert!(possible(1 << 32, 1, 1) && !possible((1 << 32) + 1, 1, 1));
     assert!(possible(1, 1, 1 << 16) && !possible(1, 1, (1 << 16) + 1));
     // 64 bytes each: 2^34 groups, of which one is more than the depth needs.
     assert!(possible(8, (1 << 34) - 1, 1) && !possible(8, 1 << 34, 1));
     assert!(!possible(1, (1 << 40) + 1, 1 << 16));
-    let shape = Shape::new(20, 100, 5).expect("possible");
+    let shape = SlotLayout::new(20, 100, 5).expect("possible");
     assert_eq!((shape.stride, shape.head, shape.used, shape.group_bytes), (24, 8, 128, 128));
     assert_eq!((shape.groups, shape.capacity), (21, 21 * 128));
-    let lines = Shape::new(64, 3, 2).expect("possible");
+    let lines = SlotLayout::new(64, 3, 2).expect("possible");
     assert_eq!((lines.head, lines.used, lines.group_bytes, lines.groups), (64, 192, 192, 3));
 }
 

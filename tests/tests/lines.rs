@@ -4,8 +4,8 @@
 
 use shmq_core::layout::{LINE64, Parts};
 use shmq_core::{
-    Hostile, Memory, Poll, RecordRx, RecordTx, Recording, Shape, SlotPoll, SlotRx, SlotTx, Store, Window,
-    Words,
+    Hostile, Memory, Poll, RecordRx, RecordTx, Recording, SlotLayout, SlotPoll, SlotRx, SlotTx, Store,
+    Window, Words,
 };
 use std::collections::BTreeSet;
 
@@ -62,7 +62,7 @@ fn records(capacity: u64, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>) 
 }
 
 /// The same of a third of all groups of slots.
-fn slots(shape: Shape, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>) {
+fn slots(shape: SlotLayout, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>) {
     let memory = memory(shape.capacity);
     let groups = shape.groups / 3;
     let mut tx = SlotTx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a sound ring");
@@ -87,7 +87,7 @@ fn each_line_of_what_was_taken_is_handed_back() {
         assert!(lines == stored, "records in {capacity} bytes");
     }
     for (size, depth, group) in [(8, 700, 7), (64, 1000, 1), (1000, 60, 3), (4096, 1024, 1)] {
-        let (lines, stored) = slots(Shape::new(size, depth, group).expect("a shape"), false);
+        let (lines, stored) = slots(SlotLayout::new(size, depth, group).expect("a shape"), false);
         assert!(lines == stored, "{depth} slots of {size} bytes");
     }
 }
@@ -96,10 +96,10 @@ fn each_line_of_what_was_taken_is_handed_back() {
 fn a_shared_cache_matters_to_large_rings_alone() {
     let (lines, stored) = records(SMALL, true);
     assert!(lines == stored);
-    let (lines, stored) = slots(Shape::new(64, 1000, 1).expect("a shape"), true);
+    let (lines, stored) = slots(SlotLayout::new(64, 1000, 1).expect("a shape"), true);
     assert!(lines == stored);
     assert_eq!(records(LARGE, true).1, BTreeSet::new());
-    assert_eq!(slots(Shape::new(4096, 1024, 1).expect("a shape"), true).1, BTreeSet::new());
+    assert_eq!(slots(SlotLayout::new(4096, 1024, 1).expect("a shape"), true).1, BTreeSet::new());
 }
 
 /// Lines of the ring that a producer of records asked for, one after the other, while it sent `bytes` of records to a consumer
@@ -123,7 +123,7 @@ fn asked_for_records(capacity: u64, bytes: u64, taken: bool) -> Vec<u64> {
 }
 
 /// The same of slots.
-fn asked_for_slots(shape: Shape, messages: u64, batch: u64, taken: bool) -> Vec<u64> {
+fn asked_for_slots(shape: SlotLayout, messages: u64, batch: u64, taken: bool) -> Vec<u64> {
     let memory = memory(shape.capacity);
     let mut tx = SlotTx::attach(window(memory.clone(), shape.capacity), shape).expect("a sound ring");
     let mut rx = SlotRx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a sound ring");
@@ -176,7 +176,7 @@ fn a_producer_asks_early_for_each_line_it_comes_to() {
     assert!((9..=10).contains(&laps), "{laps} laps");
 
     for batch in [1, 21] {
-        let shape = Shape::new(8, 700, 7).expect("a shape");
+        let shape = SlotLayout::new(8, 700, 7).expect("a shape");
         let asked = asked_for_slots(shape, 7000, batch, true);
         assert!(in_order(&asked, shape.groups), "batches of {batch}");
         assert!((800..=1000).contains(&asked.len()), "{} of 1000 groups", asked.len());
@@ -187,7 +187,7 @@ fn a_producer_asks_early_for_each_line_it_comes_to() {
 #[test]
 fn a_producer_asks_for_each_line_of_a_group() {
     // Two lines to a group, eight groups ahead.
-    let shape = Shape::new(24, 700, 5).expect("a shape");
+    let shape = SlotLayout::new(24, 700, 5).expect("a shape");
     let asked = asked_for_slots(shape, 3000, 1, true);
     assert!(in_order(&asked, shape.capacity / LINE64), "each line once in each lap");
     assert_eq!(asked[..2], [18, 19]);
@@ -223,7 +223,7 @@ fn lines_are_handed_back_in_turn_also_round_the_end_of_the_ring() {
 }
 
 /// Lines that a consumer of so many slots asked for while it took them, when it knew how far the producer had come.
-fn wanted(shape: Shape, messages: u64, taken: u64) -> Vec<u64> {
+fn wanted(shape: SlotLayout, messages: u64, taken: u64) -> Vec<u64> {
     let memory = memory(shape.capacity);
     let mut tx = SlotTx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a sound ring");
     let mut rx = SlotRx::attach(window(memory.clone(), shape.capacity), shape).expect("a sound ring");
@@ -240,7 +240,7 @@ fn wanted(shape: Shape, messages: u64, taken: u64) -> Vec<u64> {
 
 #[test]
 fn a_consumer_far_behind_asks_for_the_line_after_the_next() {
-    let shape = Shape::new(8, 700, 7).expect("a shape");
+    let shape = SlotLayout::new(8, 700, 7).expect("a shape");
     assert_eq!(
         wanted(shape, 140, 70),
         (3..=11).collect::<Vec<_>>(),
@@ -249,12 +249,13 @@ fn a_consumer_far_behind_asks_for_the_line_after_the_next() {
     // Not for what the producer may still be writing: the last two groups, and one that its stored count lags behind by.
     assert_eq!(wanted(shape, 70, 70), [3, 4, 5, 6, 7]);
     // Not of groups of several lines, which processors ask for by themselves.
-    assert_eq!(wanted(Shape::new(24, 700, 5).expect("a shape"), 100, 50), []);
+    assert_eq!(wanted(SlotLayout::new(24, 700, 5).expect("a shape"), 100, 50), []);
 }
 
 #[test]
 fn a_producer_asks_for_messages_of_up_to_512_bytes_and_never_a_lap_ahead() {
-    let asked = |size, depth| asked_for_slots(Shape::new(size, depth, 1).expect("a shape"), 100, 1, true);
+    let asked =
+        |size, depth| asked_for_slots(SlotLayout::new(size, depth, 1).expect("a shape"), 100, 1, true);
     assert!(asked(504, 40).len() > 700 && asked(512, 40).len() > 700);
     assert_eq!(asked(513, 40), [], "processors see to larger ones themselves");
     // Groups of a line: 16 further on lies the one that comes next.
@@ -268,13 +269,13 @@ fn a_producer_asks_for_nothing_that_is_not_free() {
     let asked = asked_for_records(SMALL, u64::MAX, false);
     assert!(in_order(&asked, 1 << 40), "never round the ring");
     assert!(asked.len() as u64 > SMALL / LINE64 - 64, "{}", asked.len());
-    let shape = Shape::new(8, 700, 7).expect("a shape");
+    let shape = SlotLayout::new(8, 700, 7).expect("a shape");
     let asked = asked_for_slots(shape, u64::MAX, 1, false);
     assert!(in_order(&asked, 1 << 40) && asked.len() > 50, "{asked:?}");
 }
 
 /// Loads of a consumer that takes three messages, one after the other, each before the next is sent.
-fn loads(shape: Option<Shape>, adaptive: bool) -> u64 {
+fn loads(shape: Option<SlotLayout>, adaptive: bool) -> u64 {
     let capacity = shape.map_or(SMALL, |shape| shape.capacity);
     let memory = Words::new(Parts::standard(capacity).ring + capacity as usize);
     let counted = Hostile::new(memory.clone(), Vec::new());
@@ -306,7 +307,7 @@ fn loads(shape: Option<Shape>, adaptive: bool) -> u64 {
 
 #[test]
 fn a_consumer_that_may_not_wait_does_not_look_how_far_the_producer_is() {
-    for shape in [None, Shape::new(64, 1000, 1)] {
+    for shape in [None, SlotLayout::new(64, 1000, 1)] {
         assert!(loads(shape, true) > loads(shape, false), "{shape:?}");
     }
 }

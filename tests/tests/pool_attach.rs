@@ -113,13 +113,13 @@ impl Hostile {
 
     /// Sends any handle back to the writer.
     fn send_back(&self, block: u32, low: u64) {
-        let mut empty = SlotTx::attach(self.windows.empty.clone(), self.windows.layout.shape).unwrap();
+        let mut empty = SlotTx::attach(self.windows.empty.clone(), self.windows.layout.slots).unwrap();
         empty.try_send(&Handle { block, low }.bytes()).unwrap();
     }
 
     /// Sends any handle to the reader.
     fn send(&self, block: u32, low: u64) {
-        let mut full = SlotTx::attach(self.windows.full.clone(), self.windows.layout.shape).unwrap();
+        let mut full = SlotTx::attach(self.windows.full.clone(), self.windows.layout.slots).unwrap();
         full.try_send(&Handle { block, low }.bytes()).unwrap();
     }
 }

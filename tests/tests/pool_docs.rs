@@ -44,7 +44,7 @@ fn the_drawn_parts_of_a_pool_are_where_they_are() {
         let it = Layout::new(blocks, size, 7).expect("a possible pool");
         assert_eq!(drawn, [0, it.full.producer, it.full.consumer, it.full.ring]);
         // In the order drawn, on whole pages, each behind the one before.
-        let ring = (it.shape.capacity as usize).next_multiple_of(PAGE);
+        let ring = (it.slots.capacity as usize).next_multiple_of(PAGE);
         let parts =
             [it.full.ring, it.empty.producer, it.empty.consumer, it.empty.ring, it.lent, it.held, it.first];
         let sizes = [ring, PAGE, PAGE, ring, (blocks * LENT) as usize, (blocks * HELD) as usize];

@@ -2,11 +2,11 @@
 //! refused.
 
 use shmq_core::layout::{Control, DIRTY, FREE, FREED, PAGE, READ, RECEIVED, SEQUENCE, TAIL};
-use shmq_core::shape::{COUNT_LIMIT, END};
+use shmq_core::slot_layout::{COUNT_LIMIT, END};
 use shmq_core::word::{RecordKind, word};
 use shmq_core::{
-    Condemn, Corruption, Halt, Hostile, Poll, RecordRx, RecordTx, Refused, Shape, SlotPoll, SlotRx, SlotTx,
-    Window, Words,
+    Condemn, Corruption, Halt, Hostile, Poll, RecordRx, RecordTx, Refused, SlotLayout, SlotPoll, SlotRx,
+    SlotTx, Window, Words,
 };
 use shmq_tests::model::{address, parts, poke};
 
@@ -182,8 +182,8 @@ fn p5_a_message_that_comes_between_two_looks_is_judged_as_any_other() {
 }
 
 /// A ring of slots whose words say this: SEQUENCE, DIRTY, READ, and the groups' words.
-fn slots(sequence: u64, dirty: u64, read: u64, words: &[u64]) -> (Words, Shape) {
-    let shape = Shape::new(8, 4, 2).expect("a shape");
+fn slots(sequence: u64, dirty: u64, read: u64, words: &[u64]) -> (Words, SlotLayout) {
+    let shape = SlotLayout::new(8, 4, 2).expect("a shape");
     let memory = Words::new(parts(shape.capacity).ring + shape.capacity as usize);
     for (control, value) in [(SEQUENCE, sequence), (DIRTY, dirty), (READ, read)] {
         poke(&memory, address(control), value);

@@ -5,7 +5,7 @@ use shmq::PeerState::{self, Left, Lost, NeverAttached};
 use shmq_core::layout::{Parts, Role};
 use shmq_core::role::{enter, is_from_another_boot, leave, state_in};
 use shmq_core::{
-    Fault, Faulty, Hostile, Memory, RecordRx, RecordTx, Recording, Shape, SlotRx, SlotTx, Store, Window,
+    Fault, Faulty, Hostile, Memory, RecordRx, RecordTx, Recording, SlotLayout, SlotRx, SlotTx, Store, Window,
     Words,
 };
 use shmq_tests::crash::Cut;
@@ -15,8 +15,8 @@ const TODAY: [u8; 16] = [7; 16];
 const YESTERDAY: [u8; 16] = [3; 16];
 const ROLES: [Role; 2] = [Role::Producer, Role::Consumer];
 
-fn shape() -> Shape {
-    Shape::new(8, 4, 2).expect("a shape")
+fn shape() -> SlotLayout {
+    SlotLayout::new(8, 4, 2).expect("a shape")
 }
 
 fn window<M: Memory>(memory: M) -> Window<M> {

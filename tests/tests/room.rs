@@ -1,7 +1,7 @@
 //! P1, P6: room is counted to the byte, what a plan says is what a batch then meets, and who looks ahead sees all there is.
 
 use shmq_core::layout::Parts;
-use shmq_core::{Poll, RecordRx, RecordTx, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window, Words};
+use shmq_core::{Poll, RecordRx, RecordTx, Refused, SlotLayout, SlotPoll, SlotRx, SlotTx, Window, Words};
 
 const CAPACITY: u64 = 64;
 const LENS: [u64; 3] = [0, 9, 24];
@@ -203,7 +203,7 @@ fn p3_a_consumer_says_when_a_producer_may_have_room_for_more() {
 
 #[test]
 fn p2_who_looks_ahead_sees_each_slot() {
-    let shape = Shape::new(8, 5, 2).expect("a shape");
+    let shape = SlotLayout::new(8, 5, 2).expect("a shape");
     let parts = Parts::standard(shape.capacity);
     let memory = Words::new(parts.ring + shape.capacity as usize);
     let window = || Window::new(memory.clone(), parts).expect("the parts fit");

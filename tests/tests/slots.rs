@@ -2,8 +2,8 @@
 
 use shmq_core::layout::Parts;
 use shmq_core::{
-    Fault, Faulty, Halt, Hostile, Memory, Recording, Refused, Shape, SlotPoll, SlotRx, SlotTx, Store, Window,
-    Words,
+    Fault, Faulty, Halt, Hostile, Memory, Recording, Refused, SlotLayout, SlotPoll, SlotRx, SlotTx, Store,
+    Window, Words,
 };
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,19 +13,19 @@ fn content(i: u64) -> [u8; 8] {
     (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()
 }
 
-fn memory(shape: &Shape) -> Words {
+fn memory(shape: &SlotLayout) -> Words {
     Words::new(Parts::standard(shape.capacity).ring + shape.capacity as usize)
 }
 
-fn window<M: Memory>(memory: M, shape: &Shape) -> Window<M> {
+fn window<M: Memory>(memory: M, shape: &SlotLayout) -> Window<M> {
     Window::new(memory, Parts::standard(shape.capacity)).expect("the parts fit")
 }
 
-fn tx<M: Memory>(memory: M, shape: &Shape) -> SlotTx<M> {
+fn tx<M: Memory>(memory: M, shape: &SlotLayout) -> SlotTx<M> {
     SlotTx::attach(window(memory, shape), *shape).expect("a sound ring")
 }
 
-fn rx<M: Memory>(memory: M, shape: &Shape) -> SlotRx<M> {
+fn rx<M: Memory>(memory: M, shape: &SlotLayout) -> SlotRx<M> {
     SlotRx::attach(window(memory, shape), *shape).expect("a sound ring")
 }
 
@@ -68,12 +68,37 @@ impl Dice {
     }
 }
 
+/// What one end hands out and takes back holds addresses of its own ring: another end refuses it, whatever that is of.
+#[test]
+fn p5_what_belongs_to_another_end_is_refused() {
+    let [small, large] = [1, 64].map(|depth| SlotLayout::new(8, depth, 7).expect("a layout"));
+    let (small_memory, large_memory) = (memory(&small), memory(&large));
+    let refused = |what: &mut dyn FnMut()| {
+        let text = catch_unwind(AssertUnwindSafe(what)).expect_err("it was taken");
+        assert_eq!(text.downcast_ref::<&str>(), Some(&"this belongs to another end of a queue"));
+    };
+    let (mut one, mut other) = (tx(small_memory.clone(), &small), tx(large_memory.clone(), &large));
+    let mut draft = other.begin();
+    refused(&mut || _ = one.reserve(&draft, 1));
+    refused(&mut || one.fill(&draft, &content(0)));
+    refused(&mut || one.seal(&mut draft));
+    refused(&mut || _ = one.publish(draft));
+    let ahead = rx(large_memory.clone(), &large).ahead();
+    let mut rx = rx(small_memory.clone(), &small);
+    refused(&mut || _ = rx.take_to(&ahead));
+    refused(&mut || _ = rx.look_ahead(&mut ahead.clone()));
+    // The control: its own are taken, and nothing has come of the others.
+    assert_eq!(small_memory.image(), memory(&small).image());
+    send(&mut one).expect("room");
+    assert_eq!(take(&mut rx), Some(0));
+}
+
 #[test]
 fn p2_a_ring_of_slots_is_a_bounded_queue() {
     let mut dice = Dice(1);
     for depth in [1, 2, 3, 5, 7, 8, 15, 64] {
         for group in [1, 2, 3, 7] {
-            let shape = Shape::new(8, depth, group).expect("a shape");
+            let shape = SlotLayout::new(8, depth, group).expect("a shape");
             let words = memory(&shape);
             let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
             let mut model = VecDeque::new();
@@ -127,7 +152,7 @@ fn many_ways<const N: usize>(depth: u64, group: u64)
 where
     [u8; N]: bytemuck::Pod,
 {
-    let shape = Shape::new(N as u64, depth, group).expect("a shape");
+    let shape = SlotLayout::new(N as u64, depth, group).expect("a shape");
     let words = memory(&shape);
     let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
     let (mut sent, mut taken, mut dice) = (0, 0, Dice(2));
@@ -236,7 +261,7 @@ fn p2_slices_batches_and_messages_in_place_are_one_queue() {
 #[test]
 fn p3_the_end_needs_no_room_and_nothing_follows_it() {
     for depth in [1, 2, 7, 8] {
-        let shape = Shape::new(8, depth, 7).expect("a shape");
+        let shape = SlotLayout::new(8, depth, 7).expect("a shape");
         for before in 0..20 {
             let words = memory(&shape);
             let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
@@ -257,7 +282,7 @@ fn p3_the_end_needs_no_room_and_nothing_follows_it() {
 
 #[test]
 fn p3_who_comes_to_a_finished_ring_does_not_erase_the_end() {
-    let shape = Shape::new(8, 4, 2).expect("a shape");
+    let shape = SlotLayout::new(8, 4, 2).expect("a shape");
     let words = memory(&shape);
     let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
     for _ in 0..2 {
@@ -286,7 +311,7 @@ enum Operation {
     AttachRx,
 }
 
-fn run<M: Memory + Clone>(memory: &M, shape: &Shape, operation: Operation) {
+fn run<M: Memory + Clone>(memory: &M, shape: &SlotLayout, operation: Operation) {
     let sending = |act: &dyn Fn(&mut SlotTx<M>)| act(&mut tx(memory.clone(), shape));
     match operation {
         Operation::Send => sending(&|tx| _ = send(tx)),
@@ -309,20 +334,20 @@ fn run<M: Memory + Clone>(memory: &M, shape: &Shape, operation: Operation) {
 }
 
 /// The log of an operation on a copy of the memory.
-fn log_of(before: &[u64], shape: &Shape, operation: Operation, fault: Fault) -> Vec<Store> {
+fn log_of(before: &[u64], shape: &SlotLayout, operation: Operation, fault: Fault) -> Vec<Store> {
     let recording = Recording::new(Words::from_image(before));
     run(&Faulty::new(recording.clone(), fault), shape, operation);
     recording.take_log()
 }
 
 /// After `Finish` returned, the end must be there; `sends` being none says nothing of it, so it is checked apart.
-fn check_end(image: &[u64], shape: &Shape) {
+fn check_end(image: &[u64], shape: &SlotLayout) {
     assert_eq!(tx(Words::from_image(image), shape).halt(), Halt::Finished);
 }
 
 /// Checks one crash state: `read` messages were taken for certain, `sent` were sent; the operation may have added
 /// `sends` (all of them or none), or taken up to `takes`.
-fn check(image: &[u64], shape: &Shape, read: u64, sent: u64, sends: u64, takes: u64) {
+fn check(image: &[u64], shape: &SlotLayout, read: u64, sent: u64, sends: u64, takes: u64) {
     let words = Words::from_image(image);
     let mut alive = rx(words.clone(), shape);
     let seen = alive.sequence();
@@ -348,7 +373,7 @@ fn check(image: &[u64], shape: &Shape, read: u64, sent: u64, sends: u64, takes: 
 }
 
 /// Every prefix of the operation's stores, and of the recovery's, is an allowed state. Returns how many there were.
-fn explore(before: &[u64], shape: &Shape, operation: Operation, fault: Fault) -> u64 {
+fn explore(before: &[u64], shape: &SlotLayout, operation: Operation, fault: Fault) -> u64 {
     let (read, sent) =
         (rx(Words::from_image(before), shape).sequence(), tx(Words::from_image(before), shape).sequence());
     let room = shape.depth - (sent - read);
@@ -385,7 +410,7 @@ fn explore(before: &[u64], shape: &Shape, operation: Operation, fault: Fault) ->
 fn explore_all(operations: &[Operation], fault: Fault) -> u64 {
     let mut states = 0;
     for (depth, group) in [(1, 1), (1, 3), (2, 2), (3, 2), (4, 3), (5, 2), (6, 3)] {
-        let shape = Shape::new(8, depth, group).expect("a shape");
+        let shape = SlotLayout::new(8, depth, group).expect("a shape");
         for start in 0..=shape.groups * group {
             for pending in 0..=depth {
                 let words = memory(&shape);
@@ -437,7 +462,8 @@ fn p1_null_control_the_explorer_finds_planted_bugs() {
 fn p5_whatever_a_hostile_peer_writes_the_calls_end_and_stay_inside() {
     let mut dice = Dice(7);
     for round in 0..3000 {
-        let shape = Shape::new(1 + dice.below(40), 1 + dice.below(9), 1 + dice.below(7)).expect("a shape");
+        let shape =
+            SlotLayout::new(1 + dice.below(40), 1 + dice.below(9), 1 + dice.below(7)).expect("a shape");
         let limit = 8 * (shape.groups + 2) + 2 * shape.capacity / 8 + 64;
         let script: Vec<u64> = (0..300)
             .map(|_| match dice.below(4) {
@@ -498,7 +524,7 @@ fn p5_whatever_a_hostile_peer_writes_the_calls_end_and_stay_inside() {
 
 #[test]
 fn p2_who_has_taken_all_it_knows_of_looks_for_a_sleeping_producer() {
-    let shape = Shape::new(8, 20, 3).expect("a shape");
+    let shape = SlotLayout::new(8, 20, 3).expect("a shape");
     let memory = memory(&shape);
     let (mut tx, mut rx) = (tx(memory.clone(), &shape), rx(memory, &shape));
     for _ in 0..5 {

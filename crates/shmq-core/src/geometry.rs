@@ -5,8 +5,8 @@ use crate::layout::{
     CHECKSUM_AT, Header, Kind, MAGIC, MAX_CAPACITY, MAX_MESSAGE, MIN_CAPACITY, PAGE, Parts, TAG, VERSION,
     WORD,
 };
-use crate::ring::shape::{Shape, best_group};
 use crate::ring::word;
+use crate::slot_layout::{SlotLayout, best_group};
 use bytemuck::Zeroable;
 use std::mem::size_of;
 
@@ -259,12 +259,12 @@ impl Geometry {
             ));
         }
         let group = best_group(size.max(1));
-        let Some(shape) = Shape::new(size, depth, group) else {
+        let Some(layout) = SlotLayout::new(size, depth, group) else {
             return wrong(format!(
                 "{depth} messages of {size} bytes cannot be; both must be at least 1 and the ring at most {MAX_CAPACITY} bytes"
             ));
         };
-        let capacity = shape.capacity;
+        let capacity = layout.capacity;
         let limits = Limits { max_message: size, max_messages: Some(depth), capacity };
         let records = Self::records(limits, options.tag);
         Ok(Self { kind: Kind::Slots, slot_align: align, slot_group: group as u32, ..records })
@@ -306,13 +306,13 @@ impl Geometry {
     }
 
     /// The sizes of a ring of slots; `None` if it is no such ring. That of a pool holds a handle for each block.
-    pub fn shape(&self) -> Option<Shape> {
+    pub fn slot_layout(&self) -> Option<SlotLayout> {
         let size = match self.kind {
             Kind::Slots => self.limits.max_message,
             Kind::Pool => WORD,
             Kind::Records | Kind::Raw => return None,
         };
-        Shape::new(size, self.limits.max_messages?, self.slot_group.into())
+        SlotLayout::new(size, self.limits.max_messages?, self.slot_group.into())
     }
 
     /// As it stands in the file.
@@ -453,7 +453,7 @@ impl Geometry {
                 }
             }
             Kind::Slots => {
-                if self.shape().is_none_or(|shape| shape.capacity != capacity) {
+                if self.slot_layout().is_none_or(|layout| layout.capacity != capacity) {
                     return not("its message size and depth contradict its capacity");
                 }
                 if !self.slot_align.is_power_of_two() || self.slot_align > 8 {
@@ -470,7 +470,7 @@ impl Geometry {
             }
             // What else there is to a pool, its own crate derives.
             Kind::Pool => {
-                if self.shape().is_none_or(|shape| shape.capacity != capacity) {
+                if self.slot_layout().is_none_or(|layout| layout.capacity != capacity) {
                     return not("its number of blocks contradicts its capacity");
                 }
             }

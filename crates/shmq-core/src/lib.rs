@@ -6,6 +6,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`layout`] | offsets, the geometry page; no behaviour |
+//! | [`slot_layout`] | how fixed-size messages lie in groups that share a commit word |
 //! | [`corruption`] | why a ring cannot be trusted any more |
 //! | [`memory`] | the one seam to shared bytes |
 //! | [`observe`] | what happens seldom, told to `tracing` |
@@ -49,6 +50,7 @@ pub mod ring;
 pub mod role;
 pub mod segment;
 pub mod sigbus;
+pub mod slot_layout;
 pub mod wait;
 pub mod wake;
 
@@ -62,9 +64,10 @@ pub use inspect::walk::{Spotted, Walk};
 pub use memory::testing::*;
 pub use memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at, opaque};
 pub use ring::{
-    Ahead, Draft, Halt, Place, Plan, Poll, Record, RecordRx, RecordTx, Refused, Rhythm, Shape, SlotAhead,
-    SlotDraft, SlotPoll, SlotRx, SlotTx, distance, shape, slots_rx, slots_tx, word,
+    Ahead, Draft, Halt, Place, Plan, Poll, Record, RecordRx, RecordTx, Refused, Rhythm, SlotAhead, SlotDraft,
+    SlotPoll, SlotRx, SlotTx, distance, find_sequence, slots_rx, slots_tx, word,
 };
+pub use slot_layout::SlotLayout;
 pub use wait::block;
 pub use wake::file_watch::{Ear, Heard};
 pub use wake::{Announced, Park, Signals};

@@ -3,7 +3,7 @@
 //! `docs/POOL.md` draws it; a test reads the drawing and compares it with what is computed here.
 
 use shmq_core::layout::{MAX_CAPACITY, PAGE, Parts};
-use shmq_core::{Memory, Shape, Window};
+use shmq_core::{Memory, SlotLayout, Window};
 use static_assertions::const_assert;
 
 /// Bytes of a message of either ring: one [`crate::protocol::Handle`].
@@ -33,7 +33,7 @@ pub struct Layout {
     /// Bytes from one block to the next.
     pub stride: u64,
     /// Sizes of either ring.
-    pub shape: Shape,
+    pub slots: SlotLayout,
     /// The ring of full blocks: the writer sends, the reader receives.
     pub full: Parts,
     /// The ring of empty blocks, the other way round: its producer's page belongs to the reader.
@@ -61,17 +61,17 @@ impl Layout {
             return None;
         }
         let page = PAGE as u64;
-        let shape = Shape::new(HANDLE, blocks, group)?;
+        let slots = SlotLayout::new(HANDLE, blocks, group)?;
         let stride = block_size.checked_next_multiple_of(unit)?;
         let bytes = stride.checked_mul(blocks).filter(|&bytes| bytes <= MAX_CAPACITY)?;
-        let ring = shape.capacity.next_multiple_of(page);
-        let full = Parts::standard(shape.capacity);
+        let ring = slots.capacity.next_multiple_of(page);
+        let full = Parts::standard(slots.capacity);
         let behind = full.ring as u64 + ring;
         let empty = Parts {
             producer: behind as usize,
             consumer: (behind + page) as usize,
             ring: (behind + 2 * page) as usize,
-            capacity: shape.capacity,
+            capacity: slots.capacity,
         };
         let lent = empty.ring as u64 + ring;
         let held = lent + (blocks * LENT).next_multiple_of(page);
@@ -81,7 +81,7 @@ impl Layout {
             blocks,
             block_size,
             stride,
-            shape,
+            slots,
             full,
             empty,
             lent: lent as usize,

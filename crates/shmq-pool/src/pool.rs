@@ -9,7 +9,7 @@ use crate::writer::Writer;
 use shmq::{AttachError, CreateError, Limits, OpenError, Options};
 use shmq_core::layout::{Kind, MAX_CAPACITY, Role, TAG};
 use shmq_core::role::Seat;
-use shmq_core::shape::best_group;
+use shmq_core::slot_layout::best_group;
 use shmq_core::{End, Geometry, Halt, Map, QueueFile};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -103,7 +103,7 @@ fn changed(bytes: &mut Bytes<'_>, sum: bool) -> Vec<u8> {
 fn changed_slots(bytes: &mut Bytes<'_>, sum: bool) -> Vec<u8> {
     let (size, align, depth) = [(8, 8, 100), (8, 8, 7), (13, 1, 9), (100, 1, 6)][bytes.below(4) as usize];
     let geometry = Geometry::slots(size, align, depth, &Options::new()).expect("possible limits");
-    let shape = geometry.shape().expect("it is one of slots");
+    let shape = geometry.slot_layout().expect("it is one of slots");
     let mut file = vec![0; geometry.length as usize];
     file[..size_of::<Header>()].copy_from_slice(as_bytes(&geometry.header()).as_ref());
     for _ in 0..bytes.below(12) {

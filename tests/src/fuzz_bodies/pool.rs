@@ -25,7 +25,7 @@ pub fn pool_recover_with(data: &[u8], fault: Fault) {
 
 /// A word that is likely to get far: near a count, or a handle.
 fn word(bytes: &mut Bytes<'_>, layout: &Layout) -> u64 {
-    let near = bytes.below(2 * (layout.blocks + layout.shape.group) + 4);
+    let near = bytes.below(2 * (layout.blocks + layout.slots.group) + 4);
     match bytes.below(12) {
         0 => bytes.word(),
         1 => 1 << 63 | near,
@@ -116,8 +116,8 @@ pub fn pool_hostile_seen(data: &[u8]) -> Seen {
         let (start, size, unit) = match bytes.below(6) {
             0 => (layout.lent, blocks * LENT, 8),
             1 => (layout.held, blocks * HELD, 8),
-            2 | 3 => (rings[bytes.below(2) as usize].ring, layout.shape.capacity, layout.shape.group_bytes),
-            _ => (rings[bytes.below(2) as usize].ring, layout.shape.capacity, 8),
+            2 | 3 => (rings[bytes.below(2) as usize].ring, layout.slots.capacity, layout.slots.group_bytes),
+            _ => (rings[bytes.below(2) as usize].ring, layout.slots.capacity, 8),
         };
         let at = start + (bytes.below(size / unit) * unit) as usize;
         poke(&memory, at, word(&mut bytes, &layout));
@@ -132,7 +132,7 @@ pub fn pool_hostile_seen(data: &[u8]) -> Seen {
 fn exercise(layout: &Layout, memory: &Liar, bytes: &mut Bytes<'_>) -> Seen {
     // To find the ends of two rings and set back what ran ahead in one; both tables. Then only what a block or two
     // need.
-    let (most, few) = (6 * (layout.shape.groups + 4) + 8 * layout.blocks + 32, 2 * layout.shape.groups + 48);
+    let (most, few) = (6 * (layout.slots.groups + 4) + 8 * layout.blocks + 32, 2 * layout.slots.groups + 48);
     let bounded = |what: &str, most: u64, before: u64| {
         let did = memory.memory.accesses() - before;
         assert!(did <= most, "{what} took {did} accesses, over {most}");

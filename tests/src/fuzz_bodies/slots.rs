@@ -4,25 +4,26 @@ use super::{Bytes, Seen};
 use crate::model::poke;
 use shmq_core::layout::{DIRTY, Parts, READ, Role, SEQUENCE};
 use shmq_core::{
-    Fault, Faulty, Halt, Hostile, Memory, Recording, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window, Words,
+    Fault, Faulty, Halt, Hostile, Memory, Recording, Refused, SlotLayout, SlotPoll, SlotRx, SlotTx, Window,
+    Words,
 };
 use std::collections::VecDeque;
 
-fn shape(bytes: &mut Bytes<'_>) -> Shape {
+fn shape(bytes: &mut Bytes<'_>) -> SlotLayout {
     let size = if bytes.below(2) == 0 { 8 } else { 1 + bytes.below(40) };
-    Shape::new(size, 1 + bytes.below(12), 1 + bytes.below(8)).expect("possible sizes")
+    SlotLayout::new(size, 1 + bytes.below(12), 1 + bytes.below(8)).expect("possible sizes")
 }
 
-fn words(shape: &Shape) -> Words {
+fn words(shape: &SlotLayout) -> Words {
     Words::new(Parts::standard(shape.capacity).ring + shape.capacity as usize)
 }
 
-fn window<M: Memory>(memory: M, shape: &Shape) -> Window<M> {
+fn window<M: Memory>(memory: M, shape: &SlotLayout) -> Window<M> {
     Window::new(memory, Parts::standard(shape.capacity)).expect("the parts are in order")
 }
 
 /// What a message holds; the salt tells attempts at the same number apart.
-fn content(shape: &Shape, (sequence, salt): (u64, u64)) -> Vec<u8> {
+fn content(shape: &SlotLayout, (sequence, salt): (u64, u64)) -> Vec<u8> {
     let word = (sequence + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt.wrapping_mul(0xd1b5_4a32_d192_ed03);
     word.to_le_bytes().into_iter().cycle().take(shape.size as usize).collect()
 }
@@ -80,7 +81,7 @@ type Ram = Faulty<Recording>;
 
 /// A ring in use, and what it ought to hold.
 struct Play {
-    shape: Shape,
+    shape: SlotLayout,
     memory: Ram,
     tx: SlotTx<Ram>,
     rx: SlotRx<Ram>,
@@ -90,16 +91,16 @@ struct Play {
     finished: bool,
 }
 
-fn attach_tx(memory: &Ram, shape: &Shape) -> SlotTx<Ram> {
+fn attach_tx(memory: &Ram, shape: &SlotLayout) -> SlotTx<Ram> {
     SlotTx::attach(window(memory.clone(), shape), *shape).expect("a sound ring")
 }
 
-fn attach_rx(memory: &Ram, shape: &Shape) -> SlotRx<Ram> {
+fn attach_rx(memory: &Ram, shape: &SlotLayout) -> SlotRx<Ram> {
     SlotRx::attach(window(memory.clone(), shape), *shape).expect("a sound ring")
 }
 
 impl Play {
-    fn new(shape: Shape, planted: Fault) -> Self {
+    fn new(shape: SlotLayout, planted: Fault) -> Self {
         let memory = Faulty::new(Recording::new(words(&shape)), planted);
         let (tx, rx) = (attach_tx(&memory, &shape), attach_rx(&memory, &shape));
         Self { shape, memory, tx, rx, queue: VecDeque::new(), next: 0, salt: 0, finished: false }
@@ -305,7 +306,7 @@ pub fn slots_recover_with(data: &[u8], planted: Fault) {
 }
 
 /// A word that is likely to get far: near a count.
-fn word(bytes: &mut Bytes<'_>, shape: &Shape) -> u64 {
+fn word(bytes: &mut Bytes<'_>, shape: &SlotLayout) -> u64 {
     let near = bytes.below(2 * (shape.depth + shape.group) + 4);
     match bytes.below(8) {
         0 => bytes.word(),
@@ -342,7 +343,7 @@ pub fn slots_hostile_seen(data: &[u8]) -> Seen {
 
 /// Attaches both ends and works them as the bytes say; panics if a call does more than its bound, or an end forgets that
 /// it has seen nonsense, or says something impossible.
-fn exercise(shape: &Shape, memory: &Hostile, bytes: &mut Bytes<'_>) -> Seen {
+fn exercise(shape: &SlotLayout, memory: &Hostile, bytes: &mut Bytes<'_>) -> Seen {
     // A lap over the words to find the end and one to set back, and again for what is pending; then a batch or a run.
     let most = 3 * (shape.groups + 4) + shape.depth * (shape.stride / 8 + 2) + 16;
     let bounded = |what: &str, before: u64| {
@@ -375,7 +376,7 @@ fn exercise(shape: &Shape, memory: &Hostile, bytes: &mut Bytes<'_>) -> Seen {
 }
 
 /// Sends and checks what came of it; how many there were.
-fn produce<M: Memory>(tx: &mut SlotTx<M>, bytes: &mut Bytes<'_>, shape: &Shape) -> u64 {
+fn produce<M: Memory>(tx: &mut SlotTx<M>, bytes: &mut Bytes<'_>, shape: &SlotLayout) -> u64 {
     let (first, halt) = (tx.sequence(), tx.halt());
     let refused = send(tx, bytes, shape);
     match (halt, refused) {
@@ -389,7 +390,7 @@ fn produce<M: Memory>(tx: &mut SlotTx<M>, bytes: &mut Bytes<'_>, shape: &Shape) 
 }
 
 /// Sends as the bytes say; says why not.
-fn send<M: Memory>(tx: &mut SlotTx<M>, bytes: &mut Bytes<'_>, shape: &Shape) -> Option<Refused> {
+fn send<M: Memory>(tx: &mut SlotTx<M>, bytes: &mut Bytes<'_>, shape: &SlotLayout) -> Option<Refused> {
     let message = vec![0x5a; shape.size as usize];
     let kind = bytes.below(6);
     if kind > 2 {
@@ -414,7 +415,7 @@ fn send<M: Memory>(tx: &mut SlotTx<M>, bytes: &mut Bytes<'_>, shape: &Shape) -> 
 }
 
 /// Receives at most `most` messages as one run; returns how many there were.
-fn consume<M: Memory>(rx: &mut SlotRx<M>, most: u64, shape: &Shape) -> u64 {
+fn consume<M: Memory>(rx: &mut SlotRx<M>, most: u64, shape: &SlotLayout) -> u64 {
     let mut bytes = vec![0; shape.size as usize];
     let mut run = 0;
     while run < most.min(shape.depth) {

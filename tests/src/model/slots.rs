@@ -6,8 +6,8 @@
 use super::ram::{self, CONTROLS, Guest, Image, Ram, address, peek};
 use super::{Bug, Effect, Ghost, Live, Verdict};
 use shmq_core::layout::{DIRTY, READ, Role};
-use shmq_core::shape::END;
-use shmq_core::{Halt, Recording, Refused, Shape, SlotPoll, SlotRx, SlotTx, Store, Window, Words};
+use shmq_core::slot_layout::END;
+use shmq_core::{Halt, Recording, Refused, SlotLayout, SlotPoll, SlotRx, SlotTx, Store, Window, Words};
 
 /// Bytes of a message.
 const SIZE: u64 = 16;
@@ -48,7 +48,7 @@ pub type SlotLive = Live<SlotTx<Ram>, SlotRx<Ram>>;
 /// A memory and the two views of it.
 #[derive(Debug)]
 pub struct SlotRig {
-    shape: Shape,
+    shape: SlotLayout,
     words: Words,
     recording: Recording,
     rams: [Ram; 2],
@@ -72,7 +72,7 @@ fn content(sequence: u64, sent: bool) -> [u8; SIZE as usize] {
 impl SlotRig {
     /// A ring that nobody has attached to, with a bug planted in both ends.
     pub fn new(depth: u64, group: u64, bug: Bug) -> Self {
-        let shape = Shape::new(SIZE, depth, group).expect("a possible shape");
+        let shape = SlotLayout::new(SIZE, depth, group).expect("a possible shape");
         let words = Words::new(ram::parts(shape.capacity).ring + shape.capacity as usize);
         let recording = Recording::new(words.clone());
         let guest = Guest::default();
@@ -209,7 +209,7 @@ impl SlotRig {
         };
         let stores = self.recording.stores() - before;
         // Where it is, and each line of the groups that it went through.
-        let shape = rx.shape();
+        let shape = rx.layout();
         let most = if let SlotRxOp::Look(n) | SlotRxOp::Run(n) = op { n as u64 } else { 1 };
         let groups = 1 + most.min(shape.depth).div_ceil(shape.group);
         let bound = 1 + 2 * groups * shape.group_bytes / 64;
@@ -241,7 +241,7 @@ impl SlotRig {
 
     /// A word counts no message of its group that is not published, but for those of a batch, of which `DIRTY` knows.
     fn no_word_leads(&self, tx: &SlotTx<Ram>) -> Verdict {
-        let Shape { groups, group, group_bytes, .. } = self.shape;
+        let SlotLayout { groups, group, group_bytes, .. } = self.shape;
         let [sequence, .., soiled] = tx.private();
         let dirty = peek(&self.words, address(DIRTY));
         if !self.white_box {
@@ -260,7 +260,7 @@ impl SlotRig {
 
     /// A state as seen from the lap of its first message that is not taken: counts relative to that.
     pub fn relative(&self, image: &[u64], live: &SlotLive) -> Vec<u64> {
-        let Shape { groups, group, group_bytes, .. } = self.shape;
+        let SlotLayout { groups, group, group_bytes, .. } = self.shape;
         let base = live.ghost.taken / (groups * group) * (groups * group);
         let at = |count: u64| count.wrapping_sub(base);
         let [_, sequence, dirty, read, ..] = image[..CONTROLS.len()] else { unreachable!() };
@@ -329,7 +329,7 @@ fn run(rx: &mut SlotRx<Ram>, ghost: &mut Ghost, most: usize, take: bool) -> Verd
         match rx.poll() {
             SlotPoll::Messages(there) => {
                 ghost.see_message(seen, rx.sequence(), SIZE)?;
-                ensure!(there >= 1 && there <= rx.shape().group, "{there} messages in a group");
+                ensure!(there >= 1 && there <= rx.layout().group, "{there} messages in a group");
                 let mut bytes = [0xee; SIZE as usize];
                 rx.copy_out(&mut bytes);
                 compare(bytes, rx.sequence())?;

@@ -11,7 +11,7 @@ use super::rig::{Live, Rig};
 use super::{Op, Spec, View};
 use crate::model::{Bug, Verdict};
 use shmq::Role;
-use shmq_core::Shape;
+use shmq_core::SlotLayout;
 use shmq_core::layout::{Parts, READ, SEQUENCE};
 use shmq_pool::testing::{HELD, Handle, LENT};
 use std::collections::{BTreeSet, HashSet, VecDeque};
@@ -167,7 +167,7 @@ impl Explorer<'_> {
     fn fingerprint(&self, state: &State) -> u64 {
         let rig = &self.rig;
         let word = |address: usize| rig.index_of(address).map_or(0, |index| state.image[index]);
-        let shape = rig.layout.shape;
+        let shape = rig.layout.slots;
         let (full, empty) =
             (Ring::of(rig.layout.full, shape, &word), Ring::of(rig.layout.empty, shape, &word));
         let blocks = 0..rig.layout.blocks as usize;
@@ -226,7 +226,7 @@ impl Explorer<'_> {
 /// One of the rings, as an image has it.
 struct Ring {
     parts: Parts,
-    shape: Shape,
+    shape: SlotLayout,
     read: u64,
     sent: u64,
     /// Numbers count from here: the begin of the lap that the consumer is in.
@@ -234,7 +234,7 @@ struct Ring {
 }
 
 impl Ring {
-    fn of(parts: Parts, shape: Shape, word: &dyn Fn(usize) -> u64) -> Self {
+    fn of(parts: Parts, shape: SlotLayout, word: &dyn Fn(usize) -> u64) -> Self {
         let read = word(parts.consumer + READ.offset());
         let origin = read - read % (shape.groups * shape.group);
         let mut ring = Self { parts, shape, read, sent: 0, origin };
@@ -246,12 +246,12 @@ impl Ring {
     fn find(&self, word: &dyn Fn(usize) -> u64) -> u64 {
         let mut sent = word(self.parts.producer + SEQUENCE.offset());
         for _ in 0..=self.shape.groups {
-            let cursor = self.shape.cursor(sent);
-            let count = word(self.parts.ring + cursor.word as usize) & !(1 << 63);
-            if count < cursor.end {
+            let end = self.shape.group_end(sent);
+            let count = word(self.parts.ring + self.shape.word_offset(sent) as usize) & !(1 << 63);
+            if count < end {
                 return sent.max(count);
             }
-            sent = cursor.end;
+            sent = end;
         }
         sent
     }
@@ -261,7 +261,7 @@ impl Ring {
     }
 
     fn slot(&self, sequence: u64) -> usize {
-        self.parts.ring + self.shape.cursor(sequence).slot(sequence, &self.shape) as usize
+        self.parts.ring + self.shape.message_offset(sequence) as usize
     }
 
     fn hash_words(&self, word: &dyn Fn(usize) -> u64, hasher: &mut DefaultHasher) {

@@ -362,7 +362,7 @@ pub fn inspector_of_slots(faults: Faults) {
     });
     let window: Window<_> = memory.window();
     let read = window.load(READ, at::OBSERVE);
-    let found = shmq_core::shape::find_sequence(&window, &shape, at::OBSERVE);
+    let found = shmq_core::find_sequence(&window, &shape, at::OBSERVE);
     let (sent, finished) = found.expect("a sound ring");
     assert!((read..=2).contains(&sent) && (sent == 2 || !finished), "{sent} sent, {read} received");
     ends.join().unwrap();

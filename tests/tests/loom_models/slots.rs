@@ -3,21 +3,21 @@
 use crate::ring::content;
 use loom::cell::UnsafeCell;
 use loom::thread::{spawn, yield_now};
+use shmq_core::find_sequence;
 use shmq_core::layout::READ;
-use shmq_core::shape::find_sequence;
-use shmq_core::{Memory, Refused, Shape, SlotPoll, SlotRx, SlotTx, Window, at};
+use shmq_core::{Memory, Refused, SlotLayout, SlotPoll, SlotRx, SlotTx, Window, at};
 use shmq_tests::loom_memory::{Faults, LoomMemory, explore};
 use std::rc::Rc;
 
-pub fn shape(depth: u64, group: u64) -> Shape {
-    Shape::new(8, depth, group).expect("a shape")
+pub fn shape(depth: u64, group: u64) -> SlotLayout {
+    SlotLayout::new(8, depth, group).expect("a shape")
 }
 
-pub fn sender<M: Memory>(window: Window<M>, shape: Shape) -> SlotTx<M> {
+pub fn sender<M: Memory>(window: Window<M>, shape: SlotLayout) -> SlotTx<M> {
     SlotTx::attach(window, shape).expect("a sound ring")
 }
 
-pub fn receiver<M: Memory>(window: Window<M>, shape: Shape) -> SlotRx<M> {
+pub fn receiver<M: Memory>(window: Window<M>, shape: SlotLayout) -> SlotRx<M> {
     SlotRx::attach(window, shape).expect("a sound ring")
 }
 

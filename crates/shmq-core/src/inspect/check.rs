@@ -9,7 +9,8 @@ use super::{Inspector, PeerState};
 use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
 use crate::ring::distance;
-use crate::ring::shape::{END, Shape, find_sequence};
+use crate::ring::find_sequence;
+use crate::slot_layout::{END, SlotLayout};
 use std::time::Duration;
 
 /// One thing that was checked.
@@ -66,12 +67,12 @@ const BETWEEN: Duration = Duration::from_millis(1);
 pub(super) fn all(it: &Inspector) -> Vec<Check> {
     let mut checks = vec![Check { what: "geometry", outcome: geometry(it) }];
     let Some(window) = it.ring() else { return checks };
-    let ring = match it.geometry.shape() {
+    let ring = match it.geometry.slot_layout() {
         None => vec![
             it.look_again(|| positions(window, it.geometry.limits.max_messages)),
             it.walk().map_or_else(no_ring, messages),
         ],
-        Some(shape) => it.check_ring(window, &shape).into(),
+        Some(layout) => it.check_ring(window, &layout).into(),
     };
     let names = ["positions", "messages", "words"];
     checks.extend(names.into_iter().zip(ring).map(|(what, outcome)| Check { what, outcome }));
@@ -93,11 +94,11 @@ impl Inspector {
 
     /// A ring of fixed-size messages, checked: its positions, its messages, its other words. For a pool, which has two.
     #[doc(hidden)]
-    pub fn check_ring(&self, window: &Window<Seen>, shape: &Shape) -> [Outcome; 3] {
+    pub fn check_ring(&self, window: &Window<Seen>, layout: &SlotLayout) -> [Outcome; 3] {
         [
-            self.look_again(|| counts(window, shape)),
-            messages(Walk::slots(window, shape)),
-            self.look_again(|| words(window, shape)),
+            self.look_again(|| counts(window, layout)),
+            messages(Walk::slots(window, layout)),
+            self.look_again(|| words(window, layout)),
         ]
     }
 
@@ -180,25 +181,25 @@ fn positions(window: &Window<Seen>, max_messages: Option<u64>) -> Outcome {
     Fine { said: format!("free {free}, read {read}, tail {tail}") }
 }
 
-fn counts(window: &Window<Seen>, shape: &Shape) -> Outcome {
+fn counts(window: &Window<Seen>, layout: &SlotLayout) -> Outcome {
     let (read, sequence) = (window.load(READ, at::OBSERVE), window.load(SEQUENCE, at::OBSERVE));
-    if read.abs_diff(sequence) > shape.depth + shape.group {
+    if read.abs_diff(sequence) > layout.depth + layout.group {
         let said = format!(
             "the producer counts {sequence} messages and the consumer {read}, more apart than the {} that fit",
-            shape.depth
+            layout.depth
         );
         return Damaged { said };
     }
     let dirty = window.load(DIRTY, at::OBSERVE);
     // The words say how many there are: nobody takes one before its word says so.
-    match find_sequence(window, shape, at::OBSERVE) {
+    match find_sequence(window, layout, at::OBSERVE) {
         Err(what) => Damaged {
             said: format!("{what}: how many messages were sent, from {sequence} on, cannot be told"),
         },
         Ok((sent, _)) if sent < read => {
             Damaged { said: format!("the consumer has taken {read} messages, but only {sent} were sent") }
         }
-        Ok((sent, _)) if dirty.saturating_sub(sent) > shape.depth => Damaged {
+        Ok((sent, _)) if dirty.saturating_sub(sent) > layout.depth => Damaged {
             said: format!(
                 "the producer may have prepared messages up to {dirty}, beyond its space from {sent} on"
             ),
@@ -244,8 +245,8 @@ fn whole(window: &Window<Seen>) -> bool {
 }
 
 /// Of fixed-size messages: no word of the ring says more than was published or is being prepared.
-fn words(window: &Window<Seen>, shape: &Shape) -> Outcome {
-    let mut walk = Walk::slots(window, shape);
+fn words(window: &Window<Seen>, layout: &SlotLayout) -> Outcome {
+    let mut walk = Walk::slots(window, layout);
     if !whole(window) {
         return Unchecked { why: "a part of the file is missing".into() };
     }
@@ -259,25 +260,25 @@ fn words(window: &Window<Seen>, shape: &Shape) -> Outcome {
     }
     let tail = walk.position();
     let dirty = window.load(DIRTY, at::OBSERVE);
-    let placed = shape.placed(window);
+    let ring = window.parts().ring as u64;
     // The group that the tail is in, and the next lap of all others.
-    let current = tail / shape.group;
-    for group in current..current.saturating_add(shape.groups) {
-        let first = group.saturating_mul(shape.group);
-        let cursor = placed.cursor(first);
-        let word = window.load_at(cursor.word, at::OBSERVE);
+    let current = tail / layout.group;
+    for group in current..current.saturating_add(layout.groups) {
+        let first = group.saturating_mul(layout.group);
+        let place = ring + layout.word_offset(first);
+        let word = window.load_at(place, at::OBSERVE);
         let (count, most) = (word & !END, if group == current { tail } else { first.max(dirty) });
         let ended = word & END != 0 && group != current;
         if count > most || ended {
             let more = if ended { " and the end of data" } else { "" };
             let said = format!(
                 "the word at byte {:#x} of the file expected to say at most {most}, found {count}{more}",
-                cursor.word
+                place
             );
             return Damaged { said };
         }
     }
-    Fine { said: format!("{} groups, none of which says too much", shape.groups) }
+    Fine { said: format!("{} groups, none of which says too much", layout.groups) }
 }
 
 #[cfg(test)]

@@ -23,10 +23,10 @@ use crate::error::{OpenError, doing};
 use crate::geometry::{Geometry, Limits};
 use crate::layout::{Control, Counter, FREE, Kind, READ, RECEIVED, Role, SEQUENCE, TAG, TAIL};
 use crate::memory::{Window, at};
-use crate::ring::shape::{Shape, find_sequence};
-use crate::ring::{distance, word};
+use crate::ring::{distance, find_sequence, word};
 use crate::role::{Clock, PeerState, Probe, is_from_another_boot, state_of};
 use crate::segment::{self, FileId};
+use crate::slot_layout::SlotLayout;
 use seen::Seen;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -465,8 +465,8 @@ impl Inspector {
     /// taken, and reading the kernel's boot id; bounded by the number of groups of fixed-size messages. A file without a
     /// ring of messages has no ends, and everything is 0.
     pub fn snapshot(&self) -> Snapshot {
-        if let Some(shape) = self.geometry.shape() {
-            return self.snapshot_slots(&shape);
+        if let Some(layout) = self.geometry.slot_layout() {
+            return self.snapshot_slots(&layout);
         }
         // In this order each later one can only be further on; a lagging tail after a crash saturates to nothing.
         let free = self.word(FREE);
@@ -492,24 +492,24 @@ impl Inspector {
         }
     }
 
-    fn snapshot_slots(&self, shape: &Shape) -> Snapshot {
+    fn snapshot_slots(&self, layout: &SlotLayout) -> Snapshot {
         let read = self.word(READ);
         // A living producer may lap the walk; then another one starts further on.
-        let found = (0..3).find_map(|_| find_sequence(self.ring()?, shape, at::OBSERVE).ok());
+        let found = (0..3).find_map(|_| find_sequence(self.ring()?, layout, at::OBSERVE).ok());
         let (sent, finished) = found.unwrap_or((read, false));
-        let pending = sent.saturating_sub(read).min(shape.depth);
+        let pending = sent.saturating_sub(read).min(layout.depth);
         let (producer, consumer) = (self.end(Role::Producer), self.end(Role::Consumer));
         Snapshot {
             sent,
             received: read,
             pending_messages: pending,
-            pending_bytes: pending * shape.size,
-            used_bytes: pending * shape.size,
+            pending_bytes: pending * layout.size,
+            used_bytes: pending * layout.size,
             tail: sent,
             read,
             free: read,
             finished,
-            most_pending: producer.most_pending.max(consumer.most_pending).max(pending).min(shape.depth),
+            most_pending: producer.most_pending.max(consumer.most_pending).max(pending).min(layout.depth),
             producer,
             consumer,
         }

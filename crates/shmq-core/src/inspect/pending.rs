@@ -94,7 +94,7 @@ impl Inspector {
     /// A walk over the messages, if there is a ring of them.
     pub(super) fn walk(&self) -> Option<Walk<'_, Seen>> {
         let window = self.ring()?;
-        Some(match self.geometry.shape() {
+        Some(match self.geometry.slot_layout() {
             Some(shape) => Walk::slots(window, &shape),
             None => Walk::records(window, self.geometry.limits.max_message),
         })

@@ -8,9 +8,9 @@
 use crate::corruption::Corruption;
 use crate::layout::{READ, RECEIVED, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
-use crate::ring::shape::{COUNT_LIMIT, Cursor, END};
+use crate::ring::distance;
 use crate::ring::word::{self, RecordKind};
-use crate::ring::{Shape, distance};
+use crate::slot_layout::{COUNT_LIMIT, END, SlotLayout};
 use std::fmt;
 
 /// What is wrong in a queue, and where. See the example of [`crate::Inspector::pending`].
@@ -89,7 +89,7 @@ pub struct Spotted {
 #[derive(Debug)]
 pub struct Walk<'a, M> {
     window: &'a Window<M>,
-    shape: Option<Shape>,
+    layout: Option<SlotLayout>,
     max_message: u64,
     /// Where it began.
     start: u64,
@@ -112,14 +112,14 @@ impl<'a, M: Memory> Walk<'a, M> {
     }
 
     /// Of fixed-size ones.
-    pub fn slots(window: &'a Window<M>, shape: &Shape) -> Self {
-        Self::new(window, Some(shape.placed(window)), shape.size)
+    pub fn slots(window: &'a Window<M>, layout: &SlotLayout) -> Self {
+        Self::new(window, Some(*layout), layout.size)
     }
 
-    fn new(window: &'a Window<M>, shape: Option<Shape>, max_message: u64) -> Self {
+    fn new(window: &'a Window<M>, layout: Option<SlotLayout>, max_message: u64) -> Self {
         let start = window.load(READ, at::OBSERVE);
         let sequence = window.load(RECEIVED, at::OBSERVE);
-        Self { window, shape, max_message, start, at: start, sequence, sure: false, skipped: 0, lost: false }
+        Self { window, layout, max_message, start, at: start, sequence, sure: false, skipped: 0, lost: false }
     }
 
     /// Where the next message would be.
@@ -129,7 +129,7 @@ impl<'a, M: Memory> Walk<'a, M> {
 
     /// Its number.
     pub fn sequence(&self) -> u64 {
-        if self.shape.is_some() { self.at } else { self.sequence }
+        if self.layout.is_some() { self.at } else { self.sequence }
     }
 
     /// The next message. Its bytes are to be copied before [`Walk::pass`] says whether they are good.
@@ -139,9 +139,9 @@ impl<'a, M: Memory> Walk<'a, M> {
         }
         // Each turn but the last moves `at` forward, and it never gets further than one ring from the start.
         loop {
-            let looked = match self.shape {
+            let looked = match self.layout {
                 None => self.look_at_record(),
-                Some(shape) => self.look_at_slot(&shape),
+                Some(layout) => self.look_at_slot(&layout),
             };
             match looked {
                 Err(end) if self.is_overtaken(self.at) => {
@@ -172,7 +172,7 @@ impl<'a, M: Memory> Walk<'a, M> {
             self.lost = !self.catch_up();
             return false;
         }
-        match self.shape {
+        match self.layout {
             Some(_) => self.at = spotted.position + 1,
             None => {
                 let begin = spotted.place.wrapping_sub(8 + self.window.parts().ring as u64);
@@ -198,12 +198,12 @@ impl<'a, M: Memory> Walk<'a, M> {
     fn catch_up(&mut self) -> bool {
         let read = self.window.load(READ, at::OBSERVE);
         let received = self.window.load(RECEIVED, at::OBSERVE);
-        let most = self.shape.map_or(self.window.capacity(), |shape| shape.depth);
+        let most = self.layout.map_or(self.window.capacity(), |layout| layout.depth);
         let [now, then] = [read, self.at].map(|position| position.wrapping_sub(self.start));
-        if self.shape.is_none() && read & 7 != 0 || now > most || now <= then {
+        if self.layout.is_none() && read & 7 != 0 || now > most || now <= then {
             return false;
         }
-        let (before, slots) = (self.sequence(), self.shape.is_some());
+        let (before, slots) = (self.sequence(), self.layout.is_some());
         (self.at, self.sequence, self.sure) = (read, received, false);
         let skipped = if slots { read } else { received }.wrapping_sub(before);
         self.skipped = self.skipped.saturating_add(skipped.min(most));
@@ -212,8 +212,8 @@ impl<'a, M: Memory> Walk<'a, M> {
 
     fn offset(&self, position: u64) -> u64 {
         let ring = self.window.parts().ring as u64;
-        match &self.shape {
-            Some(shape) => shape.cursor(position.min(COUNT_LIMIT)).word,
+        match &self.layout {
+            Some(layout) => ring + layout.word_offset(position.min(COUNT_LIMIT)),
             None => ring + self.window.index(position),
         }
     }
@@ -311,31 +311,32 @@ impl<'a, M: Memory> Walk<'a, M> {
         Ok(Spotted { sequence, len, position, place })
     }
 
-    fn look_at_slot(&mut self, shape: &Shape) -> Result<Spotted, PendingEnd> {
+    fn look_at_slot(&mut self, layout: &SlotLayout) -> Result<Spotted, PendingEnd> {
         let (at, tail) = (self.at, self.window.load(SEQUENCE, at::OBSERVE));
         // The producer stores its count once for a group or a batch.
-        if at > COUNT_LIMIT || tail > COUNT_LIMIT || tail.abs_diff(at) > shape.depth + shape.group {
+        if at > COUNT_LIMIT || tail > COUNT_LIMIT || tail.abs_diff(at) > layout.depth + layout.group {
             let expected =
-                format!("a count that is at most {} from the producer's", shape.depth + shape.group);
+                format!("a count that is at most {} from the producer's", layout.depth + layout.group);
             let found = format!("{at}, with the producer's at {tail}");
             return Err(self.damaged(Corruption::Position, at, &expected, found));
         }
-        let Cursor { word: place, .. } = shape.cursor(at);
+        let ring = self.window.parts().ring as u64;
+        let place = ring + layout.word_offset(at);
         self.present(at, place, 8)?;
         let word = self.window.load_at(place, at::OBSERVE);
         let count = word & !END;
         let shown = || format!("{count}{}", if word & END == 0 { "" } else { " and the end of data" });
-        if count > at && count - at > shape.depth {
-            let expected = format!("a count of at most {}", at + shape.depth);
+        if count > at && count - at > layout.depth {
+            let expected = format!("a count of at most {}", at + layout.depth);
             return Err(self.damaged(Corruption::Word, at, &expected, shown()));
         }
         if count > at {
-            if at.wrapping_sub(self.start) >= shape.depth {
+            if at.wrapping_sub(self.start) >= layout.depth {
                 return Err(PendingEnd::Overtaken);
             }
-            let place = shape.cursor(at).slot(at, shape);
-            self.present(at, place, shape.size)?;
-            return Ok(Spotted { sequence: at, len: shape.size, position: at, place });
+            let place = ring + layout.message_offset(at);
+            self.present(at, place, layout.size)?;
+            return Ok(Spotted { sequence: at, len: layout.size, position: at, place });
         }
         if word & END != 0 && count == at {
             return Err(PendingEnd::Finished);
@@ -385,15 +386,15 @@ mod tests {
 
     #[test]
     fn p5_a_count_that_wraps_is_no_more_than_damage() {
-        let shape = Shape::new(8, 10, 7).unwrap();
-        let parts = Parts::standard(shape.capacity);
-        let window = Window::new(Words::new(parts.ring + shape.capacity as usize), parts).unwrap();
+        let layout = SlotLayout::new(8, 10, 7).unwrap();
+        let parts = Parts::standard(layout.capacity);
+        let window = Window::new(Words::new(parts.ring + layout.capacity as usize), parts).unwrap();
         window.store(READ, u64::MAX - 3, at::COUNT);
-        let mut walk = Walk::slots(&window, &shape);
+        let mut walk = Walk::slots(&window, &layout);
         assert!(matches!(walk.look(), Err(PendingEnd::Damaged(_))));
         // It comes round, and with it the walk.
         window.store(READ, 2, at::COUNT);
-        window.store_at(shape.placed(&window).cursor(0).word, 7, at::COUNT);
+        window.store_at(parts.ring as u64, 7, at::COUNT);
         assert!(walk.look().is_ok_and(|spotted| spotted.sequence == 2));
     }
 }

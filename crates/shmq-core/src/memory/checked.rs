@@ -1,28 +1,38 @@
-//! Parts of a ring that are proven to lie inside it once, so that no message has to be checked anew.
+//! Parts of a ring whose bounds are checked once, so that no message has to be checked anew.
 //!
-//! Each of these belongs to the window that made it, and to its clones: the end of a queue that keeps one keeps the window. Their
-//! fields are private, so the invariants hold whatever the protocol does.
+//! Each of these belongs to the window that made it, and to its clones. Their fields are private, so what is checked stays true
+//! whatever the protocol does. To go through one of them with *another* window could lead out of that one's memory, so
+//! every access is `unsafe`, with one condition: the window made it. An end of a queue keeps its window and its
+//! cursors together, in private fields, and looks at what comes from outside: see `ring::slots_tx::SlotDraft`.
+//!
+//! ```compile_fail,E0133
+//! # use shmq_core::{Memory, Window, at, memory::WordAddress};
+//! fn read<M: Memory>(one: &Window<M>, of_another: WordAddress) -> u64 {
+//!     one.load_address(of_another, at::POLL) // not without `unsafe`: nothing says that it lies in this one's memory
+//! }
+//! ```
 
 use super::{Memory, Site, Window, at};
 use crate::layout::{LINE64, WORD};
 use crate::memory::cold_path;
+use crate::slot_layout::SlotLayout;
 use bytemuck::AnyBitPattern;
 use std::mem::MaybeUninit;
 
-/// The place of one word.
+/// Where one word is.
 #[derive(Clone, Copy, Debug)]
-pub struct Spot(pub(super) usize);
+pub struct WordAddress(pub(super) usize);
 
 /// Whole words of a ring, one behind the other.
 ///
-/// Invariant B: `len` bytes from the spot `at` on, both multiples of 8, lie inside the ring.
+/// Invariant B: `len` bytes from the address `at` on, both multiples of 8, lie inside the ring.
 #[derive(Clone, Copy, Debug)]
-pub struct Block {
+pub struct Span {
     at: usize,
     len: u64,
 }
 
-impl Block {
+impl Span {
     /// Bytes.
     #[cfg(all(test, feature = "testing"))]
     pub fn len(&self) -> u64 {
@@ -43,19 +53,16 @@ impl Block {
     }
 }
 
-/// How messages of one size lie in a ring: in groups, a word and behind it places for messages.
+/// How messages of one size lie in this ring: in groups, a word and behind it places for messages.
 ///
-/// Invariant G: `groups` groups of `group_bytes` bytes lie inside the ring, one behind the other from `first` to `end`. Of each the
-/// first eight bytes are a word, and the last `group` times `stride` of `used` bytes are places. All are multiples of 8.
+/// Invariant G: the groups of the layout lie inside the ring, one behind the other from `first` to `end`. Of each the first eight
+/// bytes are a word, and the last `group` times `stride` of `used` bytes are places. All are multiples of 8.
 #[derive(Clone, Copy, Debug)]
 pub struct Groups {
+    layout: SlotLayout,
     first: usize,
     end: usize,
-    group_bytes: u64,
-    used: u64,
-    group: u64,
-    stride: u64,
-    /// What a place is added to for its spot.
+    /// What a place is added to for its address.
     base: usize,
 }
 
@@ -65,7 +72,7 @@ pub struct Groups {
 /// `next` up to `stop` its place is at `origin` plus the number times the stride. `next` only grows while there are places, so it stays
 /// true.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct GroupCursor {
     word: usize,
     origin: usize,
     end: u64,
@@ -74,79 +81,80 @@ pub struct Row {
 }
 
 impl Groups {
-    /// The group that begins at a place, the number behind whose last message is `end`; nothing of it is open. The first one if none
-    /// begins there.
-    pub fn row(&self, place: u64, end: u64, next: u64) -> Row {
-        let word = self.base.wrapping_add(place as usize);
-        let here =
-            (self.first..self.end).contains(&word) && ((word - self.first) as u64) % self.group_bytes == 0;
-        debug_assert!(here);
-        let word = if here { word } else { self.first };
-        Row { word, origin: self.origin(word, end), end, next, stop: next }
+    /// Sizes.
+    #[inline(always)]
+    pub fn layout(&self) -> &SlotLayout {
+        &self.layout
+    }
+
+    /// The group of a message, at that message; nothing of it is open.
+    pub fn cursor(&self, next: u64) -> GroupCursor {
+        let (word, end) = (self.first + self.layout.word_offset(next) as usize, self.layout.group_end(next));
+        GroupCursor { word, origin: self.origin(word, end), end, next, stop: next }
     }
 
     /// Where number 0 would be, were there nothing but this group's messages.
     #[inline(always)]
     fn origin(&self, word: usize, end: u64) -> usize {
-        word.wrapping_add(self.used.wrapping_sub(end.wrapping_mul(self.stride)) as usize)
+        word.wrapping_add(self.layout.used.wrapping_sub(end.wrapping_mul(self.layout.stride)) as usize)
     }
 
     /// On to the next group, of which nothing is open yet.
     #[inline(always)]
-    pub fn turn(&self, row: &mut Row) {
-        row.word += self.group_bytes as usize;
-        if row.word == self.end {
-            row.word = self.first;
+    pub fn turn(&self, cursor: &mut GroupCursor) {
+        cursor.word += self.layout.group_bytes as usize;
+        if cursor.word == self.end {
+            cursor.word = self.first;
         }
-        row.end += self.group;
-        row.origin = self.origin(row.word, row.end);
-        row.stop = row.next;
+        cursor.end += self.layout.group;
+        cursor.origin = self.origin(cursor.word, cursor.end);
+        cursor.stop = cursor.next;
     }
 
-    /// Opens the row's places up to a number, and to the end of its group.
+    /// Opens the cursor's places up to a number, and to the end of its group.
     #[inline(always)]
-    pub fn open(&self, row: &mut Row, stop: u64) {
-        let within = row.end.wrapping_sub(row.next) <= self.group;
+    pub fn open(&self, cursor: &mut GroupCursor, stop: u64) {
+        let within = cursor.end.wrapping_sub(cursor.next) <= self.layout.group;
         debug_assert!(within);
-        row.stop = if within { stop.min(row.end) } else { row.next };
+        cursor.stop = if within { stop.min(cursor.end) } else { cursor.next };
     }
 
     /// The place of the next message, if one is open.
     #[inline(always)]
-    pub fn place(&self, row: &Row) -> Option<Block> {
-        row.has_next().then(|| Block { at: self.at_next(row), len: self.stride })
+    pub fn place(&self, cursor: &GroupCursor) -> Option<Span> {
+        cursor.has_next().then(|| Span { at: self.at_next(cursor), len: self.layout.stride })
     }
 
     #[inline(always)]
-    fn at_next(&self, row: &Row) -> usize {
-        row.origin.wrapping_add(row.next.wrapping_mul(self.stride) as usize)
+    fn at_next(&self, cursor: &GroupCursor) -> usize {
+        cursor.origin.wrapping_add(cursor.next.wrapping_mul(self.layout.stride) as usize)
     }
 
     /// The places of so many messages, if so many are open.
     #[inline(always)]
-    pub fn places(&self, row: &Row, messages: usize) -> Option<Block> {
-        if messages as u64 > row.left() {
+    pub fn places(&self, cursor: &GroupCursor, messages: usize) -> Option<Span> {
+        if messages as u64 > cursor.left() {
             return None;
         }
-        Some(Block { at: self.at_next(row), len: messages as u64 * self.stride })
+        Some(Span { at: self.at_next(cursor), len: messages as u64 * self.layout.stride })
     }
 
     /// The next message's place, counted from the start of the memory, open or not.
     #[inline(always)]
-    pub fn next_place(&self, row: &Row) -> u64 {
-        self.at_next(row).wrapping_sub(self.base) as u64
+    pub fn next_place(&self, cursor: &GroupCursor) -> u64 {
+        self.at_next(cursor).wrapping_sub(self.base) as u64
     }
 
     /// Where a later group begins, counted from the start of the memory: so many bytes further on, less than a lap.
     #[inline(always)]
-    pub fn ahead(&self, row: &Row, bytes: u64) -> u64 {
-        let word = row.word + bytes as usize;
+    pub fn ahead(&self, cursor: &GroupCursor, bytes: u64) -> u64 {
+        let word = cursor.word + bytes as usize;
         let word = if word >= self.end { word - (self.end - self.first) } else { word };
         word.wrapping_sub(self.base) as u64
     }
 }
 
-impl Row {
+impl GroupCursor {
     /// Number of the next message.
     #[inline(always)]
     pub fn next(&self) -> u64 {
@@ -185,8 +193,8 @@ impl Row {
 
     /// The group's word.
     #[inline(always)]
-    pub fn word(&self) -> Spot {
-        Spot(self.word)
+    pub fn word(&self) -> WordAddress {
+        WordAddress(self.word)
     }
 
     /// On to the next number. (None ever gets to 2^63.)
@@ -213,13 +221,13 @@ impl Row {
 /// Invariant S: all from `at` to before `end` lies inside the ring, `shift` further on; both are multiples of 8, and `at` is never beyond
 /// `end`.
 #[derive(Clone, Copy, Debug)]
-pub struct Stretch {
+pub struct Contiguous {
     at: u64,
     end: u64,
     shift: usize,
 }
 
-impl Stretch {
+impl Contiguous {
     /// At a position, of which nothing is known.
     pub fn nowhere(position: u64) -> Self {
         Self { at: position, end: position, shift: 0 }
@@ -239,18 +247,18 @@ impl Stretch {
 
     /// So many bytes from the position on, a multiple of 8, and the word behind them, if they lie one behind the other.
     #[inline(always)]
-    pub fn block(&self, bytes: u64) -> Option<Block> {
+    pub fn span(&self, bytes: u64) -> Option<Span> {
         let len = bytes.checked_add(WORD)?;
         if bytes % WORD != 0 || len > self.end.wrapping_sub(self.at) {
             return None;
         }
-        Some(Block { at: self.shift.wrapping_add(self.at as usize), len })
+        Some(Span { at: self.shift.wrapping_add(self.at as usize), len })
     }
 
-    /// On behind a block of it, where the word is.
+    /// On behind a span of it, where the word is.
     #[inline(always)]
-    pub fn step(&mut self, block: &Block) {
-        self.go_to(self.at.wrapping_add(block.len.saturating_sub(WORD)));
+    pub fn step(&mut self, span: &Span) {
+        self.go_to(self.at.wrapping_add(span.len.saturating_sub(WORD)));
     }
 
     /// On to another position. Nothing is known of one that lies before this one or behind the end.
@@ -272,111 +280,143 @@ impl Stretch {
 
 impl<M: Memory> Window<M> {
     /// What is known from a position on: up to the end of the ring, and at most so many bytes.
-    pub fn stretch(&self, position: u64, bytes: u64) -> Stretch {
+    pub fn contiguous(&self, position: u64, bytes: u64) -> Contiguous {
         let aligned = position % WORD == 0;
         debug_assert!(aligned);
         if !aligned {
-            return Stretch::nowhere(position);
+            return Contiguous::nowhere(position);
         }
         let end = position.wrapping_add(bytes.min(self.to_end(position)) & !(WORD - 1));
         // SAFETY: a position lies inside the ring.
-        let spot = unsafe { self.memory().spot(self.place(position) as usize) };
-        Stretch { at: position, end, shift: spot.wrapping_sub(position as usize) }
+        let address = unsafe { self.memory().address_of(self.place(position) as usize) };
+        Contiguous { at: position, end, shift: address.wrapping_sub(position as usize) }
     }
 
-    /// Groups of `group_bytes` bytes each, of which `used` are used: a word and, at the end, `group` places of `stride` bytes.
-    /// `None` if so many do not fit into the ring, or that not into a group.
-    pub fn groups(&self, groups: u64, [group_bytes, used, group, stride]: [u64; 4]) -> Option<Groups> {
+    /// The groups of a layout. `None` if they do not fit into the ring, or its sizes contradict each other.
+    pub fn groups(&self, layout: &SlotLayout) -> Option<Groups> {
+        let SlotLayout { stride, used, group, group_bytes, groups, .. } = *layout;
         let bytes = group_bytes.checked_mul(groups)?;
         let fits = group.checked_mul(stride)?.checked_add(WORD)? <= used && used <= group_bytes;
         let aligned = (group_bytes | used | stride) % WORD == 0;
-        if !fits || !aligned || groups == 0 || bytes > self.capacity() {
+        if !fits || !aligned || group == 0 || groups == 0 || bytes > self.capacity() {
             return None;
         }
         let ring = self.parts().ring;
         // SAFETY: a word of the ring.
-        let first = unsafe { self.memory().spot(ring) };
-        let base = first.wrapping_sub(ring);
-        Some(Groups { first, end: first + bytes as usize, group_bytes, used, group, stride, base })
+        let first = unsafe { self.memory().address_of(ring) };
+        Some(Groups { layout: *layout, first, end: first + bytes as usize, base: first.wrapping_sub(ring) })
     }
 
     /// Loads a word.
+    ///
+    /// # Safety
+    /// This window made it, or one that it is a clone of.
     #[inline(always)]
-    pub fn load_spot(&self, spot: Spot, site: Site) -> u64 {
-        // SAFETY: a spot is a word of this window's memory, which is there as long as the window is.
-        unsafe { self.memory().load_spot(spot.0, site) }
+    pub unsafe fn load_address(&self, address: WordAddress, site: Site) -> u64 {
+        // SAFETY: the caller's: it is a word of this window's memory, which is there as long as the window is.
+        unsafe { self.memory().load_address(address.0, site) }
     }
 
     /// Stores a word.
+    ///
+    /// # Safety
+    /// This window made it, or one that it is a clone of.
     #[inline(always)]
-    pub fn store_spot(&self, spot: Spot, value: u64, site: Site) {
+    pub unsafe fn store_address(&self, address: WordAddress, value: u64, site: Site) {
         // SAFETY: as above.
-        unsafe { self.memory().store_spot(spot.0, value, site) }
+        unsafe { self.memory().store_address(address.0, value, site) }
     }
 
-    /// Loads a word of a block.
+    /// Loads a word of a span.
+    ///
+    /// # Safety
+    /// This window made it, or one that it is a clone of.
     #[inline(always)]
-    pub fn load_in(&self, block: &Block, offset: u64, site: Site) -> u64 {
-        match block.part(offset, WORD) {
+    pub unsafe fn load_in(&self, span: &Span, offset: u64, site: Site) -> u64 {
+        match span.part(offset, WORD) {
             // SAFETY: invariant B.
-            Some(spot) => unsafe { self.memory().load_spot(spot, site) },
+            Some(address) => unsafe { self.memory().load_address(address, site) },
             None => 0,
         }
     }
 
-    /// Stores a word of a block.
+    /// Stores a word of a span.
+    ///
+    /// # Safety
+    /// This window made it, or one that it is a clone of.
     #[inline(always)]
-    pub fn store_in(&self, block: &Block, offset: u64, value: u64, site: Site) {
-        if let Some(spot) = block.part(offset, WORD) {
+    pub unsafe fn store_in(&self, span: &Span, offset: u64, value: u64, site: Site) {
+        if let Some(address) = span.part(offset, WORD) {
             // SAFETY: invariant B.
-            unsafe { self.memory().store_spot(spot, value, site) }
+            unsafe { self.memory().store_address(address, value, site) }
         }
     }
 
-    /// Copies bytes to a block from an offset on and zeroes the rest of the last word.
+    /// Copies bytes to a span from an offset on and zeroes the rest of the last word.
+    ///
+    /// # Safety
+    /// This window made it, or one that it is a clone of.
     #[inline(always)]
-    pub fn fill_in(&self, block: &Block, offset: u64, from: &[u8]) {
-        if let Some(spot) = block.part(offset, (from.len() as u64).next_multiple_of(WORD)) {
-            // SAFETY: invariant B, and they end inside the block.
-            unsafe { self.memory().copy_in_spot(spot, from) }
+    pub unsafe fn fill_in(&self, span: &Span, offset: u64, from: &[u8]) {
+        if let Some(address) = span.part(offset, (from.len() as u64).next_multiple_of(WORD)) {
+            // SAFETY: invariant B, and they end inside the span.
+            unsafe { self.memory().copy_in_address(address, from) }
         }
     }
 
-    /// Stores a word of each line of a group once more, as `hand_back`, but for the first one: that one's is `first`, which is what
+    /// Stores a word of each line of a group once more, as `rewrite_lines`, but for the first one: that one's is `first`, which is what
     /// it holds.
+    ///
+    /// # Safety
+    /// This window made it, or one that it is a clone of.
     #[inline(always)]
-    pub fn hand_back_group(&self, groups: &Groups, row: &Row, first: u64) {
-        self.store_spot(row.word(), first, at::HAND_BACK);
-        let behind = row.word + LINE64 as usize;
-        // SAFETY: invariants R and G: the rest of a group, if there is any.
-        unsafe { self.hand_back_spots(behind, groups.group_bytes.saturating_sub(LINE64)) };
-    }
-
-    /// Copies bytes of a block from an offset on.
-    #[inline(always)]
-    pub fn take_out(&self, block: &Block, offset: u64, into: &mut [u8]) {
-        if let Some(spot) = block.part(offset, (into.len() as u64).next_multiple_of(WORD)) {
-            // SAFETY: as above.
-            unsafe { self.memory().copy_out_spot(spot, into.as_mut_ptr(), into.len()) }
+    pub unsafe fn rewrite_group(&self, groups: &Groups, cursor: &GroupCursor, first: u64) {
+        let behind = cursor.word + LINE64 as usize;
+        // SAFETY: invariants R and G: the word, and the rest of a group, if there is any.
+        unsafe {
+            self.store_address(cursor.word(), first, at::HAND_BACK);
+            self.rewrite_words(behind, groups.layout.group_bytes.saturating_sub(LINE64));
         }
     }
 
-    /// A value in a block, from an offset on.
+    /// Copies bytes of a span from an offset on.
+    ///
+    /// # Safety
+    /// This window made it, or one that it is a clone of.
     #[inline(always)]
-    pub fn value_in<V: AnyBitPattern>(&self, block: &Block, offset: u64) -> V {
-        let mut value = MaybeUninit::uninit();
-        self.read_in(block, offset, &mut value);
-        // SAFETY: `read_in` has initialised it, and any bytes make a `V`.
-        unsafe { value.assume_init() }
+    pub unsafe fn take_out(&self, span: &Span, offset: u64, into: &mut [u8]) {
+        if let Some(address) = span.part(offset, (into.len() as u64).next_multiple_of(WORD)) {
+            // SAFETY: as above.
+            unsafe { self.memory().copy_out_address(address, into.as_mut_ptr(), into.len()) }
+        }
     }
 
-    /// Copies a value out of a block from an offset on, to where nothing was before.
+    /// A value in a span, from an offset on.
+    ///
+    /// # Safety
+    /// This window made it, or one that it is a clone of.
     #[inline(always)]
-    pub fn read_in<V: AnyBitPattern>(&self, block: &Block, offset: u64, into: &mut MaybeUninit<V>) {
+    pub unsafe fn value_in<V: AnyBitPattern>(&self, span: &Span, offset: u64) -> V {
+        let mut value = MaybeUninit::uninit();
+        // SAFETY: the caller's; `read_in` has initialised it, and any bytes make a `V`.
+        unsafe {
+            self.read_in(span, offset, &mut value);
+            value.assume_init()
+        }
+    }
+
+    /// Copies a value out of a span from an offset on, to where nothing was before.
+    ///
+    /// # Safety
+    /// This window made it, or one that it is a clone of.
+    #[inline(always)]
+    pub unsafe fn read_in<V: AnyBitPattern>(&self, span: &Span, offset: u64, into: &mut MaybeUninit<V>) {
         let len = size_of::<V>();
-        match block.part(offset, (len as u64).next_multiple_of(WORD)) {
+        match span.part(offset, (len as u64).next_multiple_of(WORD)) {
             // SAFETY: as above.
-            Some(spot) => unsafe { self.memory().copy_out_spot(spot, into.as_mut_ptr().cast(), len) },
+            Some(address) => unsafe {
+                self.memory().copy_out_address(address, into.as_mut_ptr().cast(), len)
+            },
             None => *into = MaybeUninit::zeroed(),
         }
     }
@@ -401,13 +441,13 @@ mod tests {
         for begin in [0, 64, 1 << 40, u64::MAX - 63] {
             for at in (0..64).step_by(8) {
                 for room in 0..100 {
-                    let stretch = window.stretch(begin.wrapping_add(at), room);
+                    let contiguous = window.contiguous(begin.wrapping_add(at), room);
                     let len = room.min(64 - at) & !7;
                     for bytes in 0..200 {
-                        let block = stretch.block(bytes);
+                        let span = contiguous.span(bytes);
                         let inside = bytes + 8 <= len && bytes % 8 == 0;
                         assert_eq!(
-                            block.map(|b| (b.at as u64, b.len)),
+                            span.map(|b| (b.at as u64, b.len)),
                             inside.then_some((RING as u64 + at, bytes + 8))
                         );
                     }
@@ -419,34 +459,39 @@ mod tests {
     #[test]
     fn a_stretch_goes_no_way_but_on() {
         let window = window(64);
-        let whole = window.stretch(8, 64);
+        let whole = window.contiguous(8, 64);
         assert_eq!((whole.at(), whole.end()), (8, 64));
         let to = |position| {
-            let mut stretch = whole;
-            stretch.go_to(position);
-            assert_eq!(stretch.at(), position);
-            stretch.block(0).map(|block| block.at)
+            let mut contiguous = whole;
+            contiguous.go_to(position);
+            assert_eq!(contiguous.at(), position);
+            contiguous.span(0).map(|span| span.at)
         };
         assert_eq!((to(8), to(16), to(56)), (Some(RING + 8), Some(RING + 16), Some(RING + 56)));
         assert_eq!([to(0), to(64), to(4), to(u64::MAX - 7), to(8 + (1 << 63))], [None; 5]);
-        let mut stretch = whole;
-        stretch.step(&whole.block(40).expect("room"));
-        assert_eq!((stretch.at(), stretch.block(8).map(|b| b.at)), (48, Some(RING + 48)));
-        stretch.step(&stretch.block(8).expect("room"));
-        assert!(stretch.block(0).is_some() && stretch.block(8).is_none());
-        stretch.close();
-        assert!((stretch.at(), stretch.block(0).is_none()) == (56, true));
-        assert!(Stretch::nowhere(8).block(0).is_none());
-        assert!(whole.block(!7).is_none() && whole.block(1 << 63).is_none());
+        let mut contiguous = whole;
+        contiguous.step(&whole.span(40).expect("room"));
+        assert_eq!((contiguous.at(), contiguous.span(8).map(|b| b.at)), (48, Some(RING + 48)));
+        contiguous.step(&contiguous.span(8).expect("room"));
+        assert!(contiguous.span(0).is_some() && contiguous.span(8).is_none());
+        contiguous.close();
+        assert!((contiguous.at(), contiguous.span(0).is_none()) == (56, true));
+        assert!(Contiguous::nowhere(8).span(0).is_none());
+        assert!(whole.span(!7).is_none() && whole.span(1 << 63).is_none());
+    }
+
+    fn layout(groups: u64, [group_bytes, used, group, stride]: [u64; 4]) -> SlotLayout {
+        let capacity = group_bytes.wrapping_mul(groups);
+        SlotLayout { size: stride, stride, head: WORD, used, group, group_bytes, groups, capacity, depth: 1 }
     }
 
     #[test]
     fn groups_that_do_not_fit_are_refused() {
         let window = window(256);
-        assert!(window.groups(4, [64, 64, 7, 8]).is_some());
-        assert!(window.groups(1, [256, 64, 7, 8]).is_some());
-        assert!(window.groups(2, [128, 24, 1, 16]).is_some());
-        for (groups, shape) in [
+        assert!(window.groups(&layout(4, [64, 64, 7, 8])).is_some());
+        assert!(window.groups(&layout(1, [256, 64, 7, 8])).is_some());
+        assert!(window.groups(&layout(2, [128, 24, 1, 16])).is_some());
+        for (groups, sizes) in [
             (5, [64, 64, 7, 8]),
             (0, [64, 64, 7, 8]),
             (4, [64, 64, 8, 8]),
@@ -458,44 +503,51 @@ mod tests {
             (4, [64, 63, 1, 8]),
             (1 << 60, [64, 64, 7, 8]),
             (4, [64, 64, 1 << 61, 8]),
+            (4, [64, 64, 0, 8]),
         ] {
-            assert!(window.groups(groups, shape).is_none(), "{groups} {shape:?}");
+            assert!(window.groups(&layout(groups, sizes)).is_none(), "{groups} {sizes:?}");
         }
     }
 
     #[test]
     fn only_what_is_open_has_a_place() {
         let window = window(256);
-        let groups = window.groups(4, [64, 64, 7, 8]).expect("they fit");
-        let mut row = groups.row(RING as u64 + 192, 28, 22);
-        assert!(groups.place(&row).is_none() && groups.places(&row, 1).is_none() && row.left() == 0);
-        groups.open(&mut row, 25);
-        assert_eq!((row.next(), row.stop(), row.left(), row.end(), row.is_over()), (22, 25, 3, 28, false));
-        let at = |block: Option<Block>| block.map(|block| (block.at, block.len));
-        assert_eq!(at(groups.place(&row)), Some((RING + 192 + 16, 8)));
-        assert_eq!(at(groups.places(&row, 3)), Some((RING + 192 + 16, 24)));
-        assert_eq!(at(groups.places(&row, 4)), None);
-        row.step();
-        assert_eq!((at(groups.place(&row)), row.left()), (Some((RING + 192 + 24, 8)), 2));
-        row.close();
-        assert_eq!((at(groups.place(&row)), row.stop()), (None, 23));
-        groups.open(&mut row, u64::MAX);
-        assert_eq!((row.stop(), at(groups.places(&row, 5))), (28, Some((RING + 192 + 24, 40))));
-        row.step_over(5);
-        assert!(row.is_over() && groups.place(&row).is_none());
-        groups.turn(&mut row);
+        let groups = window.groups(&layout(4, [64, 64, 7, 8])).expect("they fit");
+        let mut cursor = groups.cursor(22);
+        assert!(groups.place(&cursor).is_none() && groups.places(&cursor, 1).is_none() && cursor.left() == 0);
+        groups.open(&mut cursor, 25);
         assert_eq!(
-            (row.word().0, row.end(), row.left()),
+            (cursor.next(), cursor.stop(), cursor.left(), cursor.end(), cursor.is_over()),
+            (22, 25, 3, 28, false)
+        );
+        let at = |span: Option<Span>| span.map(|span| (span.at, span.len));
+        assert_eq!(at(groups.place(&cursor)), Some((RING + 192 + 16, 8)));
+        assert_eq!(at(groups.places(&cursor, 3)), Some((RING + 192 + 16, 24)));
+        assert_eq!(at(groups.places(&cursor, 4)), None);
+        cursor.step();
+        assert_eq!((at(groups.place(&cursor)), cursor.left()), (Some((RING + 192 + 24, 8)), 2));
+        cursor.close();
+        assert_eq!((at(groups.place(&cursor)), cursor.stop()), (None, 23));
+        groups.open(&mut cursor, u64::MAX);
+        assert_eq!((cursor.stop(), at(groups.places(&cursor, 5))), (28, Some((RING + 192 + 24, 40))));
+        cursor.step_over(5);
+        assert!(cursor.is_over() && groups.place(&cursor).is_none());
+        groups.turn(&mut cursor);
+        assert_eq!(
+            (cursor.word().0, cursor.end(), cursor.left()),
             (RING, 35, 0),
             "behind the last group is the first"
         );
-        groups.open(&mut row, 29);
-        assert_eq!((at(groups.place(&row)), groups.next_place(&row)), (Some((RING + 8, 8)), RING as u64 + 8));
+        groups.open(&mut cursor, 29);
         assert_eq!(
-            [0, 64, 192].map(|bytes| groups.ahead(&row, bytes)),
+            (at(groups.place(&cursor)), groups.next_place(&cursor)),
+            (Some((RING + 8, 8)), RING as u64 + 8)
+        );
+        assert_eq!(
+            [0, 64, 192].map(|bytes| groups.ahead(&cursor, bytes)),
             [0, 64, 192].map(|b| RING as u64 + b)
         );
-        groups.turn(&mut row);
-        assert_eq!(groups.ahead(&row, 192), RING as u64);
+        groups.turn(&mut cursor);
+        assert_eq!(groups.ahead(&cursor, 192), RING as u64);
     }
 }

@@ -136,14 +136,14 @@ fn store(word: &AtomicU64, value: u64, site: Site) {
     word.store(value, order);
 }
 
-/// The word of a spot.
+/// The word of a address.
 ///
 /// # Safety
-/// `spot` made it of an aligned address inside a mapping that is still there.
+/// `address` made it of an aligned address inside a mapping that is still there.
 #[inline(always)]
-unsafe fn exposed<'a>(spot: usize) -> &'a AtomicU64 {
+unsafe fn exposed<'a>(address: usize) -> &'a AtomicU64 {
     // SAFETY: the caller's.
-    unsafe { AtomicU64::from_ptr(with_exposed_provenance_mut(spot)) }
+    unsafe { AtomicU64::from_ptr(with_exposed_provenance_mut(address)) }
 }
 
 // SAFETY: all accesses go to bytes of the mapping, atomically or by the race-tolerant copies of `copy`.
@@ -171,33 +171,33 @@ unsafe impl Memory for Map {
 
     /// The address itself: for each access one load less.
     #[inline(always)]
-    unsafe fn spot(&self, at: usize) -> usize {
+    unsafe fn address_of(&self, at: usize) -> usize {
         // SAFETY: the caller's contract.
         unsafe { self.word(at) }.as_ptr().expose_provenance()
     }
 
     #[inline(always)]
-    unsafe fn load_spot(&self, spot: usize, site: Site) -> u64 {
+    unsafe fn load_address(&self, address: usize, site: Site) -> u64 {
         // SAFETY: the caller's.
-        load(unsafe { exposed(spot) }, site)
+        load(unsafe { exposed(address) }, site)
     }
 
     #[inline(always)]
-    unsafe fn store_spot(&self, spot: usize, value: u64, site: Site) {
+    unsafe fn store_address(&self, address: usize, value: u64, site: Site) {
         // SAFETY: the caller's.
-        store(unsafe { exposed(spot) }, value, site);
+        store(unsafe { exposed(address) }, value, site);
     }
 
     #[inline(always)]
-    unsafe fn copy_in_spot(&self, spot: usize, from: &[u8]) {
+    unsafe fn copy_in_address(&self, address: usize, from: &[u8]) {
         // SAFETY: the caller's: as many words, all in the mapping.
-        unsafe { copy::copy_in(with_exposed_provenance_mut(spot), from) }
+        unsafe { copy::copy_in(with_exposed_provenance_mut(address), from) }
     }
 
     #[inline(always)]
-    unsafe fn copy_out_spot(&self, spot: usize, into: *mut u8, len: usize) {
+    unsafe fn copy_out_address(&self, address: usize, into: *mut u8, len: usize) {
         // SAFETY: as above; nothing is read where the bytes go.
-        unsafe { copy::copy_out(with_exposed_provenance(spot), into, len) }
+        unsafe { copy::copy_out(with_exposed_provenance(address), into, len) }
     }
 
     #[inline(always)]

@@ -24,7 +24,7 @@ mod site;
 pub mod testing;
 mod window;
 
-pub use checked::{Block, Groups, Row, Spot, Stretch};
+pub use checked::{Contiguous, GroupCursor, Groups, Span, WordAddress};
 pub use cold::cold_path;
 pub use list::Purpose;
 pub use map::Map;
@@ -85,55 +85,57 @@ pub unsafe trait Memory {
     /// As for `copy_in`.
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]);
 
-    /// What a word is best found by that is used again and again, or that others lie behind: so many bytes further on is the spot of
-    /// what lies so many bytes further on.
+    /// The address of a word that is used again and again. What lies so many bytes further on has an address so many bytes further
+    /// on. A memory without addresses gives offsets.
+    ///
+    /// A clone of the memory has the same addresses, or at least what has the address of a word here is a word there.
     ///
     /// # Safety
     /// As for `load`.
-    unsafe fn spot(&self, at: usize) -> usize {
+    unsafe fn address_of(&self, at: usize) -> usize {
         at
     }
 
-    /// Loads the word of a spot.
+    /// Loads the word at an address.
     ///
     /// # Safety
-    /// `spot` is this memory's, or another's of the same bytes at the same addresses.
+    /// `address` is this memory's, or another's of the same bytes at the same addresses.
     #[inline(always)]
-    unsafe fn load_spot(&self, spot: usize, site: Site) -> u64 {
-        // SAFETY: the caller's: the spot is where the word is.
-        unsafe { self.load(spot, site) }
+    unsafe fn load_address(&self, address: usize, site: Site) -> u64 {
+        // SAFETY: the caller's: the address is where the word is.
+        unsafe { self.load(address, site) }
     }
 
-    /// Stores the word of a spot.
+    /// Stores the word at an address.
     ///
     /// # Safety
-    /// As for `load_spot`.
+    /// As for `load_address`.
     #[inline(always)]
-    unsafe fn store_spot(&self, spot: usize, value: u64, site: Site) {
+    unsafe fn store_address(&self, address: usize, value: u64, site: Site) {
         // SAFETY: as above.
-        unsafe { self.store(spot, value, site) }
+        unsafe { self.store(address, value, site) }
     }
 
-    /// As `copy_in`, to a spot.
+    /// As `copy_in`, to an address.
     ///
     /// # Safety
-    /// As for `load_spot`, of all words that are written.
+    /// As for `load_address`, of all words that are written.
     #[inline(always)]
-    unsafe fn copy_in_spot(&self, spot: usize, from: &[u8]) {
+    unsafe fn copy_in_address(&self, address: usize, from: &[u8]) {
         // SAFETY: as above.
-        unsafe { self.copy_in(spot, from) }
+        unsafe { self.copy_in(address, from) }
     }
 
-    /// As `copy_out`, from a spot to bytes that need not be initialised, and are from then on.
+    /// As `copy_out`, from an address to bytes that need not be initialised, and are from then on.
     ///
     /// # Safety
-    /// As for `copy_in_spot`; `into` is valid for writes of `len` bytes that nobody else sees.
+    /// As for `copy_in_address`; `into` is valid for writes of `len` bytes that nobody else sees.
     #[inline(always)]
-    unsafe fn copy_out_spot(&self, spot: usize, into: *mut u8, len: usize) {
+    unsafe fn copy_out_address(&self, address: usize, into: *mut u8, len: usize) {
         // SAFETY: as above; they are initialised before there is a reference to them.
         unsafe {
             into.write_bytes(0, len);
-            self.copy_out(spot, std::slice::from_raw_parts_mut(into, len));
+            self.copy_out(address, std::slice::from_raw_parts_mut(into, len));
         }
     }
 

@@ -1,6 +1,6 @@
 //! A checked view of one ring inside a [`Memory`].
 
-use super::{Memory, Site, Spot, at};
+use super::{Memory, Site, WordAddress, at};
 use crate::layout::{Control, LINE64, PAGE, Parts, Role, WORD};
 use crate::memory::cold_path;
 
@@ -71,14 +71,14 @@ impl<M: Memory> Window<M> {
     }
 
     #[inline(always)]
-    fn address(&self, position: u64) -> usize {
+    fn offset(&self, position: u64) -> usize {
         self.parts.ring + self.index(position) as usize
     }
 
     /// Place of a position.
     #[inline(always)]
     pub fn place(&self, position: u64) -> u64 {
-        self.address(position) as u64
+        self.offset(position) as u64
     }
 
     #[inline(always)]
@@ -108,14 +108,14 @@ impl<M: Memory> Window<M> {
     #[inline(always)]
     pub fn load_word(&self, position: u64, site: Site) -> u64 {
         // SAFETY: invariant W.
-        unsafe { self.memory.load(self.address(position), site) }
+        unsafe { self.memory.load(self.offset(position), site) }
     }
 
     /// Stores the ring's word at a position.
     #[inline(always)]
     pub fn store_word(&self, position: u64, value: u64, site: Site) {
         // SAFETY: invariant W.
-        unsafe { self.memory.store(self.address(position), value, site) }
+        unsafe { self.memory.store(self.offset(position), value, site) }
     }
 
     /// A place, if there is a word in the ring, which the protocol sees to. A branch and not a `min`: the processor
@@ -172,7 +172,7 @@ impl<M: Memory> Window<M> {
     pub fn expect_stores(&self, position: u64, bytes: u64) {
         let mut done = 0;
         while done < bytes {
-            self.memory.expect_store(self.address(position.wrapping_add(done)));
+            self.memory.expect_store(self.offset(position.wrapping_add(done)));
             done += LINE64;
         }
     }
@@ -193,10 +193,10 @@ impl<M: Memory> Window<M> {
         self.memory.expect_load(place as usize);
     }
 
-    /// The place of a word of a page, found once.
-    pub fn spot(&self, control: Control) -> Spot {
+    /// Where a word of a page is, found once.
+    pub fn address(&self, control: Control) -> WordAddress {
         // SAFETY: invariant W.
-        Spot(unsafe { self.memory.spot(self.control(control)) })
+        WordAddress(unsafe { self.memory.address_of(self.control(control)) })
     }
 
     /// A fence.
@@ -222,13 +222,13 @@ impl<M: Memory> Window<M> {
     /// Copies whole bytes to a position and zeroes the rest of the last word. Does not cross the end of the ring.
     #[inline(always)]
     pub fn copy_in(&self, position: u64, from: &[u8]) {
-        self.copy_in_at(self.address(position) as u64, from);
+        self.copy_in_at(self.offset(position) as u64, from);
     }
 
     /// Copies whole bytes from a position; the counterpart of `copy_in`.
     #[inline(always)]
     pub fn copy_out(&self, position: u64, into: &mut [u8]) {
-        self.copy_out_at(self.address(position) as u64, into);
+        self.copy_out_at(self.offset(position) as u64, into);
     }
 
     /// Overwrites `from.len()` bytes at any byte `offset` after a position, leaving their neighbours as they are.
@@ -270,35 +270,35 @@ impl<M: Memory> Window<M> {
     /// only read stays with both processors, and whoever writes it next has to take it away from the other first, while
     /// a line that was written moves over whole.
     #[inline(always)]
-    pub fn hand_back(&self, from: u64, to: u64) {
+    pub fn rewrite_lines(&self, from: u64, to: u64) {
         let len = to.wrapping_sub(from).min(self.parts.capacity) & !(WORD - 1);
         let first = len.min(self.to_end(from));
         // SAFETY: invariant W: so many words of the ring from there on.
         unsafe {
-            self.hand_back_spots(self.memory.spot(self.address(from)), first);
-            self.hand_back_spots(self.memory.spot(self.parts.ring), len - first);
+            self.rewrite_words(self.memory.address_of(self.offset(from)), first);
+            self.rewrite_words(self.memory.address_of(self.parts.ring), len - first);
         }
     }
 
     /// The same of words, one behind the other.
     ///
     /// # Safety
-    /// So many bytes from the spot on are words of the ring.
+    /// So many bytes from the address on are words of the ring.
     #[inline(always)]
-    pub(super) unsafe fn hand_back_spots(&self, mut spot: usize, bytes: u64) {
-        let end = spot + bytes as usize;
+    pub(super) unsafe fn rewrite_words(&self, mut address: usize, bytes: u64) {
+        let end = address + bytes as usize;
         // SAFETY: the caller's.
-        let again = |spot| unsafe {
-            let word = self.memory.load_spot(spot, at::HAND_BACK_LOAD);
-            self.memory.store_spot(spot, word, at::HAND_BACK);
+        let again = |address| unsafe {
+            let word = self.memory.load_address(address, at::HAND_BACK_LOAD);
+            self.memory.store_address(address, word, at::HAND_BACK);
         };
-        if spot < end {
-            again(spot);
+        if address < end {
+            again(address);
         }
-        spot = (spot | (LINE64 as usize - 1)) + 1;
-        while spot < end {
-            again(spot);
-            spot += LINE64 as usize;
+        address = (address | (LINE64 as usize - 1)) + 1;
+        while address < end {
+            again(address);
+            address += LINE64 as usize;
         }
     }
 }
@@ -308,7 +308,7 @@ impl Window<super::Map> {
     #[inline(always)]
     pub fn pointer(&self, position: u64) -> *mut u8 {
         // SAFETY: invariant W: the address lies inside the mapping.
-        unsafe { self.memory.base().add(self.address(position)) }
+        unsafe { self.memory.base().add(self.offset(position)) }
     }
 
     /// Address of the byte at a place.

@@ -5,15 +5,15 @@
 //! | [`word`] | the commit word and record arithmetic |
 //! | [`records_tx`] | reserve, fill, publish, finish; what a successor producer does |
 //! | [`records_rx`] | poll, take, give back; what a successor consumer does |
-//! | [`shape`] | how fixed-size messages lie in groups that share a commit word |
-//! | [`slots_tx`], [`slots_rx`] | the same two ends for fixed-size messages |
+//! | [`slots_tx`], [`slots_rx`] | the same two ends for fixed-size messages, which lie as [`crate::slot_layout`] says |
+//! | [`sequence`] | how far a producer of those has come, as its words tell it |
 //!
 //! **What happens on a crash?** Each end's file answers at its `attach`, which is the only recovery code there is.
 
 mod backoff;
 pub mod records_rx;
 pub mod records_tx;
-pub mod shape;
+pub mod sequence;
 pub mod slots_rx;
 pub mod slots_tx;
 pub mod word;
@@ -22,7 +22,7 @@ use crate::corruption::{Condemn, Corruption};
 pub use backoff::Rhythm;
 pub use records_rx::{Ahead, Poll, Record, RecordRx};
 pub use records_tx::{Draft, Place, Plan, RecordTx, Refused};
-pub use shape::Shape;
+pub use sequence::find_sequence;
 pub use slots_rx::{SlotAhead, SlotPoll, SlotRx};
 pub use slots_tx::{SlotDraft, SlotTx};
 
@@ -48,6 +48,25 @@ pub enum Halt {
     Finished,
     /// The ring contradicts itself.
     Corrupt(Corruption),
+}
+
+/// Which end of which queue something belongs to that was handed out and comes back. No two ends of a process have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct EndId(u64);
+
+impl EndId {
+    #[allow(clippy::disallowed_types, reason = "private to this process")]
+    fn new() -> Self {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+    }
+}
+
+/// What belongs to one end was given to another: an error of the program, as an index out of bounds is.
+#[cold]
+#[inline(never)]
+fn another_end() -> ! {
+    panic!("this belongs to another end of a queue")
 }
 
 /// `a - b` of two positions or counts that may have wrapped, as a signed distance.

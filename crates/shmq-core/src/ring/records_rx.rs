@@ -6,7 +6,7 @@
 
 use super::{Condemn, Corruption, Halt, Rhythm, distance, hands_back, word};
 use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
-use crate::memory::{Memory, Spot, Stretch, Window, at};
+use crate::memory::{Contiguous, Memory, Window, WordAddress, at};
 use crate::observe;
 use word::RecordKind;
 
@@ -42,13 +42,15 @@ pub enum Poll {
 /// How far someone has looked beyond what is taken. Only a [`RecordRx::take_to`] makes it count.
 #[derive(Clone, Copy, Debug)]
 pub struct Ahead {
-    way: Stretch,
+    at: u64,
     received: u64,
     padding: u64,
     next: u64,
 }
 
 /// The receiving end.
+///
+/// Invariant O: `ring` made every address in here, and `way`.
 #[derive(Debug)]
 #[cfg_attr(feature = "testing", derive(Clone))]
 pub struct RecordRx<M> {
@@ -60,7 +62,7 @@ pub struct RecordRx<M> {
     counted: bool,
     /// Where the next commit word is expected; exact, as the stored one is for others. Messages that lie inside, with the word behind
     /// them, need no look at anything but their words.
-    way: Stretch,
+    way: Contiguous,
     /// Sequence number of the next message.
     received: u64,
     /// The value of the stored `FREE`: what is handed back already.
@@ -74,8 +76,8 @@ pub struct RecordRx<M> {
     hands_back: bool,
     halt: Halt,
     /// Where `READ` and `RECEIVED` are stored.
-    read_word: Spot,
-    received_word: Spot,
+    read_word: WordAddress,
+    received_word: WordAddress,
 }
 
 impl<M: Memory> RecordRx<M> {
@@ -96,13 +98,13 @@ impl<M: Memory> RecordRx<M> {
         if word != word::NONE {
             received = word::sequence(word, received);
         }
-        let (read_word, received_word) = (ring.spot(READ), ring.spot(RECEIVED));
+        let (read_word, received_word) = (ring.address(READ), ring.address(RECEIVED));
         let mut rx = Self {
             ring,
             max_message,
             lazy: LAZY.min(capacity / 4),
             counted: max_messages.is_some(),
-            way: Stretch::nowhere(read),
+            way: Contiguous::nowhere(read),
             received,
             free,
             padding: 0,
@@ -248,7 +250,7 @@ impl<M: Memory> RecordRx<M> {
     /// Finds out how far `take_at_once` goes from here.
     pub fn look_how_far(&mut self) {
         if self.padding == 0 && self.halt == Halt::No {
-            self.way = self.ring.stretch(self.way.at(), self.ring.capacity());
+            self.way = self.ring.contiguous(self.way.at(), self.ring.capacity());
         }
     }
 
@@ -265,12 +267,14 @@ impl<M: Memory> RecordRx<M> {
         if !there || len > self.max_message {
             return None;
         }
-        let record = self.way.block(size)?;
-        self.ring.take_out(&record, WORD, into);
+        let record = self.way.span(size)?;
+        // SAFETY: invariant O.
+        unsafe { self.ring.take_out(&record, WORD, into) };
         self.way.step(&record);
         self.received = sequence.wrapping_add(1);
         self.store_taken();
-        self.next = self.ring.load_in(&record, size, at::POLL);
+        // SAFETY: invariant O.
+        self.next = unsafe { self.ring.load_in(&record, size, at::POLL) };
         Some(self.give_back_unless_more())
     }
 
@@ -316,15 +320,15 @@ impl<M: Memory> RecordRx<M> {
 
     /// Where looking ahead starts: at the next message.
     pub fn ahead(&self) -> Ahead {
-        Ahead { way: self.way, received: self.received, padding: self.padding, next: self.next }
+        Ahead { at: self.way.at(), received: self.received, padding: self.padding, next: self.next }
     }
 
     /// The next message further on, if it is there and a run may be so long; nothing is taken.
     pub fn look(&mut self, ahead: &mut Ahead) -> Option<Record> {
-        if ahead.way.at().wrapping_sub(self.free) > self.ring.capacity() / 2 {
+        if ahead.at.wrapping_sub(self.free) > self.ring.capacity() / 2 {
             return None;
         }
-        let (here, halt) = (self.ahead(), self.halt);
+        let (here, way, halt) = (self.ahead(), self.way, self.halt);
         self.go_to(ahead);
         let poll = self.poll();
         if let Poll::Message(record) = poll {
@@ -334,6 +338,7 @@ impl<M: Memory> RecordRx<M> {
         // Whatever lies ahead, end of data or damage, is found again once everything before it is taken.
         self.halt = halt;
         self.go_to(&here);
+        self.way = way;
         match poll {
             Poll::Message(record) => Some(record),
             Poll::Empty | Poll::Finished | Poll::Corrupt(_) => None,
@@ -347,7 +352,8 @@ impl<M: Memory> RecordRx<M> {
     }
 
     fn go_to(&mut self, ahead: &Ahead) {
-        (self.way, self.received) = (ahead.way, ahead.received);
+        self.way.go_to(ahead.at);
+        self.received = ahead.received;
         (self.padding, self.next) = (ahead.padding, ahead.next);
     }
 
@@ -364,8 +370,11 @@ impl<M: Memory> RecordRx<M> {
 
     #[inline(always)]
     fn store_taken(&self) {
-        self.ring.store_spot(self.received_word, self.received, at::RECEIVED);
-        self.ring.store_spot(self.read_word, self.way.at(), at::READ);
+        // SAFETY: invariant O.
+        unsafe {
+            self.ring.store_address(self.received_word, self.received, at::RECEIVED);
+            self.ring.store_address(self.read_word, self.way.at(), at::READ);
+        }
     }
 
     #[inline(always)]
@@ -385,7 +394,7 @@ impl<M: Memory> RecordRx<M> {
     #[inline(always)]
     pub fn give_back(&mut self) {
         if self.hands_back {
-            self.ring.hand_back(self.free, self.way.at());
+            self.ring.rewrite_lines(self.free, self.way.at());
         }
         self.free = self.way.at();
         self.ring.store(FREED, self.received, at::FREED);

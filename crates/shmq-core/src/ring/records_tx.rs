@@ -11,7 +11,7 @@
 use super::backoff::Room;
 use super::{AHEAD, Condemn, Corruption, Halt, distance, word};
 use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
-use crate::memory::{Memory, Spot, Stretch, Window, at};
+use crate::memory::{Contiguous, Memory, Window, WordAddress, at};
 use crate::observe;
 use word::RecordKind;
 
@@ -80,6 +80,8 @@ pub struct Plan {
 }
 
 /// The sending end.
+///
+/// Invariant O: `ring` made every address in here, and `way`.
 #[derive(Debug)]
 #[cfg_attr(feature = "testing", derive(Clone))]
 pub struct RecordTx<M> {
@@ -89,7 +91,7 @@ pub struct RecordTx<M> {
     max_messages: u64,
     /// Where the next commit word goes, the tail; exact, as the stored one is for others. Single messages that lie inside, with the word
     /// behind them, need no look at anything else: there is room.
-    way: Stretch,
+    way: Contiguous,
     /// Sequence number of the next message.
     sequence: u64,
     /// The consumer's `FREE` when last looked at: stale only in that more may be free by now.
@@ -100,8 +102,8 @@ pub struct RecordTx<M> {
     /// When to look for room again.
     room: Room,
     /// Where `TAIL` and `SEQUENCE` are stored.
-    tail_word: Spot,
-    sequence_word: Spot,
+    tail_word: WordAddress,
+    sequence_word: WordAddress,
 }
 
 impl<M: Memory> RecordTx<M> {
@@ -159,12 +161,12 @@ impl<M: Memory> RecordTx<M> {
         ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
         ring.store(TAIL, tail, at::RECOVER_TAIL);
         ring.fence(at::ROOM_FENCE);
-        let (tail_word, sequence_word) = (ring.spot(TAIL), ring.spot(SEQUENCE));
+        let (tail_word, sequence_word) = (ring.address(TAIL), ring.address(SEQUENCE));
         Ok(Self {
             ring,
             max_message,
             max_messages: max_messages.unwrap_or(u64::MAX),
-            way: Stretch::nowhere(tail),
+            way: Contiguous::nowhere(tail),
             sequence,
             free,
             freed,
@@ -338,8 +340,11 @@ impl<M: Memory> RecordTx<M> {
     #[inline(always)]
     fn tell(&mut self, before: u64, tail: u64, sequence: u64) {
         self.ring.fence(at::COMMIT_LOG);
-        self.ring.store_spot(self.sequence_word, sequence, at::SEQUENCE);
-        self.ring.store_spot(self.tail_word, tail, at::TAIL);
+        // SAFETY: invariant O.
+        unsafe {
+            self.ring.store_address(self.sequence_word, sequence, at::SEQUENCE);
+            self.ring.store_address(self.tail_word, tail, at::TAIL);
+        }
         self.ask_ahead(before, tail);
         self.sequence = sequence;
     }
@@ -409,14 +414,17 @@ impl<M: Memory> RecordTx<M> {
     pub fn send_at_once(&mut self, message: &[u8]) -> Option<u64> {
         let (tail, sequence, len) = (self.way.at(), self.sequence, message.len() as u64);
         let size = word::size(len);
-        let record = self.way.block(size)?;
+        let record = self.way.span(size)?;
         if len > self.max_message {
             return None;
         }
         self.way.step(&record);
-        self.ring.fill_in(&record, WORD, message);
-        self.ring.store_in(&record, size, word::NONE, at::NEXT_WORD);
-        self.ring.store_in(&record, 0, word::word(RecordKind::Message, len, sequence), at::COMMIT);
+        // SAFETY: invariant O.
+        unsafe {
+            self.ring.fill_in(&record, WORD, message);
+            self.ring.store_in(&record, size, word::NONE, at::NEXT_WORD);
+            self.ring.store_in(&record, 0, word::word(RecordKind::Message, len, sequence), at::COMMIT);
+        }
         self.tell(tail, tail.wrapping_add(size), sequence.wrapping_add(1));
         Some(sequence)
     }
@@ -431,7 +439,7 @@ impl<M: Memory> RecordTx<M> {
         let sent = self.publish(draft);
         if self.max_messages == u64::MAX {
             let room = self.free.wrapping_add(self.ring.capacity()).wrapping_sub(self.way.at());
-            self.way = self.ring.stretch(self.way.at(), room);
+            self.way = self.ring.contiguous(self.way.at(), room);
         }
         Ok(sent)
     }

@@ -6,32 +6,37 @@
 //! never published need no care: nothing points to them.
 
 use super::backoff::Room;
-use super::shape::{COUNT_LIMIT, END, Shape, find_sequence};
-use super::{AHEAD, Condemn, Corruption, Halt, Refused};
+use super::sequence::find_sequence;
+use super::{AHEAD, Condemn, Corruption, EndId, Halt, Refused, another_end};
 use crate::layout::{DIRTY, READ, Role, SEQUENCE};
 use crate::memory::cold_path;
-use crate::memory::{Groups, Memory, Row, Spot, Window, at};
+use crate::memory::{GroupCursor, Groups, Memory, Site, Span, Window, WordAddress, at};
 use crate::observe;
+use crate::slot_layout::{COUNT_LIMIT, END, SlotLayout};
 use bytemuck::Pod;
 
 /// What is filled but not yet published.
 #[derive(Clone, Copy, Debug)]
 pub struct SlotDraft {
-    row: Row,
+    cursor: GroupCursor,
+    /// The end that began it.
+    end: EndId,
 }
 
 /// The sending end.
+///
+/// Invariant O: `ring` made every cursor and address in here. A draft comes back from outside: `own` sees to it that it is this end's.
 #[derive(Debug)]
 #[cfg_attr(feature = "testing", derive(Clone))]
 pub struct SlotTx<M> {
     ring: Window<M>,
-    shape: Shape,
     groups: Groups,
+    id: EndId,
     /// Where the next message goes. Open are the places to which single messages go without a further look: up to the end of the group
     /// or the limit, whatever comes first; none when there is something to do before.
-    row: Row,
+    cursor: GroupCursor,
     /// Where `SEQUENCE` is stored.
-    sequence_word: Spot,
+    sequence_word: WordAddress,
     /// Messages may be sent while their numbers are below this: the consumer's `READ` when last looked at, plus the depth.
     /// Stale only in that more may be allowed by now. Zero once the ring is finished or corrupt.
     limit: u64,
@@ -48,92 +53,121 @@ pub struct SlotTx<M> {
 
 impl<M: Memory> SlotTx<M> {
     /// Takes over from whoever held the end before, dead or left; the caller holds the role.
-    pub fn attach(ring: Window<M>, shape: Shape) -> Result<Self, Corruption> {
-        if shape.capacity > ring.capacity() {
+    pub fn attach(ring: Window<M>, layout: SlotLayout) -> Result<Self, Corruption> {
+        if layout.capacity > ring.capacity() {
             return Err(Corruption::Position);
         }
-        let shape = shape.placed(&ring);
-        let (sequence, finished) = find_sequence(&ring, &shape, at::WALK)?;
+        let (sequence, finished) = find_sequence(&ring, &layout, at::WALK)?;
         let read = ring.load(READ, at::WALK_READ);
         let dirty = ring.load(DIRTY, at::RECOVER);
-        if read > sequence || sequence - read > shape.depth || dirty.saturating_sub(sequence) > shape.depth {
+        if read > sequence || sequence - read > layout.depth || dirty.saturating_sub(sequence) > layout.depth
+        {
             return Err(Corruption::Position);
         }
         let halt = if finished { Halt::Finished } else { Halt::No };
-        let limit = if finished { 0 } else { read + shape.depth };
-        let cursor = shape.cursor(sequence);
-        let groups = shape.groups(&ring).ok_or(Corruption::Position)?;
+        let limit = if finished { 0 } else { read + layout.depth };
+        let groups = ring.groups(&layout).ok_or(Corruption::Position)?;
         // What ran ahead when a predecessor died is set back by the first draft. Whoever finished has done that; to do it again
         // would erase the end.
         let soiled = if finished { sequence } else { dirty };
         // Blocks of more than half of that are copied by instructions that see to their lines themselves.
-        let far = if shape.stride > AHEAD / 2 { 0 } else { AHEAD.div_ceil(shape.group_bytes) };
-        let ahead = if far == 0 { COUNT_LIMIT } else { far * shape.group };
-        let ahead_bytes = far * shape.group_bytes;
-        let room = Room::new(sequence, shape.depth, shape.capacity);
-        let (row, sequence_word) = (groups.row(cursor.word, cursor.end, sequence), ring.spot(SEQUENCE));
+        let far = if layout.stride > AHEAD / 2 { 0 } else { AHEAD.div_ceil(layout.group_bytes) };
+        let ahead = if far == 0 { COUNT_LIMIT } else { far * layout.group };
+        let ahead_bytes = far * layout.group_bytes;
+        let room = Room::new(sequence, layout.depth, layout.capacity);
+        let (cursor, sequence_word, id) = (groups.cursor(sequence), ring.address(SEQUENCE), EndId::new());
         let tx =
-            Self { ring, shape, groups, row, sequence_word, limit, soiled, ahead, ahead_bytes, halt, room };
+            Self { ring, groups, id, cursor, sequence_word, limit, soiled, ahead, ahead_bytes, halt, room };
         tx.ring.fence(at::ROOM_FENCE);
         tx.ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
         Ok(tx)
     }
 
+    /// That a draft is this end's.
+    #[inline(always)]
+    fn own(&self, draft: &SlotDraft) {
+        if draft.end != self.id {
+            another_end();
+        }
+    }
+
+    #[inline(always)]
+    fn store_word(&self, cursor: &GroupCursor, word: u64, site: Site) {
+        // SAFETY: invariant O.
+        unsafe { self.ring.store_address(cursor.word(), word, site) }
+    }
+
+    #[inline(always)]
+    fn store_sequence(&self, sequence: u64) {
+        // SAFETY: invariant O.
+        unsafe { self.ring.store_address(self.sequence_word, sequence, at::SEQUENCE) }
+    }
+
+    #[inline(always)]
+    fn fill_span(&self, span: &Span, offset: u64, bytes: &[u8]) {
+        // SAFETY: invariant O: spans are of cursors.
+        unsafe { self.ring.fill_in(span, offset, bytes) }
+    }
+
     /// Sets back the words that run ahead: of every group that begins behind this one's first message.
     #[cold]
     fn undo(&mut self) {
-        let mut row = self.row;
+        let mut cursor = self.cursor;
         // With the next message the first of its group, that group's own word may run ahead as well.
-        let mut begin = row.end() - self.shape.group;
+        let mut begin = cursor.end() - self.groups.layout().group;
         while begin < self.soiled {
-            if begin >= self.row.next() {
-                self.ring.store_spot(row.word(), begin, at::LATER_WORD);
+            if begin >= self.cursor.next() {
+                self.store_word(&cursor, begin, at::LATER_WORD);
             }
-            begin = row.end();
-            self.groups.turn(&mut row);
+            begin = cursor.end();
+            self.groups.turn(&mut cursor);
         }
-        self.soiled = self.row.next();
+        self.soiled = self.cursor.next();
         self.ring.fence(at::UNDO_LOG);
     }
 
     /// Starts a draft; sets back what a forgotten one left, or one that died.
     #[inline(always)]
     pub fn begin(&mut self) -> SlotDraft {
-        if self.row.is_over() {
+        if self.cursor.is_over() {
             self.turn();
         }
-        if self.soiled > self.row.next() {
+        if self.soiled > self.cursor.next() {
             self.undo();
         }
         // Whatever comes of the draft, the next single message looks first.
-        self.row.close();
-        let mut row = self.row;
-        self.groups.open(&mut row, u64::MAX);
-        SlotDraft { row }
+        self.cursor.close();
+        let mut cursor = self.cursor;
+        self.groups.open(&mut cursor, u64::MAX);
+        SlotDraft { cursor, end: self.id }
     }
 
     /// On to the next group, which a single message leaves to the one after it.
     #[inline(always)]
     fn turn(&mut self) {
         self.ring.fence(at::COMMIT_LOG);
-        self.ring.store_spot(self.sequence_word, self.row.next(), at::SEQUENCE);
-        self.groups.turn(&mut self.row);
-        self.ask_ahead(&self.row);
+        self.store_sequence(self.cursor.next());
+        self.groups.turn(&mut self.cursor);
+        self.ask_ahead(&self.cursor);
     }
 
     /// Asks for the lines of a later group. They are the consumer's, from the last lap; to ask for them early hides the way.
     /// Not for messages that may not be written yet: the consumer still reads there.
     #[inline(always)]
-    fn ask_ahead(&self, row: &Row) {
-        if row.end() + self.ahead <= self.limit {
-            self.ring.expect_stores_at(self.groups.ahead(row, self.ahead_bytes), self.shape.group_bytes);
+    fn ask_ahead(&self, cursor: &GroupCursor) {
+        if cursor.end() + self.ahead <= self.limit {
+            self.ring.expect_stores_at(
+                self.groups.ahead(cursor, self.ahead_bytes),
+                self.groups.layout().group_bytes,
+            );
         }
     }
 
     /// Whether `messages` more than the draft has can be published now.
     #[inline(always)]
     pub fn reserve(&mut self, draft: &SlotDraft, messages: u64) -> Result<(), Refused> {
-        let end = draft.row.next().saturating_add(messages);
+        self.own(draft);
+        let end = draft.cursor.next().saturating_add(messages);
         if end > self.limit { self.look_for_room(end, draft) } else { Ok(()) }
     }
 
@@ -144,17 +178,17 @@ impl<M: Memory> SlotTx<M> {
             Halt::Finished => return Err(Refused::Finished),
             Halt::Corrupt(what) => return Err(Refused::Corrupt(what)),
         }
-        if end - self.row.next() > self.shape.depth {
+        if end - self.cursor.next() > self.groups.layout().depth {
             return Err(Refused::TooLarge);
         }
         self.look()?;
-        debug_assert!(draft.row.next() >= self.row.next());
+        debug_assert!(draft.cursor.next() >= self.cursor.next());
         if end > self.limit { Err(Refused::Full) } else { Ok(()) }
     }
 
     /// Looks for more room than was known, after a while if that may pay.
     fn look(&mut self) -> Result<(), Refused> {
-        self.room.pause(self.row.next());
+        self.room.pause(self.cursor.next());
         let before = self.limit;
         self.refresh()?;
         self.room.found(self.limit.saturating_sub(before));
@@ -169,14 +203,14 @@ impl<M: Memory> SlotTx<M> {
             Halt::Corrupt(what) => return Err(Refused::Corrupt(what)),
         }
         let read = self.ring.load(READ, at::FREE_LOAD);
-        let limit = read.wrapping_add(self.shape.depth);
+        let limit = read.wrapping_add(self.groups.layout().depth);
         // It only grows, and not beyond what was sent.
-        if read > self.row.next() || limit < self.limit || self.row.next() > COUNT_LIMIT {
+        if read > self.cursor.next() || limit < self.limit || self.cursor.next() > COUNT_LIMIT {
             self.halt = Halt::Corrupt(Corruption::Position);
             observe::corrupt(self.ring.memory().path(), Role::Producer, Corruption::Position);
-            // For single messages, too, which do not look as long as the row has places.
+            // For single messages, too, which do not look as long as the cursor has places.
             self.limit = 0;
-            self.row.close();
+            self.cursor.close();
             return Err(Refused::Corrupt(Corruption::Position));
         }
         self.limit = limit;
@@ -187,9 +221,10 @@ impl<M: Memory> SlotTx<M> {
     /// Writes the next message of the draft: `size` bytes.
     #[inline(always)]
     pub fn fill(&mut self, draft: &SlotDraft, bytes: &[u8]) {
-        debug_assert_eq!(bytes.len() as u64, self.shape.size);
-        if let Some(place) = self.groups.place(&draft.row) {
-            self.ring.fill_in(&place, 0, bytes);
+        debug_assert_eq!(bytes.len() as u64, self.groups.layout().size);
+        self.own(draft);
+        if let Some(place) = self.groups.place(&draft.cursor) {
+            self.fill_span(&place, 0, bytes);
         }
     }
 
@@ -203,53 +238,55 @@ impl<M: Memory> SlotTx<M> {
     /// The same of messages of one group.
     #[inline(always)]
     fn seal_some(&mut self, draft: &mut SlotDraft, messages: usize) {
-        draft.row.step_over(messages);
-        if !draft.row.is_over() {
+        self.own(draft);
+        draft.cursor.step_over(messages);
+        if !draft.cursor.is_over() {
             return;
         }
         if self.is_group_full(draft) {
-            self.run_ahead(&draft.row);
+            self.run_ahead(&draft.cursor);
         }
-        self.groups.turn(&mut draft.row);
-        self.groups.open(&mut draft.row, u64::MAX);
-        self.ask_ahead(&draft.row);
+        self.groups.turn(&mut draft.cursor);
+        self.groups.open(&mut draft.cursor, u64::MAX);
+        self.ask_ahead(&draft.cursor);
     }
 
     /// Whether the draft has come to another group than the one it began in, which then is full.
     #[inline(always)]
     pub fn is_group_full(&self, draft: &SlotDraft) -> bool {
-        draft.row.end() != self.row.end()
+        draft.cursor.end() != self.cursor.end()
     }
 
     /// Stores a word of a group behind the first, for which nothing is published yet.
-    fn run_ahead(&mut self, row: &Row) {
-        let count = row.next();
+    fn run_ahead(&mut self, cursor: &GroupCursor) {
+        let count = cursor.next();
         if count > self.soiled {
             self.soiled = count;
             self.ring.store(DIRTY, count, at::DIRTY);
             self.ring.fence(at::DIRTY_LOG);
         }
-        self.ring.store_spot(row.word(), count, at::LATER_WORD);
+        self.store_word(cursor, count, at::LATER_WORD);
     }
 
     /// Makes the whole draft visible at once; returns the sequence number of its first message.
     #[inline(always)]
     pub fn publish(&mut self, draft: SlotDraft) -> u64 {
-        let (first, next) = (self.row.next(), draft.row.next());
+        self.own(&draft);
+        let (first, next) = (self.cursor.next(), draft.cursor.next());
         if next == first {
             return first;
         }
-        if next > self.row.end() && next + self.shape.group != draft.row.end() {
+        if next > self.cursor.end() && next + self.groups.layout().group != draft.cursor.end() {
             // The last group is begun but not full: its word is still to be stored.
-            self.run_ahead(&draft.row);
+            self.run_ahead(&draft.cursor);
         }
-        self.ring.store_spot(self.row.word(), next.min(self.row.end()), at::COMMIT);
+        self.store_word(&self.cursor, next.min(self.cursor.end()), at::COMMIT);
         if self.is_group_full(&draft) {
             self.ring.fence(at::COMMIT_LOG);
-            self.ring.store_spot(self.sequence_word, next, at::SEQUENCE);
+            self.store_sequence(next);
         }
-        self.row = draft.row;
-        self.row.close();
+        self.cursor = draft.cursor;
+        self.cursor.close();
         first
     }
 
@@ -261,28 +298,28 @@ impl<M: Memory> SlotTx<M> {
         let sent = messages.len().min(self.room() as usize);
         let mut rest = &messages[..sent];
         // What a draft that was given up left is set back first. From there on in registers: each store counts.
-        let mut row = self.begin().row;
+        let mut cursor = self.begin().cursor;
         while !rest.is_empty() {
-            let some = self.copy_to_group(&row, rest);
-            row.step_over(some);
-            self.publish_group(&mut row);
+            let some = self.copy_to_group(&cursor, rest);
+            cursor.step_over(some);
+            self.publish_group(&mut cursor);
             rest = &rest[some..];
         }
-        self.row = row;
-        self.row.close();
+        self.cursor = cursor;
+        self.cursor.close();
         Ok(sent)
     }
 
     /// Publishes a group's messages up to the next one, and goes on to the next group if that was all of it.
     #[inline(always)]
-    fn publish_group(&self, row: &mut Row) {
-        self.ring.store_spot(row.word(), row.next(), at::COMMIT);
-        if row.is_over() {
+    fn publish_group(&self, cursor: &mut GroupCursor) {
+        self.store_word(cursor, cursor.next(), at::COMMIT);
+        if cursor.is_over() {
             self.ring.fence(at::COMMIT_LOG);
-            self.ring.store_spot(self.sequence_word, row.next(), at::SEQUENCE);
-            self.groups.turn(row);
-            self.groups.open(row, u64::MAX);
-            self.ask_ahead(row);
+            self.store_sequence(cursor.next());
+            self.groups.turn(cursor);
+            self.groups.open(cursor, u64::MAX);
+            self.ask_ahead(cursor);
         }
     }
 
@@ -293,14 +330,14 @@ impl<M: Memory> SlotTx<M> {
         &mut self,
         messages: &mut impl Iterator<Item = P>,
     ) -> Result<usize, Refused> {
-        debug_assert_eq!(size_of::<P>() as u64, self.shape.size);
-        let (first, mut looked) = (self.row.next(), false);
+        debug_assert_eq!(size_of::<P>() as u64, self.groups.layout().size);
+        let (first, mut looked) = (self.cursor.next(), false);
         // As for a slice. The iterator may panic: what this end knows is always what is published.
-        let mut row = self.begin().row;
+        let mut cursor = self.begin().cursor;
         while messages.size_hint().1 != Some(0) {
-            self.groups.open(&mut row, self.limit);
-            let begin = row.next();
-            if !row.has_next() {
+            self.groups.open(&mut cursor, self.limit);
+            let begin = cursor.next();
+            if !cursor.has_next() {
                 if looked {
                     break;
                 }
@@ -310,19 +347,19 @@ impl<M: Memory> SlotTx<M> {
                     _ => continue,
                 }
             }
-            while let Some(place) = self.groups.place(&row) {
+            while let Some(place) = self.groups.place(&cursor) {
                 let Some(message) = messages.next() else { break };
-                self.ring.fill_in(&place, 0, bytemuck::bytes_of(&message));
-                row.step();
+                self.fill_span(&place, 0, bytemuck::bytes_of(&message));
+                cursor.step();
             }
-            if row.next() == begin {
+            if cursor.next() == begin {
                 break;
             }
-            self.publish_group(&mut row);
-            self.row = row;
-            self.row.close();
+            self.publish_group(&mut cursor);
+            self.cursor = cursor;
+            self.cursor.close();
         }
-        Ok((self.row.next() - first) as usize)
+        Ok((self.cursor.next() - first) as usize)
     }
 
     /// All of these messages or none; returns the number of the first.
@@ -331,26 +368,26 @@ impl<M: Memory> SlotTx<M> {
         self.reserve(&draft, messages.len() as u64)?;
         let mut rest = messages;
         while !rest.is_empty() {
-            let some = self.copy_to_group(&draft.row, rest);
+            let some = self.copy_to_group(&draft.cursor, rest);
             self.seal_some(&mut draft, some);
             rest = &rest[some..];
         }
         Ok(self.publish(draft))
     }
 
-    /// Copies as many of these messages as the row has open places, at once where they lie in the group as they do in the slice;
+    /// Copies as many of these messages as the cursor has open places, at once where they lie in the group as they do in the slice;
     /// returns how many.
     #[inline(always)]
-    fn copy_to_group<P: Pod>(&self, row: &Row, messages: &[P]) -> usize {
-        debug_assert_eq!(size_of::<P>() as u64, self.shape.size);
-        let some = messages.len().min(row.left() as usize);
-        let Some(places) = self.groups.places(row, some) else { return 0 };
+    fn copy_to_group<P: Pod>(&self, cursor: &GroupCursor, messages: &[P]) -> usize {
+        debug_assert_eq!(size_of::<P>() as u64, self.groups.layout().size);
+        let some = messages.len().min(cursor.left() as usize);
+        let Some(places) = self.groups.places(cursor, some) else { return 0 };
         let stride = size_of::<P>().next_multiple_of(8);
         if size_of::<P>() == stride {
-            self.ring.fill_in(&places, 0, bytemuck::cast_slice(&messages[..some]));
+            self.fill_span(&places, 0, bytemuck::cast_slice(&messages[..some]));
         } else {
             for (i, message) in messages[..some].iter().enumerate() {
-                self.ring.fill_in(&places, (i * stride) as u64, bytemuck::bytes_of(message));
+                self.fill_span(&places, (i * stride) as u64, bytemuck::bytes_of(message));
             }
         }
         some
@@ -364,7 +401,7 @@ impl<M: Memory> SlotTx<M> {
             Halt::Corrupt(what) => return Err(Refused::Corrupt(what)),
         }
         let _ = self.begin();
-        self.ring.store_spot(self.row.word(), self.row.next() | END, at::FINISH);
+        self.store_word(&self.cursor, self.cursor.next() | END, at::FINISH);
         self.halt = Halt::Finished;
         self.limit = 0;
         Ok(())
@@ -374,23 +411,23 @@ impl<M: Memory> SlotTx<M> {
     /// second group, so nothing runs ahead.
     #[inline(always)]
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, Refused> {
-        debug_assert_eq!(message.len() as u64, self.shape.size);
-        let place = match self.groups.place(&self.row) {
+        debug_assert_eq!(message.len() as u64, self.groups.layout().size);
+        let place = match self.groups.place(&self.cursor) {
             Some(place) => place,
             None => {
                 cold_path();
                 self.make_way()?;
-                self.groups.place(&self.row).ok_or(Refused::TooLarge)?
+                self.groups.place(&self.cursor).ok_or(Refused::TooLarge)?
             }
         };
-        self.ring.fill_in(&place, 0, message);
+        self.fill_span(&place, 0, message);
         Ok(self.commit())
     }
 
     /// Room for one message, which is to be written at `next_place` and published by `commit`.
     #[inline(always)]
     pub fn need_room(&mut self) -> Result<(), Refused> {
-        if !self.row.has_next() {
+        if !self.cursor.has_next() {
             cold_path();
             self.make_way()?;
         }
@@ -400,23 +437,23 @@ impl<M: Memory> SlotTx<M> {
     /// Where the next message goes, once there is room for it.
     #[inline(always)]
     pub fn next_place(&self) -> u64 {
-        self.groups.next_place(&self.row)
+        self.groups.next_place(&self.cursor)
     }
 
     /// Publishes the next message; returns its number. The place behind it needs room anew.
     #[inline(always)]
     pub fn commit(&mut self) -> u64 {
-        debug_assert!(self.row.has_next());
-        let sequence = self.row.next();
-        self.row.step();
-        self.ring.store_spot(self.row.word(), sequence + 1, at::COMMIT);
+        debug_assert!(self.cursor.has_next());
+        let sequence = self.cursor.next();
+        self.cursor.step();
+        self.store_word(&self.cursor, sequence + 1, at::COMMIT);
         sequence
     }
 
     /// Apart, so that the fast path is small enough to become part of its caller's loop and saves no registers.
     #[inline(never)]
     fn make_way(&mut self) -> Result<(), Refused> {
-        if self.row.is_over() && self.row.next() < self.limit && self.soiled <= self.row.next() {
+        if self.cursor.is_over() && self.cursor.next() < self.limit && self.soiled <= self.cursor.next() {
             // The common reason to stop: there is room in the next group.
             self.turn();
             self.open();
@@ -437,17 +474,17 @@ impl<M: Memory> SlotTx<M> {
     /// Single messages go to what is left of the group from here on.
     #[inline(always)]
     fn open(&mut self) {
-        self.groups.open(&mut self.row, self.limit);
+        self.groups.open(&mut self.cursor, self.limit);
     }
 
     /// Sequence number of the next message.
     pub fn sequence(&self) -> u64 {
-        self.row.next()
+        self.cursor.next()
     }
 
     /// Messages sent and not yet taken.
     pub fn pending(&self) -> u64 {
-        self.row.next().saturating_sub(self.ring.load(READ, at::OBSERVE)).min(self.shape.depth)
+        self.cursor.next().saturating_sub(self.ring.load(READ, at::OBSERVE)).min(self.groups.layout().depth)
     }
 
     /// Whether the consumer has taken the message of this number.
@@ -457,12 +494,12 @@ impl<M: Memory> SlotTx<M> {
 
     /// Messages that can be sent now, as far as this end knows.
     pub fn room(&self) -> u64 {
-        self.limit.saturating_sub(self.row.next())
+        self.limit.saturating_sub(self.cursor.next())
     }
 
     /// Sizes.
-    pub fn shape(&self) -> &Shape {
-        &self.shape
+    pub fn layout(&self) -> &SlotLayout {
+        self.groups.layout()
     }
 
     /// Whether it still works.
@@ -478,13 +515,13 @@ impl<M: Memory> SlotTx<M> {
     /// Where the group ends that it is in.
     #[cfg(feature = "testing")]
     pub fn group_end(&self) -> u64 {
-        self.row.end()
+        self.cursor.end()
     }
 
     /// What it knows without looking at the memory.
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 4] {
-        [self.row.next(), self.row.stop(), self.limit, self.soiled]
+        [self.cursor.next(), self.cursor.stop(), self.limit, self.soiled]
     }
 }
 
@@ -492,6 +529,6 @@ impl<M> Condemn for SlotTx<M> {
     fn condemn(&mut self, what: Corruption) {
         self.halt = Halt::Corrupt(what);
         self.limit = 0;
-        self.row.close();
+        self.cursor.close();
     }
 }

@@ -20,7 +20,7 @@ pub mod file_watch;
 
 use self::file_watch::{Ear, Heard};
 use crate::layout::{Counter, Role, RoleWords};
-use crate::memory::{Map, Memory, Site, Spot, Window, at};
+use crate::memory::{Map, Memory, Site, Window, WordAddress, at};
 use rustix::thread::{MembarrierCommand, membarrier};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -161,7 +161,7 @@ pub struct Signals<M: Park> {
     window: Window<M>,
     role: Role,
     /// The peer's ticket.
-    ticket: Spot,
+    ticket: WordAddress,
     /// The value of the peer's ticket that asks for nothing: the last one served, if this process is registered and the
     /// peer has not left. Otherwise none that the ticket has, so that every call goes the slow way.
     quiet: u64,
@@ -180,12 +180,19 @@ impl<M: Park> Signals<M> {
     /// For the end that holds `role`.
     pub fn new(window: Window<M>, role: Role) -> Self {
         let registered = window.memory().is_registered();
-        let ticket = window.spot(role.peer().words().ticket);
-        let served = window.load_spot(ticket, at::CHECK_TICKET);
+        let ticket = window.address(role.peer().words().ticket);
+        // SAFETY: the window has just made it.
+        let served = unsafe { window.load_address(ticket, at::CHECK_TICKET) };
         let (quiet, left, ear, listens) = (0, false, None, false);
         let mut signals = Self { window, role, ticket, quiet, served, registered, left, ear, listens };
         signals.set_quiet();
         signals
+    }
+
+    #[inline(always)]
+    fn peers_ticket(&self) -> u64 {
+        // SAFETY: this window made the address, and neither changes.
+        unsafe { self.window.load_address(self.ticket, at::CHECK_TICKET) }
     }
 
     fn set_quiet(&mut self) {
@@ -197,7 +204,7 @@ impl<M: Park> Signals<M> {
     pub fn is_quiet(&mut self) -> bool {
         // The sleeper's fence reaches a registered process; only the compiler must keep the order.
         self.window.fence(at::COMMIT_LOG);
-        self.window.load_spot(self.ticket, at::CHECK_TICKET) == self.quiet
+        self.peers_ticket() == self.quiet
     }
 
     /// To call after publishing: wakes the peer if it sleeps. Says whether all was quiet: if not, the peer may have left.
@@ -222,7 +229,7 @@ impl<M: Park> Signals<M> {
         if !self.registered {
             self.window.fence(at::WAKE_FENCE);
         }
-        let ticket = self.window.load_spot(self.ticket, at::CHECK_TICKET);
+        let ticket = self.peers_ticket();
         if ticket == self.served {
             return;
         }

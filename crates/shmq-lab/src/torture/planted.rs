@@ -37,7 +37,7 @@ impl<S: Sender> Planted<S> {
     pub fn new(stage: &Stage, seat: S) -> Result<Self, Failure> {
         let (window, geometry) = window(stage)?;
         let limits = geometry.limits;
-        let ring = match geometry.shape() {
+        let ring = match geometry.slot_layout() {
             Some(shape) => SlotTx::attach(window, shape).map(Ring::Slots),
             None => RecordTx::attach(window, limits.max_message, limits.max_messages).map(Ring::Records),
         };

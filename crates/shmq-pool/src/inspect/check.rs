@@ -36,7 +36,7 @@ impl Inspector {
         let of_queue = self.queue.check();
         let of_queue = |what| of_queue.iter().find(move |check| check.what == what).cloned();
         let ring = |what, window, noun| {
-            let checks = self.queue.check_ring(window, &self.windows.layout.shape);
+            let checks = self.queue.check_ring(window, &self.windows.layout.slots);
             Check { what, outcome: together(checks, noun) }
         };
         let full = ring("full ring", &self.windows.full, "under way");

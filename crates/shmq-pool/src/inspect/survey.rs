@@ -4,9 +4,9 @@
 use super::pending::{Pending, PendingBlock, Place};
 use crate::layout::{HELD, LENT, Windows};
 use crate::protocol::{Handle, LOW, at};
-use shmq::{Corruption, Damage, PendingEnd};
+use shmq::{Corruption, Damage, Stop};
+use shmq_core::find_sequence;
 use shmq_core::layout::READ;
-use shmq_core::shape::find_sequence;
 use shmq_core::{Memory, Walk, Window, at as ring_at};
 
 /// A pool that is looked at.
@@ -19,7 +19,7 @@ type Found = (&'static str, u64);
 impl<M: Memory> Survey<'_, M> {
     /// Messages sent and taken of one ring, and whether its end was declared.
     pub fn ring(&self, window: &Window<M>) -> (u64, u64, bool) {
-        let shape = self.0.layout.shape;
+        let shape = self.0.layout.slots;
         let read = window.load(READ, ring_at::OBSERVE);
         // A living producer may lap the walk; then another one starts further on.
         let found = (0..3).find_map(|_| find_sequence(window, &shape, ring_at::OBSERVE).ok());
@@ -48,7 +48,7 @@ impl<M: Memory> Survey<'_, M> {
     /// What a reader would get; see [`super::Inspector::pending`].
     pub fn pending(&self) -> Pending {
         let layout = &self.0.layout;
-        let mut walk = Walk::slots(&self.0.full, &layout.shape);
+        let mut walk = Walk::slots(&self.0.full, &layout.slots);
         let mut blocks = Vec::new();
         let end = loop {
             let spotted = match walk.look() {
@@ -62,12 +62,12 @@ impl<M: Memory> Survey<'_, M> {
             }
             let (sequence, Handle { block, low: len }) = (spotted.sequence, Handle::of(bytes));
             if u64::from(block) >= layout.blocks || len > layout.block_size {
-                let cursor = layout.shape.placed(&self.0.full).cursor(sequence);
+                let ring = self.0.full.parts().ring as u64;
                 let (most, size) = (layout.blocks - 1, layout.block_size);
                 break PendingEnd::Damaged(Damage {
                     what: Corruption::Word,
                     position: sequence,
-                    file_offset: cursor.slot(sequence, &layout.shape),
+                    file_offset: ring + layout.slots.message_offset(sequence),
                     expected: format!("a block from 0 to {most} with at most {size} bytes"),
                     found: format!("block {block} with {len} bytes"),
                 });
@@ -94,8 +94,8 @@ impl<M: Memory> Survey<'_, M> {
         let (returned, _, _) = self.ring(empty);
         let last = returned.checked_sub(1).map(|sequence| {
             let mut bytes = [0; 8];
-            let cursor = layout.shape.placed(empty).cursor(sequence);
-            empty.copy_out_at(cursor.slot(sequence, &layout.shape), &mut bytes);
+            let place = empty.parts().ring as u64 + layout.slots.message_offset(sequence);
+            empty.copy_out_at(place, &mut bytes);
             Handle::of(bytes)
         });
         let noted = (0..layout.blocks as u32).filter_map(|block| {
@@ -193,7 +193,7 @@ impl<M: Memory> Survey<'_, M> {
     }
 
     fn find_coming_back(&self, places: &mut [Vec<Found>]) -> Result<(), String> {
-        let mut walk = Walk::slots(&self.0.empty, &self.0.layout.shape);
+        let mut walk = Walk::slots(&self.0.empty, &self.0.layout.slots);
         let first = self.0.empty.load(READ, ring_at::OBSERVE);
         loop {
             let spotted = match walk.look() {

@@ -64,10 +64,10 @@ impl<M: Memory + Clone> PoolRx<M> {
     /// # Errors
     /// [`Corruption`] if the file contradicts itself.
     pub fn attach(windows: &Windows<M>) -> Result<Self, Corruption> {
-        let shape = windows.layout.shape;
-        let mut full = SlotRx::attach(windows.full.clone(), shape).map_err(Corruption::Ring)?;
+        let slots = windows.layout.slots;
+        let mut full = SlotRx::attach(windows.full.clone(), slots).map_err(Corruption::Ring)?;
         full.set_adaptive(false);
-        let empty = SlotTx::attach(windows.empty.clone(), shape).map_err(Corruption::Ring)?;
+        let empty = SlotTx::attach(windows.empty.clone(), slots).map_err(Corruption::Ring)?;
         let blocks = windows.layout.blocks as usize;
         let mut rx = Self {
             full,
@@ -114,9 +114,9 @@ impl<M: Memory + Clone> PoolRx<M> {
     /// The handle that went back last. Its bytes are there as long as no other one goes back.
     fn last_returned(&self) -> Option<Handle> {
         let sequence = self.empty.sequence().checked_sub(1)?;
-        let shape = self.empty.shape();
-        let mut bytes = [0; 8];
-        self.empty.window().copy_out_at(shape.cursor(sequence).slot(sequence, shape), &mut bytes);
+        let (window, mut bytes) = (self.empty.window(), [0; 8]);
+        let place = window.parts().ring as u64 + self.empty.layout().message_offset(sequence);
+        window.copy_out_at(place, &mut bytes);
         Some(Handle::of(bytes))
     }
 

@@ -54,9 +54,9 @@ impl<M: Memory + Clone> PoolTx<M> {
     /// # Errors
     /// [`Corruption`] if the file contradicts itself.
     pub fn attach(windows: &Windows<M>) -> Result<Self, Corruption> {
-        let shape = windows.layout.shape;
-        let full = SlotTx::attach(windows.full.clone(), shape).map_err(Corruption::Ring)?;
-        let mut empty = SlotRx::attach(windows.empty.clone(), shape).map_err(Corruption::Ring)?;
+        let slots = windows.layout.slots;
+        let full = SlotTx::attach(windows.full.clone(), slots).map_err(Corruption::Ring)?;
+        let mut empty = SlotRx::attach(windows.empty.clone(), slots).map_err(Corruption::Ring)?;
         empty.set_adaptive(false);
         let blocks = windows.layout.blocks as usize;
         let (table, bytes) = (windows.lent.clone(), Bytes::new(windows));

@@ -9,7 +9,7 @@ use shmq_core::end::apart;
 use shmq_core::error::{CreateError, RecvError as Recv, TryRecvError as TryRecv};
 use shmq_core::geometry::{Geometry, Options};
 use shmq_core::layout::Role;
-use shmq_core::memory::Block;
+use shmq_core::memory::Span;
 use shmq_core::memory::Window;
 use shmq_core::ring::{Refused, SlotRx, SlotTx};
 use shmq_core::role::Seat;
@@ -45,7 +45,7 @@ pub fn channel<P: Pod>(depth: u64) -> Result<(Sender<P>, Receiver<P>), CreateErr
         Window::new(map.clone(), geometry.parts).ok_or_else(|| failed(std::io::ErrorKind::OutOfMemory.into()))
     };
     let wrong = |what: Corruption| CreateError::Options { why: what.to_string() };
-    let shape = geometry.shape().ok_or_else(|| wrong(Corruption::Position))?;
+    let shape = geometry.slot_layout().ok_or_else(|| wrong(Corruption::Position))?;
     let tx = SlotTx::attach(fresh()?, shape).map_err(wrong)?;
     let rx = SlotRx::attach(fresh()?, shape).map_err(wrong)?;
     let (mut a, mut b) = (Seat::private(Role::Producer, fresh()?), Seat::private(Role::Consumer, fresh()?));
@@ -230,12 +230,13 @@ impl<P: Pod> Receiver<P> {
             Some(place) => place,
             None => self.ready_at()?,
         };
-        self.consumer.next(&place, || TryRecvError::Disconnected)
+        // SAFETY: found just above.
+        unsafe { self.consumer.next(&place, || TryRecvError::Disconnected) }
     }
 
     #[cold]
     #[inline(never)]
-    fn ready_at(&mut self) -> Result<Block, TryRecvError> {
+    fn ready_at(&mut self) -> Result<Span, TryRecvError> {
         match self.consumer.ready_at() {
             Ok(place) => Ok(place),
             Err(TryRecv::Empty) if !self.consumer.end.is_deserted() => Err(TryRecvError::Empty),

@@ -7,7 +7,7 @@ use shmq_core::Corruption;
 use shmq_core::End;
 use shmq_core::error::{RecvError, TryRecvError};
 use shmq_core::layout::Counter;
-use shmq_core::memory::{Block, Map};
+use shmq_core::memory::{Map, Span};
 use shmq_core::ring::{SlotPoll, SlotRx};
 use shmq_core::role::PeerState;
 use shmq_core::wait::{Until, Waiting};
@@ -68,16 +68,21 @@ impl<P: Pod, T> Consumer<P, T> {
             Some(place) => place,
             None => self.ready_at()?,
         };
-        self.next(&place, || Corruption::Truncated.into())
+        // SAFETY: found just above.
+        unsafe { self.next(&place, || Corruption::Truncated.into()) }
     }
 
     /// Takes the next message, which has been found to be there; fails if the file was truncated meanwhile. The message is
     /// copied to where the caller wants the result, and not moved again from one result to the next.
+    ///
+    /// # Safety
+    /// This end's ring has found it.
     #[inline(always)]
-    pub(super) fn next<E>(&mut self, place: &Block, truncated: impl FnOnce() -> E) -> Result<P, E> {
+    pub(super) unsafe fn next<E>(&mut self, place: &Span, truncated: impl FnOnce() -> E) -> Result<P, E> {
         let mut message = Ok(MaybeUninit::uninit());
         if let Ok(into) = &mut message {
-            self.end.ring.read(place, into);
+            // SAFETY: the caller's.
+            unsafe { self.end.ring.read(place, into) };
         }
         if !self.take() {
             message = Err(truncated());
@@ -102,7 +107,8 @@ impl<P: Pod, T> Consumer<P, T> {
                 self.ready_at().map_err(RecvError::from)?
             }
         };
-        self.next(&place, || TryRecvError::from(Corruption::Truncated).into())
+        // SAFETY: found just above.
+        unsafe { self.next(&place, || TryRecvError::from(Corruption::Truncated).into()) }
     }
 
     /// The next message, which stays; see the example of [`Consumer`].
@@ -160,7 +166,7 @@ impl<P: Pod, T> Consumer<P, T> {
     /// Where the next message is, or why there is none.
     #[cold]
     #[inline(never)]
-    pub(super) fn ready_at(&mut self) -> Result<Block, TryRecvError> {
+    pub(super) fn ready_at(&mut self) -> Result<Span, TryRecvError> {
         self.ready()?;
         self.end.ring.find().ok_or(TryRecvError::Empty)
     }
@@ -317,7 +323,7 @@ impl<P: ?Sized, T> Consumer<P, T> {
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn depth(&self) -> u64 {
-        self.end.ring.shape().depth
+        self.end.ring.layout().depth
     }
 
     /// Sequence number of the next message, exact after any takeover; see the example of [`Consumer`].

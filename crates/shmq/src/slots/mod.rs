@@ -30,12 +30,13 @@ pub use run::{Run, View};
 use bytemuck::Pod;
 use shmq_core::Corruption;
 use shmq_core::End;
+use shmq_core::SlotLayout;
 use shmq_core::error::{AttachError, CreateError, Error, OpenError};
 use shmq_core::file::QueueFile;
 use shmq_core::geometry::{Geometry, Options};
 use shmq_core::inspect::Inspector;
 use shmq_core::layout::{Kind, Role, TAG};
-use shmq_core::ring::{Halt, Shape, SlotRx, SlotTx};
+use shmq_core::ring::{Halt, SlotRx, SlotTx};
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::marker::PhantomData;
@@ -202,8 +203,8 @@ impl<P: ?Sized> Queue<P> {
         Self { file, messages: PhantomData }
     }
 
-    fn shape(&self) -> Result<Shape, AttachError> {
-        self.file.geometry.shape().ok_or(AttachError::Corrupt { what: Corruption::Position })
+    fn shape(&self) -> Result<SlotLayout, AttachError> {
+        self.file.geometry.slot_layout().ok_or(AttachError::Corrupt { what: Corruption::Position })
     }
 
     /// Takes the sending end, as [`crate::Queue::producer`]; see the example of [`Queue`].

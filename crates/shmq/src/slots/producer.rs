@@ -359,7 +359,7 @@ impl<P: ?Sized, T> Producer<P, T> {
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn depth(&self) -> u64 {
-        self.end.ring.shape().depth
+        self.end.ring.layout().depth
     }
 
     /// Sequence number of the next message: where a successor resumes. Exact after any takeover. See the example of

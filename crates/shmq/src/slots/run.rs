@@ -170,7 +170,7 @@ impl View<'_> {
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     #[allow(clippy::len_without_is_empty, reason = "no message of this shape is empty")]
     pub fn len(&self) -> usize {
-        self.ring.shape().size as usize
+        self.ring.layout().size as usize
     }
 
     /// Its sequence number; see the example of [`View`].
@@ -275,10 +275,11 @@ mod tests {
         for depth in [5, 7] {
             let queue = queue::<u64>(depth);
             let (tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
-            let shape = *tx.end.ring.shape();
+            let shape = *tx.end.ring.layout();
             // Every message that is looked at, a producer that does not wait puts another group behind it.
             let publish = |count: u64| {
-                let word = shape.cursor(count - 1).word;
+                let ring = tx.end.ring.window().parts().ring as u64;
+                let word = ring + shape.word_offset(count - 1);
                 tx.end.ring.window().store_at(word, count, shmq_core::memory::at::COMMIT);
             };
             publish(shape.group.min(depth));

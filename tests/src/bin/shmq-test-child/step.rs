@@ -66,7 +66,7 @@ fn planted(kind: Kind, name: &str, script_name: &str, mode: &str) -> Outcome {
     let limits = geometry.limits;
     let corrupt = |what: shmq::Corruption| what.to_string();
     let mut perform: Box<dyn FnMut(&Op) -> Outcome> = if kind == Kind::Slots {
-        let shape = geometry.shape().ok_or("no shape")?;
+        let shape = geometry.slot_layout().ok_or("no shape")?;
         let mut tx = SlotTx::attach(tx_window, shape).map_err(corrupt)?;
         let mut rx = SlotRx::attach(rx_window, shape).map_err(corrupt)?;
         Box::new(move |op| match op {
