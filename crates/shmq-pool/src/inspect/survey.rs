@@ -4,7 +4,7 @@
 use super::pending::{Pending, PendingBlock, Place};
 use crate::layout::{HELD, LENT, Windows};
 use crate::protocol::{Handle, LOW, at};
-use shmq::{Corruption, Damage, Stop};
+use shmq::{Corruption, Damage, PendingEnd};
 use shmq_core::find_sequence;
 use shmq_core::layout::READ;
 use shmq_core::{Memory, Walk, Window, at as ring_at};
