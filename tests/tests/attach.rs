@@ -122,6 +122,30 @@ fn p8_what_is_no_regular_file_is_refused_without_waiting() {
 }
 
 #[test]
+fn p4_whoever_tries_to_remove_a_queue_in_use_keeps_nobody_from_its_free_end() {
+    let scratch = Scratch::new("removers");
+    let queue = Queue::create(scratch.path(), &small()).unwrap();
+    let rx = queue.consumer().unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                let refused = Queue::open(scratch.path()).unwrap().remove();
+                assert!(matches!(refused, Err(AttachError::Busy { .. })), "{refused:?}");
+            }
+        });
+        let taken: Vec<_> = (0..2000).map(|_| queue.producer().map(drop)).collect();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        let refused = taken.iter().find(|taken| taken.is_err());
+        assert!(refused.is_none(), "{refused:?}");
+    });
+    // The control: an end that somebody has is refused.
+    assert!(matches!(queue.consumer(), Err(AttachError::Busy { role: Role::Consumer, .. })));
+    drop(rx);
+    queue.remove().unwrap();
+}
+
+#[test]
 fn p8_each_geometry_field_off_by_a_little_or_a_lot_is_refused_or_harmless() {
     let wholes = [small(), small().capacity(16384).max_message(1000).max_messages(7)];
     let forged = opener("geometry").forge_all(&wholes.map(|options| bytes_of(&options)));

@@ -153,6 +153,8 @@ impl QueueFile {
             if let Some(role) =
                 lock_both(own.as_fd(), &self.geometry).map_err(failed("lock both roles of"))?
             {
+                // The other one is free again.
+                drop(own);
                 let pid = self.inspect().map_or(0, |i| i.snapshot().end(role).pid);
                 return Err(AttachError::Busy { role, pid });
             }

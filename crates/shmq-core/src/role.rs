@@ -19,6 +19,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is known of the other end: proved by the kernel, never by a timer. See the example of
 /// `shmq::Producer::peer`.
@@ -130,6 +131,26 @@ pub fn try_lock_range(fd: BorrowedFd<'_>, start: usize, len: usize) -> io::Resul
         Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+/// How often, and how far apart, a role is asked for that nobody has entered.
+const TRIES: usize = 50;
+const BETWEEN: Duration = Duration::from_millis(1);
+
+/// Locks a role; `false` if somebody has it. Whoever removes a queue locks both roles for a moment, and enters neither: that
+/// is waited for, so that an attempt to remove a queue which is in use keeps nobody from its free end.
+fn lock_free_role<M: Memory>(fd: BorrowedFd<'_>, window: &Window<M>, role: Role) -> io::Result<bool> {
+    let [epoch, left] = [role.words().epoch, role.words().left];
+    for _ in 0..TRIES {
+        if try_lock(fd, window.parts().page(role))? {
+            return Ok(true);
+        }
+        if window.load(epoch, at::ROLE_LOAD) != window.load(left, at::ROLE_LOAD) {
+            return Ok(false);
+        }
+        std::thread::sleep(BETWEEN);
+    }
+    Ok(false)
 }
 
 /// State of a role, from its words and its lock.
@@ -256,7 +277,7 @@ impl Seat {
         if !segment::is_whole(&own, geometry.length).map_err(failed("ask for the size of", path))? {
             return Err(AttachError::Corrupt { what: Corruption::Truncated });
         }
-        if !try_lock(own.as_fd(), geometry.parts.page(role)).map_err(failed("lock the role of", path))? {
+        if !lock_free_role(own.as_fd(), &window, role).map_err(failed("lock the role of", path))? {
             return Err(AttachError::Busy { role, pid: window.load(role.words().pid, at::COUNT_LOAD) });
         }
         // Whoever removes a queue takes both roles first; so a name that leads here now leads here while we stay.
