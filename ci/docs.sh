@@ -7,3 +7,9 @@ echo "API documentation, default features."
 cargo doc --workspace --lib --no-deps
 echo "API documentation of the libraries, all features."
 cargo doc -p shmq -p shmq-raw --lib --no-deps --all-features
+
+# A guide is read as a file and as a page; as a page it must not lead to files.
+if grep -rnoE 'href="[^":]*\.md[^"]*"' "${CARGO_TARGET_DIR:-target}"/doc/shmq*/guide --include=*.html; then
+    echo "Guides lead to these files: write [text][FILE.md], define that at the end, and in the module guide of the crate." >&2
+    exit 1
+fi

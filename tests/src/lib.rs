@@ -1,5 +1,10 @@
 //! What the tests of shmq share: test memories, models, child processes; and the bodies of the fuzz targets.
 
+/// The front page's examples are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
 pub mod crash;
 pub mod ends;
 pub mod fuzz_bodies;

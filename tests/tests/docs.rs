@@ -314,7 +314,10 @@ fn every_relative_link_leads_somewhere() {
         "docs/CORRECTNESS.md",
     ] {
         let text = read(name);
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let inline = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let defined =
+            text.lines().filter(|line| line.starts_with('[')).filter_map(|line| line.split("]: ").nth(1));
+        for link in inline.chain(defined) {
             let target = link.split('#').next().unwrap_or(link);
             if target.is_empty() || target.starts_with("http") {
                 continue;

@@ -140,7 +140,7 @@ impl Waiting {
     }
 
     /// Whether a receive that has caught up with a stream lets its producer get ahead again (at most 316 spin hints, some
-    /// microseconds): the throughput of streams is several times higher for it. `docs/WAITING.md` has the policy.
+    /// microseconds): the throughput of streams is several times higher for it. The guide *Waiting* of `shmq` has the policy.
     /// Default true. See the example of [`Waiting`].
     pub const fn adaptive(mut self, yes: bool) -> Self {
         self.adaptive = yes;

@@ -54,7 +54,7 @@
 //! The kernel frees its end together with its memory; blocked calls say *lost* within about 20 ms, after what was
 //! sent is received. No block is lost. A new writer finds free again what the dead one had on loan. A new reader sees
 //! again, first of all, what the dead one had received and not given back. Until it comes, these blocks are missing.
-//! `docs/POOL.md` goes through every state that a kill can leave.
+//! [`guide`] goes through every state that a kill can leave.
 //!
 //! # What a call costs
 //!
@@ -62,7 +62,7 @@
 //! |---|---|---|---|
 //! | `try_loan`, `send`, dropping a loan | no | none; a send wakes a reader that sleeps | yes |
 //! | `try_recv`, dropping a block | no | none; the drop wakes a writer that sleeps | yes |
-//! | `loan`, `recv` | no | none while it spins, see `docs/WAITING.md` | by `until` |
+//! | `loan`, `recv` | no | none while it spins, see [waiting](shmq::guide::waiting) | by `until` |
 //! | `write_at`, `read_into`, `fill` and the like | no | none | by what is copied |
 //! | `pending`, `free`, `next_sequence`, `to_be_seen_again`, `epoch`, `peer_epoch`, `set_waiting` | no | none | by the number of blocks |
 //! | `peer` | no | one | yes |
@@ -127,6 +127,14 @@ static_assertions::assert_not_impl_any!(Reader: Sync, Clone);
 static_assertions::assert_not_impl_any!(Loan<'static>: Send, Sync, Clone);
 static_assertions::assert_not_impl_any!(Block<'static>: Send, Sync, Clone);
 
+// What the document calls a file is defined first, and so leads to a page.
+#[doc = "[FORMAT.md]: shmq::guide::format\n"]
+#[doc = "[DESIGN.md]: shmq::guide::design\n"]
+#[doc = "[DESIGN.md#a-hostile-peer]: shmq::guide::design#a-hostile-peer\n"]
+#[doc = "[OPERATIONS.md]: shmq::guide::operations\n"]
+#[doc = include_str!("../docs/POOL.md")]
+pub mod guide {}
+
 /// The inside, for this project's own tests and fuzzers. Promises nothing.
 #[cfg(feature = "testing")]
 #[doc(hidden)]
@@ -135,8 +143,3 @@ pub mod testing {
     pub use crate::layout::*;
     pub use crate::protocol::*;
 }
-
-/// The document whose examples are compiled and run.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/POOL.md")]
-mod document {}

@@ -22,7 +22,7 @@
 //! When each value stands alone and the next one makes up for a bad one: a level meter, a progress bar, a picture
 //! that is drawn again anyway, a parameter of one word, statistics. Or when the order comes from elsewhere: the writer is done
 //! before the reader starts, as with a file. When a value of several words must be whole, take a seqlock cell;
-//! when every message counts, a queue. `docs/RAW.md` has the table.
+//! when every message counts, a queue. [`guide`] has the table.
 //!
 //! ```
 //! # let name = format!("shmq-doc-raw-lib-{}", std::process::id());
@@ -61,6 +61,9 @@ pub use options::Options;
 pub use region::{ReadOnly, ReadWrite, Region};
 pub use seqlock::{Reader, Writer, cell_bytes};
 pub use shmq::{AttachError, CreateError, Error, OpenError};
+
+#[doc = include_str!("../docs/RAW.md")]
+pub mod guide {}
 
 /// The seqlock's protocol, for this project's own tests and fuzzers. Promises nothing.
 #[cfg(feature = "testing")]

@@ -57,7 +57,7 @@
 //! `membarrier`, a sleeper wakes up a thousand times a second instead of a hundred. A hostile peer can make each
 //! send or receive cost its wake, which is one call, or two if the sleeper was not in the futex. A receive that has caught up with
 //! a stream may wait for up to 316 spin hints, some microseconds, unless [`Waiting::adaptive`] says no; a send that finds
-//! the queue full, for up to 64. `docs/WAITING.md` has both.
+//! the queue full, for up to 64. [Waiting](guide::waiting) has both.
 //!
 //! # When the other end dies
 //!
@@ -82,6 +82,7 @@
 //! descriptor that carries the lock; the role is then held until the child calls `exec` or ends. The window is some
 //! system calls long.
 
+pub mod guide;
 mod records;
 pub mod slots;
 
@@ -169,13 +170,7 @@ static_assertions::assert_impl_all!(Consumer: Send);
 static_assertions::assert_not_impl_any!(Producer: Sync, Clone);
 static_assertions::assert_not_impl_any!(Consumer: Sync, Clone);
 
-/// The documents whose examples are compiled and run.
+/// The front page's examples are compiled and run.
 #[cfg(doctest)]
-mod documents {
-    #[doc = include_str!("../../../README.md")]
-    mod readme {}
-    #[doc = include_str!("../../../docs/MIGRATION.md")]
-    mod migration {}
-    #[doc = include_str!("../../../docs/WAITING.md")]
-    mod waiting {}
-}
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -567,7 +567,7 @@ impl<T> Consumer<T> {
     ///
     /// If so, a consumer of a ring larger than 2 MiB leaves out a store to each line it has read, and streams of messages of
     /// 4 KiB and more take 0.65 to 0.95 of the time; small ones take up to a tenth more. Where it is **not true**, streams
-    /// take up to twenty times as long. Nothing else depends on it, and in smaller rings nothing does; `docs/DESIGN.md` says why.
+    /// take up to twenty times as long. Nothing else depends on it, and in smaller rings nothing does; [Design](crate::guide::design) says why.
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
