@@ -2,6 +2,8 @@
 //!
 //! `docs/POOL.md` draws it; a test reads the drawing and compares it with what is computed here.
 
+use shmq::OpenError;
+use shmq_core::Geometry;
 use shmq_core::layout::{MAX_CAPACITY, PAGE, Parts};
 use shmq_core::{Memory, SlotLayout, Window};
 use static_assertions::const_assert;
@@ -133,4 +135,18 @@ pub struct Windows<M> {
     pub held: Window<M>,
     /// The blocks.
     pub bytes: Window<M>,
+}
+
+/// Derives every part again from the sizes, and compares.
+pub(crate) fn layout_of(geometry: &Geometry) -> Result<Layout, OpenError> {
+    let not = |why| Err(OpenError::NotAQueue { why });
+    let blocks = geometry.limits.max_messages.unwrap_or(0);
+    let layout = Layout::new(blocks, geometry.limits.max_message, geometry.slot_group.into());
+    let Some(layout) = layout else { return not("its blocks cannot be") };
+    let same = geometry.parts == layout.full && geometry.slot_align == 0;
+    // On a file system of huge pages a file is rounded up to whole ones.
+    if !same || geometry.length < layout.length {
+        return not("its parts are not where its sizes put them");
+    }
+    Ok(layout)
 }

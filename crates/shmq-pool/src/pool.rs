@@ -2,7 +2,7 @@
 
 use crate::error::{Corruption, Error};
 use crate::inspect::Inspector;
-use crate::layout::{HANDLE, Layout, MAX_BLOCKS, Windows};
+use crate::layout::{HANDLE, Layout, MAX_BLOCKS, Windows, layout_of};
 use crate::protocol::{PoolRx, PoolTx};
 use crate::reader::Reader;
 use crate::writer::Writer;
@@ -62,20 +62,6 @@ fn geometry(blocks: u64, block_size: usize, options: &Options) -> Result<(Geomet
     })?;
     let limits = Limits { max_message: size, ..handles.limits };
     Ok((Geometry { kind: Kind::Pool, limits, length: layout.length, slot_align: 0, ..handles }, layout))
-}
-
-/// Derives every part again from the sizes, and compares.
-pub(crate) fn layout_of(geometry: &Geometry) -> Result<Layout, OpenError> {
-    let not = |why| Err(OpenError::NotAQueue { why });
-    let blocks = geometry.limits.max_messages.unwrap_or(0);
-    let layout = Layout::new(blocks, geometry.limits.max_message, geometry.slot_group.into());
-    let Some(layout) = layout else { return not("its blocks cannot be") };
-    let same = geometry.parts == layout.full && geometry.slot_align == 0;
-    // On a file system of huge pages a file is rounded up to whole ones.
-    if !same || geometry.length < layout.length {
-        return not("its parts are not where its sizes put them");
-    }
-    Ok(layout)
 }
 
 impl Pool {

@@ -3,13 +3,14 @@
 //! Both ends may go on meanwhile. So what looks wrong is looked at again a little later, and is wrong only if it still
 //! stands although neither end has moved past it. Where nobody holds an end, nothing moves, and it is not waited for.
 
+use super::inspector::Inspector;
 use super::seen::Seen;
 use super::walk::{PendingEnd, Walk};
-use super::{Inspector, PeerState};
 use crate::layout::{DIRTY, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use crate::memory::{Memory, Window, at};
 use crate::ring::distance;
 use crate::ring::find_sequence;
+use crate::role::PeerState;
 use crate::slot_layout::{END, SlotLayout};
 use std::time::Duration;
 
@@ -59,6 +60,16 @@ pub enum Outcome {
 }
 
 use Outcome::{Damaged, Fine, Unchecked};
+
+impl Inspector {
+    /// Checks everything that must hold: geometry, positions, each pending message, roles. Nothing is taken, and
+    /// both ends may go on meanwhile. See the example of [`Check`].
+    ///
+    /// Reads the whole ring; allocates; makes no system call but to sleep a little when it has to look again.
+    pub fn check(&self) -> Vec<Check> {
+        all(self)
+    }
+}
 
 /// Looks at something that seems wrong this often before it is.
 const LOOKS: usize = 20;

@@ -1,10 +1,36 @@
 //! The pending messages, one after the other.
 
-use super::Inspector;
+use super::inspector::Inspector;
 use super::seen::Seen;
 use super::walk::{Damage, PendingEnd, Walk};
 use crate::corruption::Corruption;
 use crate::layout::PAGE;
+
+impl Inspector {
+    /// The messages that are pending, without taking them: at a living queue, at one that nobody holds, at what is left
+    /// of one. For whom they are meant, nothing changes.
+    ///
+    /// Allocates each message, makes no system call, and ends after one ring at most, whatever the ends do meanwhile.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-pending-{}", std::process::id());
+    /// let mut tx = shmq::Producer::create(&name, &shmq::Options::new())?;
+    /// tx.try_send(b"first")?;
+    /// tx.try_send(b"second")?;
+    /// let it = shmq::Inspector::open(&name)?;
+    /// let mut pending = it.pending();
+    /// let texts: Vec<_> = pending.by_ref().map(|m| (m.sequence, m.bytes)).collect();
+    /// assert_eq!(texts, [(0, b"first".to_vec()), (1, b"second".to_vec())]);
+    /// // Why there are no more: in a damaged queue, what is wrong and where.
+    /// assert_eq!(pending.end(), Some(&shmq::PendingEnd::CaughtUp));
+    /// assert_eq!(pending.skipped(), 0);
+    /// # drop(tx); shmq::Queue::open(&name)?.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    pub fn pending(&self) -> Pending<'_> {
+        Pending::new(self)
+    }
+}
 
 /// A message that waits. See the example of [`Inspector::pending`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,9 +5,36 @@
 //! role, and, where we may look, has the queue's file among its open descriptors (a holder keeps one to ask after its
 //! peer).
 
-use super::EndSnapshot;
+use super::inspector::{EndSnapshot, Inspector};
+use crate::layout::Role;
+use crate::role::{PeerState, Probe};
 use rustix::fs::{self, AtFlags, StatxFlags};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
+
+impl Inspector {
+    /// What the kernel tells of the process that holds an end, if it can be found here: for people, decides nothing.
+    /// `None` for an end that nobody holds, and for a holder in another container.
+    ///
+    /// Reads files under /proc: of the process itself, its descriptors, its command. Does not touch the process.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-process-{}", std::process::id());
+    /// let queue = shmq::Queue::create(&name, &shmq::Options::new())?;
+    /// let tx = queue.producer()?;
+    /// let it = queue.inspect()?;
+    /// let process = it.process(shmq::Role::Producer).expect("it is this one");
+    /// assert!(process.sure && u32::try_from(process.pid) == Ok(std::process::id()));
+    /// assert_ne!(process.condition, shmq::Condition::Stopped);
+    /// assert_eq!(it.process(shmq::Role::Consumer), None);
+    /// # drop(tx); queue.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    pub fn process(&self, role: Role) -> Option<Process> {
+        let Probe::File(file, _) = &self.probe else { return None };
+        let end = self.end(role);
+        (end.state == PeerState::Attached).then(|| Process::find(file.as_fd(), &end)).flatten()
+    }
+}
 
 /// What a process is doing, as the kernel schedules it. See the example of [`crate::Inspector::process`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Both ends may go on meanwhile. A look counts only if no position has moved during it; and what looks wrong is looked
 //! at again, as long as anybody holds an end.
 
-use super::Inspector;
+use super::inspector::Inspector;
 use shmq::{Check, Outcome};
 use std::cell::Cell;
 

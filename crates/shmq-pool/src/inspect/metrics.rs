@@ -1,6 +1,6 @@
 //! A look at a pool as named numbers, beside those of any queue.
 
-use super::{Inspector, Snapshot};
+use super::inspector::{Inspector, Snapshot};
 use shmq::{Metric, MetricKind, Reading};
 
 static BLOCKS: Metric =

@@ -1,41 +1,8 @@
 //! The blocks that a reader would get, without taking any.
 
-use super::Inspector;
-use shmq::PendingEnd;
+use super::inspector::Inspector;
+use super::survey::{Pending, PendingBlock};
 use shmq_core::at;
-
-/// Where a block is, of those that a reader would get. See the example of [`Inspector::pending`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Received and not given back: by the reader that is there, or by one that died, whose successor sees it again.
-    Held,
-    /// Sent and not received.
-    UnderWay,
-}
-
-/// A block that was sent and not given back. See the example of [`Inspector::pending`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PendingBlock {
-    /// Sequence number that it was sent with.
-    pub sequence: u64,
-    /// Which of the pool's blocks it is, from 0.
-    pub block: u32,
-    /// Bytes of it that are used.
-    pub len: u64,
-    /// Where it is.
-    pub place: Place,
-    /// Where its first byte is in the file.
-    pub file_offset: u64,
-}
-
-/// What a reader would get, and why no more. See the example of [`Inspector::pending`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
-    /// In the order sent: those that are held come first.
-    pub blocks: Vec<PendingBlock>,
-    /// Why there are no more.
-    pub end: PendingEnd,
-}
 
 impl Inspector {
     /// The blocks that were sent and not given back: what the reader holds, which a successor would see again, and what

@@ -1,13 +1,45 @@
 //! Where every block is, found without taking any; written once for any memory, so that the models can ask it of every
 //! state that a kill can leave.
 
-use super::pending::{Pending, PendingBlock, Place};
 use crate::layout::{HELD, LENT, Windows};
 use crate::protocol::{Handle, LOW, at};
 use shmq::{Corruption, Damage, PendingEnd};
 use shmq_core::find_sequence;
 use shmq_core::layout::READ;
 use shmq_core::{Memory, Walk, Window, at as ring_at};
+
+/// Where a block is, of those that a reader would get. See the example of [`crate::Inspector::pending`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Received and not given back: by the reader that is there, or by one that died, whose successor sees it again.
+    Held,
+    /// Sent and not received.
+    UnderWay,
+}
+
+/// A block that was sent and not given back. See the example of [`crate::Inspector::pending`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingBlock {
+    /// Sequence number that it was sent with.
+    pub sequence: u64,
+    /// Which of the pool's blocks it is, from 0.
+    pub block: u32,
+    /// Bytes of it that are used.
+    pub len: u64,
+    /// Where it is.
+    pub place: Place,
+    /// Where its first byte is in the file.
+    pub file_offset: u64,
+}
+
+/// What a reader would get, and why no more. See the example of [`crate::Inspector::pending`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// In the order sent: those that are held come first.
+    pub blocks: Vec<PendingBlock>,
+    /// Why there are no more.
+    pub end: PendingEnd,
+}
 
 /// A pool that is looked at.
 #[derive(Debug)]
@@ -45,7 +77,7 @@ impl<M: Memory> Survey<'_, M> {
         (table.load_at(entry, at::TABLE), table.load_at(entry + 8, at::TABLE))
     }
 
-    /// What a reader would get; see [`super::Inspector::pending`].
+    /// What a reader would get; see [`crate::Inspector::pending`].
     pub fn pending(&self) -> Pending {
         let layout = &self.0.layout;
         let mut walk = Walk::slots(&self.0.full, &layout.slots);

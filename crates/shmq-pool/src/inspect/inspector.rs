@@ -1,27 +1,11 @@
-//! Looking at a pool without touching it: a read-only mapping, and no role.
-//!
-//! | file | what happens there |
-//! |---|---|
-//! | `survey` | where every block is |
-//! | `check` | whether every block is in exactly one place |
-//! | `pending` | the blocks that a reader would get |
-//! | `metrics` | the numbers, for Prometheus |
+//! The inspector itself: what is mapped, and what a snapshot says.
 
-mod check;
-mod metrics;
-mod pending;
-pub(crate) mod survey;
-
-pub use metrics::METRICS;
-pub use pending::{Pending, PendingBlock, Place};
-
-use crate::layout::{HELD, LENT, Windows};
-use crate::pool::layout_of;
+use super::survey::Survey;
+use crate::layout::{HELD, LENT, Windows, layout_of};
 use crate::protocol::at;
 use shmq::{EndSnapshot, Kind, OpenError, Role};
 use shmq_core::{Seen, Window};
 use std::ffi::OsStr;
-use survey::Survey;
 
 /// A pool, looked at from outside. Needs read permission only and disturbs nobody.
 ///
@@ -45,8 +29,8 @@ use survey::Survey;
 /// ```
 #[derive(Debug)]
 pub struct Inspector {
-    queue: shmq::Inspector,
-    windows: Windows<Seen>,
+    pub(super) queue: shmq::Inspector,
+    pub(super) windows: Windows<Seen>,
 }
 
 /// One look at a pool. Both ends go on meanwhile, so the parts belong together only roughly, and all of it may be
