@@ -38,6 +38,7 @@ use loom::thread::{ThreadId, current};
 use shmq_core::layout::{
     CONSUMER, Control, Counter, DIRTY, FREE, FREED, PAGE, PRODUCER, Parts, READ, RECEIVED, SEQUENCE, TAIL,
 };
+use shmq_core::stop::StopHandle;
 use shmq_core::{Heard, Memory, Order, Park, Site, SlotLayout, Window};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -370,7 +371,7 @@ unsafe impl Memory for LoomMemory {
 impl Park for LoomMemory {
     type Ear = ();
 
-    unsafe fn park(&self, at: usize, seen: u32, _: Duration) {
+    unsafe fn park(&self, at: usize, seen: u32, _: Duration, _: Option<&StopHandle>) {
         let mut guard = self.shared.futex.0.lock().unwrap();
         // Relaxed is enough for the kernel's promise: whoever woke before has the lock's ordering, and whoever has
         // not woken yet will.
@@ -407,7 +408,7 @@ impl Park for LoomMemory {
         self.shared.sounds.listener.store(0, Ordering::Relaxed);
     }
 
-    fn park_deeply(&self, (): &mut (), _: Duration) -> Heard {
+    fn park_deeply(&self, (): &mut (), _: Duration, _: Option<&StopHandle>) -> Heard {
         let sounds = &self.shared.sounds;
         let mut unheard = sounds.unheard.lock().unwrap();
         while !*unheard {

@@ -1,7 +1,8 @@
 //! P3, P8: what an end says of itself and of its peer, and what it counts for people to read.
 
 use shmq::{
-    AttachError, EndSnapshot, Inspector, Options, Queue, RecvError, Role, TryRecvError, Until, Waiting, slots,
+    AttachError, EndSnapshot, Inspector, Options, Queue, RecvError, Role, SendError, TryRecvError, Until,
+    Waiting, slots,
 };
 use std::time::Duration;
 
@@ -133,7 +134,7 @@ fn p3_whose_queue_has_lost_its_name_does_not_wait_for_a_successor() {
 }
 
 #[test]
-fn p3_a_wait_that_had_any_time_tells_how_the_peer_went_and_one_without_takes_one_look() {
+fn p3_a_wait_tells_how_the_peer_went_also_one_without_time() {
     let queue = Queue::anonymous(&Options::new()).expect("a queue");
     let (mut tx, mut rx) = (queue.producer().expect("free"), queue.consumer().expect("free"));
     tx.try_send(b"last").expect("room");
@@ -141,8 +142,20 @@ fn p3_a_wait_that_had_any_time_tells_how_the_peer_went_and_one_without_takes_one
     // Spins only, so that nothing but the end of its time makes it look at the peer.
     rx.set_waiting(Waiting::dedicated_core());
     assert_eq!(rx.recv(Duration::ZERO).expect("there"), b"last");
-    assert_eq!(rx.recv(Duration::ZERO), Err(RecvError::TimedOut), "without time, without a system call");
-    for _ in 0..3 {
-        assert_eq!(rx.recv(Duration::from_micros(100)), Err(RecvError::ProducerLeft));
+    for time in [0, 100, 0, 100].map(Duration::from_micros) {
+        assert_eq!(rx.recv(time), Err(RecvError::ProducerLeft));
     }
+    let past = std::time::Instant::now();
+    assert_eq!(rx.recv(past), Err(RecvError::ProducerLeft));
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Empty), "another may come");
+    rx.set_waiting(Waiting::new().across_restarts(true));
+    assert_eq!(rx.recv(Duration::ZERO), Err(RecvError::TimedOut));
+    let mut tx = queue.producer().expect("free again");
+    rx.set_waiting(Waiting::new());
+    assert_eq!(rx.recv(Duration::ZERO), Err(RecvError::TimedOut), "it is there");
+    // The same of a sender.
+    while tx.try_send(&[0; 4096]).is_ok() {}
+    assert_eq!(tx.send(&[0; 4096], Duration::ZERO), Err(SendError::TimedOut));
+    drop(rx);
+    assert_eq!(tx.send(&[0; 4096], Duration::ZERO), Err(SendError::ConsumerLeft));
 }

@@ -210,9 +210,12 @@ impl Filler<'_> {
         loop {
             let mut run = match consumer.run(1, NOW) {
                 Err(RecvError::Finished) => return Ok(true),
-                Err(RecvError::TimedOut | RecvError::ProducerLeft | RecvError::ProducerLost) => {
-                    return Ok(false);
-                }
+                Err(
+                    RecvError::TimedOut
+                    | RecvError::ProducerLeft
+                    | RecvError::ProducerLost
+                    | RecvError::Removed,
+                ) => return Ok(false),
                 run => run?,
             };
             if left == 0 {

@@ -102,7 +102,11 @@ fn messages(args: &DrainArgs, frame: Option<Frame>, queue: &Queue) -> Outcome {
         interrupt.check()?;
         let mut run = match consumer.run(RUN.min((wanted - done.messages) as usize), NOW) {
             Err(
-                RecvError::TimedOut | RecvError::Finished | RecvError::ProducerLeft | RecvError::ProducerLost,
+                RecvError::TimedOut
+                | RecvError::Finished
+                | RecvError::ProducerLeft
+                | RecvError::ProducerLost
+                | RecvError::Removed,
             ) => break,
             run => run?,
         };

@@ -196,7 +196,12 @@ impl Receiver<'_> {
     /// What follows when no message came.
     fn ended(&self, error: RecvError) -> Result<Option<Next>, Failure> {
         match error {
-            RecvError::TimedOut if self.args.no_wait => Ok(Some(Next::Done)),
+            // What was there has been taken; whether more can come was not asked.
+            RecvError::TimedOut | RecvError::ProducerLeft | RecvError::ProducerLost | RecvError::Removed
+                if self.args.no_wait =>
+            {
+                Ok(Some(Next::Done))
+            }
             RecvError::TimedOut if self.deadline.is_none_or(|d| Instant::now() < d) => {
                 Ok(self.out.nobody_reads().then_some(Next::Done))
             }

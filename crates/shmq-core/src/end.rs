@@ -4,7 +4,9 @@ use crate::corruption::{Condemn, Corruption};
 use crate::error::WaitEnd;
 use crate::geometry::Limits;
 use crate::memory::cold_path;
+use crate::processors::Processors;
 use crate::role::Seat;
+use crate::stop::StopHandle;
 use crate::wait::{Until, Waiting, block};
 
 /// Messages up to this size stay out of memory on the fast path, if the compiler knows them.
@@ -34,6 +36,7 @@ pub struct End<R> {
     pub seat: Seat,
     /// How to wait.
     pub waiting: Waiting,
+    processors: Processors,
     /// As they were when it was attached.
     pub limits: Limits,
 }
@@ -41,7 +44,12 @@ pub struct End<R> {
 impl<R> End<R> {
     /// Of what was attached.
     pub fn new(ring: R, seat: Seat, limits: Limits) -> Self {
-        Self { ring, seat, waiting: Waiting::default(), limits }
+        Self { ring, seat, waiting: Waiting::default(), processors: Processors::new(), limits }
+    }
+
+    /// Lets a handle end the blocked calls of this end, instead of the one it had; `None`: none does.
+    pub fn set_stop<'a>(&mut self, stop: impl Into<Option<&'a StopHandle>>) {
+        self.seat.signals.set_stop(stop.into());
     }
 
     /// Between two threads: whether the other end was dropped, and with it the queue.
@@ -114,6 +122,6 @@ impl<R> End<R> {
             return Ok(found);
         }
         let ring = &mut self.ring;
-        block(&self.waiting, &mut self.seat, until, || poll(ring))
+        block(&self.waiting, &mut self.processors, &mut self.seat, until, || poll(ring))
     }
 }

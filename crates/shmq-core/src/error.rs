@@ -18,6 +18,8 @@ pub enum WaitEnd {
     Removed,
     /// The file was truncated, as the handler for that has seen.
     Truncated,
+    /// The end's stop handle was triggered.
+    Stopped,
 }
 
 errors! {
@@ -283,6 +285,8 @@ errors! {
         ConsumerLeft => "the queue is full and its consumer has left; start another, nothing is lost";
         /// Full, and the consumer died.
         ConsumerLost => "the queue is full and its consumer has died; start another, nothing is lost";
+        /// Full, and the stop handle of this end is triggered; see `shmq::StopHandle`.
+        Stopped => "stopped by its stop handle while the queue was full; nothing was sent";
         /// Full, and the file was removed: no consumer can come.
         Removed => "the queue is full and its file was removed, so no consumer can come; create a new queue";
         /// The ring contradicts itself.
@@ -335,6 +339,8 @@ errors! {
         ProducerLeft => "the queue is empty and its producer has left without finishing; another may come";
         /// Everything was received and the producer died.
         ProducerLost => "the queue is empty and its producer has died; another may take over";
+        /// Empty, and the stop handle of this end is triggered; see `shmq::StopHandle`.
+        Stopped => "stopped by its stop handle while the queue was empty; nothing was taken";
         /// Empty, and the file was removed: no producer can come.
         Removed => "the queue is empty and its file was removed, so no producer can come; open the new queue";
         /// The ring contradicts itself.
@@ -385,6 +391,7 @@ impl From<WaitEnd> for SendError {
             WaitEnd::Left => Self::ConsumerLeft,
             WaitEnd::Lost => Self::ConsumerLost,
             WaitEnd::Removed => Self::Removed,
+            WaitEnd::Stopped => Self::Stopped,
             WaitEnd::Truncated => Self::Corrupt { what: Corruption::Truncated },
         }
     }
@@ -418,6 +425,7 @@ impl From<WaitEnd> for RecvError {
             WaitEnd::Left => Self::ProducerLeft,
             WaitEnd::Lost => Self::ProducerLost,
             WaitEnd::Removed => Self::Removed,
+            WaitEnd::Stopped => Self::Stopped,
             WaitEnd::Truncated => Self::Corrupt { what: Corruption::Truncated },
         }
     }

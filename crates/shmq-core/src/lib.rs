@@ -15,8 +15,10 @@
 //! | [`geometry`] | options, limits, and the geometry page that says them |
 //! | [`segment`] | files: made, opened, checked, mapped |
 //! | [`sigbus`] | truncated files |
+//! | [`stop`] | ending a blocked call from outside |
 //! | [`wake`] | sleeping and waking |
 //! | [`role`] | who holds which end, and whether the other one lives |
+//! | [`processors`] | whether spinning can help |
 //! | [`wait`] | spin, yield, sleep: the loop of every blocking call |
 //! | [`end`] | what every end of a queue is made of |
 //! | [`inspect`] | looking without touching |
@@ -46,11 +48,13 @@ pub mod layout;
 pub mod memory;
 pub mod metrics;
 pub mod observe;
+pub mod processors;
 pub mod ring;
 pub mod role;
 pub mod segment;
 pub mod sigbus;
 pub mod slot_layout;
+pub mod stop;
 pub mod wait;
 pub mod wake;
 

@@ -2,6 +2,7 @@
 
 use crate::error::WaitEnd;
 use crate::observe::Gone;
+use crate::processors::Processors;
 use crate::role::{PeerState, Seat};
 use crate::wake::Announced;
 use crate::wake::file_watch::Heard;
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 pub enum Until {
     /// As long as it takes, or until the peer is gone.
     Forever,
-    /// This long. Zero: one look.
+    /// This long. Zero: one look, at the queue and at the peer.
     After(Duration),
     /// Until then.
     At(Instant),
@@ -60,6 +61,10 @@ impl Until {
 /// at the peer's life, every 100 ms once it has slept for a tenth of a second and the kernel tells it of that (inotify);
 /// every millisecond where the kernel has no `membarrier`.
 ///
+/// Where there is no second processor to spin on, the default sleeps at once: under a cgroup's quota of less than two
+/// processors, and where a thread may run on one only and finds that it spins in vain. What was asked for by
+/// [`Waiting::spin`] or [`Waiting::yields`], or by another preset, is done in any case. `docs/WAITING.md` has more.
+///
 /// Plain values, all of them: nothing here allocates, makes a system call or can fail.
 ///
 /// ```
@@ -79,8 +84,9 @@ impl Until {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    spin: Duration,
-    yields: Duration,
+    /// `None`: as the machine has it.
+    spin: Option<Duration>,
+    yields: Option<Duration>,
     sleep: bool,
     pub(crate) adaptive: bool,
     across_restarts: bool,
@@ -93,43 +99,37 @@ impl Default for Waiting {
 }
 
 impl Waiting {
-    /// Right for most: sleeps after 100 us of finding nothing. See the example of [`Waiting`].
+    /// Right for most: sleeps after 100 us of finding nothing, at once where there is but one processor for both ends. See the example of [`Waiting`].
     pub const fn new() -> Self {
-        Self {
-            spin: Duration::from_micros(50),
-            yields: Duration::from_micros(50),
-            sleep: true,
-            adaptive: true,
-            across_restarts: false,
-        }
+        Self { spin: None, yields: None, sleep: true, adaptive: true, across_restarts: false }
     }
 
     /// For a thread that has a core to itself: spins for ever, never sleeps, lowest latency. Asks the kernel after
     /// the peer's life every 10 ms of waiting. See the example of [`Waiting`].
     pub const fn dedicated_core() -> Self {
-        Self { spin: Duration::MAX, yields: Duration::ZERO, sleep: false, ..Self::new() }
+        Self::new().spin(Duration::MAX).yields(Duration::ZERO).sleep(false)
     }
 
     /// For cores that others need, too: hardly spins (5 us), yields a little (100 us), then sleeps. See the example of
     /// [`Waiting`].
     pub const fn shared_core() -> Self {
-        Self { spin: Duration::from_micros(5), yields: Duration::from_micros(100), ..Self::new() }
+        Self::new().spin(Duration::from_micros(5)).yields(Duration::from_micros(100))
     }
 
     /// For a laptop: sleeps at once. See the example of [`Waiting`].
     pub const fn low_power() -> Self {
-        Self { spin: Duration::ZERO, yields: Duration::ZERO, ..Self::new() }
+        Self::new().spin(Duration::ZERO).yields(Duration::ZERO)
     }
 
-    /// How long to spin; [`Duration::MAX`] for ever. See the example of [`Waiting`].
+    /// How long to spin, whatever the machine is; [`Duration::MAX`] for ever. See the example of [`Waiting`].
     pub const fn spin(mut self, duration: Duration) -> Self {
-        self.spin = duration;
+        self.spin = Some(duration);
         self
     }
 
-    /// How long to yield the processor after spinning. See the example of [`Waiting`].
+    /// How long to yield the processor after spinning, whatever the machine is. See the example of [`Waiting`].
     pub const fn yields(mut self, duration: Duration) -> Self {
-        self.yields = duration;
+        self.yields = Some(duration);
         self
     }
 
@@ -160,6 +160,8 @@ impl Waiting {
     }
 }
 
+/// How long the default spins, and then yields.
+const DEFAULT: Duration = Duration::from_micros(50);
 /// Longest sleep in the futex before the peer's life is checked.
 const SLICE: Duration = Duration::from_millis(10);
 /// After so many of them an end sleeps deeply.
@@ -176,29 +178,71 @@ const BRIEFS: u32 = 4;
 /// Polls between two looks at the clock.
 const POLLS_PER_LOOK: u32 = 64;
 
+/// What a call does before it sleeps.
+struct Phases<'a> {
+    spin: Duration,
+    yields: Duration,
+    /// Whether it spins for that, at the moment; told of what comes of it.
+    trying: Option<&'a mut Processors>,
+}
+
+impl<'a> Phases<'a> {
+    fn new(waiting: &Waiting, processors: &'a mut Processors) -> Self {
+        let (spin, yields) = (waiting.spin.unwrap_or(DEFAULT), waiting.yields.unwrap_or(DEFAULT));
+        // One that never sleeps has nothing better to do.
+        if !waiting.sleep || (waiting.spin.is_some() && waiting.yields.is_some()) {
+            return Self { spin, yields, trying: None };
+        }
+        if processors.try_spinning() {
+            return Self { spin, yields, trying: Some(processors) };
+        }
+        let chosen = |own: Option<Duration>| own.unwrap_or(Duration::ZERO);
+        Self { spin: chosen(waiting.spin), yields: chosen(waiting.yields), trying: None }
+    }
+
+    fn found(self) {
+        if let Some(processors) = self.trying {
+            processors.paid();
+        }
+    }
+
+    /// It has spun for so long as it may, and now yields or sleeps.
+    fn spun(&mut self, waiting: &Waiting) {
+        if self.trying.take().is_some_and(|processors| !processors.in_vain()) && waiting.yields.is_none() {
+            self.yields = Duration::ZERO;
+        }
+    }
+}
+
 /// Waits until `poll` finds something, as the example of [`Until`] does. `poll` has found nothing just before.
 #[cold]
 pub fn block<T>(
     waiting: &Waiting,
+    processors: &mut Processors,
     seat: &mut Seat,
     until: Until,
     mut poll: impl FnMut() -> Option<T>,
 ) -> Result<T, WaitEnd> {
+    if seat.signals.is_stopped() {
+        return Err(WaitEnd::Stopped);
+    }
     let begin = Instant::now();
     let deadline = until.deadline(begin);
     let mut checked = begin;
     let mut polls = 0u32;
     let mut announced = None;
+    let mut phases = Phases::new(waiting, processors);
     let mut sleep = Sleep { slices: SLICES, briefs: 0, deep: false };
     let mut stall = Stall { seat, begin, noted: false };
     loop {
         let seat = &mut *stall.seat;
         polls = polls.wrapping_add(1);
         if let Some(found) = poll() {
+            phases.found();
             return Ok(found);
         }
         let spinning = polls % POLLS_PER_LOOK != 0;
-        if spinning && waiting.spin != Duration::ZERO {
+        if spinning && phases.spin != Duration::ZERO {
             std::hint::spin_loop();
             continue;
         }
@@ -206,14 +250,18 @@ pub fn block<T>(
         if seat.is_torn() {
             return Err(WaitEnd::Truncated);
         }
+        if seat.signals.is_stopped() {
+            return Err(WaitEnd::Stopped);
+        }
         if deadline.is_some_and(|deadline| now >= deadline) {
-            // Whoever gave no time at all wants no system call either.
-            let waited = deadline > Some(begin);
-            let end = if waited { gone(waiting, seat) } else { None };
+            let end = gone(waiting, seat);
             return poll().ok_or(end.unwrap_or(WaitEnd::TimedOut));
         }
         let waited = now - begin;
-        let sleeping = waiting.sleep && waited >= waiting.spin.saturating_add(waiting.yields);
+        if waited >= phases.spin {
+            phases.spun(waiting);
+        }
+        let sleeping = waiting.sleep && waited >= phases.spin.saturating_add(phases.yields);
         if !sleeping && now - checked >= SLICE {
             checked = now;
             if let Some(end) = gone(waiting, seat) {
@@ -241,7 +289,7 @@ pub fn block<T>(
             sleep.rest(seat, standing, left);
             // Back from sleep: one poll, then the clock.
             polls = POLLS_PER_LOOK - 1;
-        } else if waited >= waiting.spin {
+        } else if waited >= phases.spin {
             std::thread::yield_now();
             polls = POLLS_PER_LOOK - 1;
         }
@@ -328,7 +376,7 @@ fn gone(waiting: &Waiting, seat: &Seat) -> Option<WaitEnd> {
         WaitEnd::Left => seat.who().misses_its_peer(Gone::Left),
         WaitEnd::Lost => seat.who().misses_its_peer(Gone::Lost),
         WaitEnd::Removed => seat.who().misses_its_peer(Gone::Removed),
-        WaitEnd::TimedOut | WaitEnd::Truncated => {}
+        WaitEnd::TimedOut | WaitEnd::Truncated | WaitEnd::Stopped => {}
     }
     Some(end)
 }

@@ -65,6 +65,8 @@ errors! {
         ReaderLeft => "no block is free and the reader has left; another may come";
         /// None is free, and the reader died.
         ReaderLost => "no block is free and the reader has died; another may take over, and what it held is seen again";
+        /// None is free, and the stop handle of this end is triggered; see [`shmq::StopHandle`].
+        Stopped => "stopped by its stop handle while no block was free; nothing was lent";
         /// None is free, and the file was removed: no reader can come.
         Removed => "no block is free and the file was removed, so no reader can come; open the new pool";
         /// The reader wrote what cannot be.
@@ -118,6 +120,8 @@ errors! {
         WriterLeft => "nothing is there and the writer has left without finishing; another may come";
         /// Everything was received and the writer died.
         WriterLost => "nothing is there and the writer has died; another may take over";
+        /// Empty, and the stop handle of this end is triggered; see [`shmq::StopHandle`].
+        Stopped => "stopped by its stop handle while no block was there; nothing was taken";
         /// Empty, and the file was removed: no writer can come.
         Removed => "nothing is there and the file was removed, so no writer can come; open the new pool";
         /// The writer wrote what cannot be.

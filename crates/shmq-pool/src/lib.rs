@@ -64,7 +64,7 @@
 //! | `try_recv`, dropping a block | no | none; the drop wakes a writer that sleeps | yes |
 //! | `loan`, `recv` | no | none while it spins, see [waiting](shmq::guide::waiting) | by `until` |
 //! | `write_at`, `read_into`, `fill` and the like | no | none | by what is copied |
-//! | `pending`, `free`, `next_sequence`, `to_be_seen_again`, `epoch`, `peer_epoch`, `set_waiting` | no | none | by the number of blocks |
+//! | `pending`, `free`, `next_sequence`, `to_be_seen_again`, `epoch`, `peer_epoch`, `set_waiting`, `set_stop` | no | none | by the number of blocks |
 //! | `peer` | no | one | yes |
 //! | create, open, taking an end, `finish`, dropping an end | yes | yes | by the number of blocks, creating by their size |
 //!
@@ -90,7 +90,8 @@ pub use reader::{Block, Reader};
 pub use writer::{Loan, Writer};
 
 pub use shmq::{
-    AttachError, Checked, CreateError, OpenError, Options, OutOfBounds, PeerState, Trusted, Until, Waiting,
+    AttachError, Checked, CreateError, OpenError, Options, OutOfBounds, PeerState, StopHandle, Trusted,
+    Until, Waiting,
 };
 
 use bytemuck::Pod;

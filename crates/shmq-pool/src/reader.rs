@@ -4,7 +4,7 @@ use crate::error::{Corruption, RecvError, TryRecvError};
 use crate::protocol::{Bytes, PoolRx, Take, Taken};
 use crate::{check, positions};
 use bytemuck::Pod;
-use shmq::{Checked, OutOfBounds, PeerState, Trusted, Until, Waiting};
+use shmq::{Checked, OutOfBounds, PeerState, StopHandle, Trusted, Until, Waiting};
 use shmq_core::error::WaitEnd;
 use shmq_core::{End, Map};
 use std::cell::RefCell;
@@ -130,6 +130,7 @@ impl<T> Reader<T> {
             Err(WaitEnd::Left) => Err(RecvError::WriterLeft),
             Err(WaitEnd::Lost) => Err(RecvError::WriterLost),
             Err(WaitEnd::Removed) => Err(RecvError::Removed),
+            Err(WaitEnd::Stopped) => Err(RecvError::Stopped),
             Err(WaitEnd::Truncated) => Err(RecvError::Corrupt { what: Corruption::TRUNCATED }),
         }
     }
@@ -179,6 +180,11 @@ impl<T> Reader<T> {
     /// Sets how `recv` waits; as the example of [`Waiting`].
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.get_mut().waiting = waiting;
+    }
+
+    /// Lets a handle end a blocked `recv`, as the example of [`StopHandle`]. Replaces the one it had; `None`: none does.
+    pub fn set_stop<'a>(&mut self, stop: impl Into<Option<&'a StopHandle>>) {
+        self.end.get_mut().set_stop(stop);
     }
 }
 

@@ -4,7 +4,7 @@ use crate::error::{Corruption, LoanError, SendError, TryLoanError};
 use crate::protocol::{Bytes, NoLoan, PoolTx, Unsent};
 use crate::{check, positions};
 use bytemuck::Pod;
-use shmq::{Checked, OutOfBounds, PeerState, Trusted, Until, Waiting};
+use shmq::{Checked, OutOfBounds, PeerState, StopHandle, Trusted, Until, Waiting};
 use shmq_core::error::WaitEnd;
 use shmq_core::{End, Map};
 use std::cell::RefCell;
@@ -124,6 +124,7 @@ impl<T> Writer<T> {
             Err(WaitEnd::Left) => Err(LoanError::ReaderLeft),
             Err(WaitEnd::Lost) => Err(LoanError::ReaderLost),
             Err(WaitEnd::Removed) => Err(LoanError::Removed),
+            Err(WaitEnd::Stopped) => Err(LoanError::Stopped),
             Err(WaitEnd::Truncated) => Err(LoanError::Corrupt { what: Corruption::TRUNCATED }),
         }
     }
@@ -207,6 +208,11 @@ impl<T> Writer<T> {
     /// Sets how `loan` waits; as the example of [`Waiting`].
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.get_mut().waiting = waiting;
+    }
+
+    /// Lets a handle end a blocked `loan`, as the example of [`StopHandle`]. Replaces the one it had; `None`: none does.
+    pub fn set_stop<'a>(&mut self, stop: impl Into<Option<&'a StopHandle>>) {
+        self.end.get_mut().set_stop(stop);
     }
 }
 

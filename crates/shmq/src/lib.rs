@@ -47,10 +47,11 @@
 //! | `try_recv` of messages of any length, `to_vec` | yes | as above | as above |
 //! | the same with `until` | as without | none while it spins; each yield is one; asleep, at most 100 wake-ups a second, after a tenth of a second some ten | by `until` |
 //! | `peer` | no | one, none between two threads | yes |
-//! | `pending`, `room`, `limits`, `next_sequence`, `epoch`, `peer_epoch`, `set_waiting` | no | none | yes |
+//! | `pending`, `room`, `limits`, `next_sequence`, `epoch`, `peer_epoch`, `set_waiting`, `set_stop` | no | none | yes |
 //! | [`Inspector::snapshot`] | no | one or a few for each end | yes |
 //! | create, open, taking a role, `finish`, dropping an end | yes | yes | by the ring size |
-//! | [`sigbus::install`] | yes | yes | yes |
+//! | [`sigbus::install`], [`StopHandle::new`] | yes | yes | yes |
+//! | [`StopHandle::trigger`], [`StopHandle::reset`] | no | up to three | yes |
 //!
 //! Bounds hold whatever the other process does, alive or dead. What a dead predecessor left is found out while taking
 //! a role. A wait that spins asks the kernel every 10 ms whether the other end lives. Where the kernel has no
@@ -64,6 +65,11 @@
 //! The kernel frees its role together with its memory. Blocked calls first drain what is left, then say *lost*, within about
 //! 20 ms. A new process takes the same role with the same call and goes on; nothing needs repair.
 //! A peer that is merely slow or stopped is never taken for dead, because nothing here is decided by a timer.
+//!
+//! # Stopping, and signals
+//!
+//! A [`StopHandle`] ends blocked calls from another thread or from a signal handler: they say `Stopped`, and nothing was taken or
+//! sent. It has the example of a program that ends at SIGTERM. A signal by itself ends no call.
 //!
 //! # Fork
 //!
@@ -102,6 +108,7 @@ pub use shmq_core::metrics::{METRICS, Metric, MetricKind, Reading};
 pub use shmq_core::role::PeerState;
 pub use shmq_core::segment::path_of;
 pub use shmq_core::sigbus;
+pub use shmq_core::stop::StopHandle;
 pub use shmq_core::wait::{Until, Waiting};
 pub use slots::channel;
 

@@ -1,5 +1,6 @@
 //! A mapping with a death wish.
 
+use shmq_core::stop::StopHandle;
 use shmq_core::{Ear, Geometry, Heard, Map, Memory, Park, Site, Window};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -16,6 +17,8 @@ pub struct Rigged {
     patience: Option<Duration>,
     overslept: Rc<Cell<u64>>,
     mute: bool,
+    /// What is triggered between the last look and the sleep.
+    late: Option<StopHandle>,
 }
 
 impl Rigged {
@@ -27,6 +30,7 @@ impl Rigged {
             patience: None,
             overslept: Rc::default(),
             mute: false,
+            late: None,
         }
     }
 
@@ -43,6 +47,17 @@ impl Rigged {
     /// Makes no sound.
     pub fn mute(self) -> Self {
         Self { mute: true, ..self }
+    }
+
+    /// Triggers this handle each time a sleep begins: after the last look, before the kernel's.
+    pub fn stops_late(self, stop: &StopHandle) -> Self {
+        Self { late: Some(stop.clone()), ..self }
+    }
+
+    fn trigger_late(&self) {
+        if let Some(late) = &self.late {
+            late.trigger();
+        }
     }
 
     /// Sleeps that nobody ended.
@@ -102,11 +117,12 @@ unsafe impl Memory for Rigged {
 impl Park for Rigged {
     type Ear = Ear;
 
-    unsafe fn park(&self, at: usize, seen: u32, timeout: Duration) {
+    unsafe fn park(&self, at: usize, seen: u32, timeout: Duration, stop: Option<&StopHandle>) {
         let begin = Instant::now();
         let timeout = self.patience.unwrap_or(timeout);
+        self.trigger_late();
         // SAFETY: the caller's.
-        unsafe { self.map.park(at, seen, timeout) };
+        unsafe { self.map.park(at, seen, timeout, stop) };
         if begin.elapsed() >= timeout {
             self.overslept.set(self.overslept.get() + 1);
         }
@@ -126,9 +142,12 @@ impl Park for Rigged {
     fn stop_listening(&self, ear: &mut Ear) {
         self.map.stop_listening(ear);
     }
-    fn park_deeply(&self, ear: &mut Ear, timeout: Duration) -> Heard {
-        let heard = self.map.park_deeply(ear, self.patience.unwrap_or(timeout));
-        if heard == Heard::Nothing {
+    fn park_deeply(&self, ear: &mut Ear, timeout: Duration, stop: Option<&StopHandle>) -> Heard {
+        self.trigger_late();
+        let begin = Instant::now();
+        let timeout = self.patience.unwrap_or(timeout);
+        let heard = self.map.park_deeply(ear, timeout, stop);
+        if heard == Heard::Nothing && begin.elapsed() >= timeout {
             self.overslept.set(self.overslept.get() + 1);
         }
         heard

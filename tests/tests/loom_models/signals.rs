@@ -260,7 +260,7 @@ fn merged(_: Faults) {
             ours.fence(at::SLEEP_FENCE);
             if rx.poll() == Poll::Empty {
                 // SAFETY: as above.
-                unsafe { ours.memory().park(WORD.offset(), announced as u32, FOR_EVER) };
+                unsafe { ours.memory().park(WORD.offset(), announced as u32, FOR_EVER, None) };
             }
         }
     }

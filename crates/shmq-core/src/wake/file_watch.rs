@@ -9,6 +9,7 @@
 //! a while. Sources: inotify(7); `__fput` in the kernel's fs/file_table.c.
 #![allow(clippy::disallowed_types, reason = "bookkeeping of this process, not shared bytes")]
 
+use crate::stop::StopHandle;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use std::mem::MaybeUninit;
@@ -20,7 +21,7 @@ use std::time::Duration;
 /// What ended a deep sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Nothing: the time is up, or a signal came.
+    /// Nothing: the time is up, a signal came, or the handle was triggered.
     Nothing,
     /// Somebody read from the file: a waker, as a rule.
     Sound,
@@ -76,17 +77,24 @@ impl Ear {
         }
     }
 
-    /// Sleeps until there is something to hear.
-    pub fn sleep(&mut self, timeout: Duration) -> Heard {
+    /// Sleeps until there is something to hear, or the handle is triggered.
+    pub fn sleep(&mut self, timeout: Duration, stop: Option<&StopHandle>) -> Heard {
         let timeout = Timespec {
             tv_sec: timeout.as_secs().min(i64::MAX as u64) as i64,
             tv_nsec: timeout.subsec_nanos().into(),
         };
+        // Without a handle the same twice, of which only the first is polled.
+        let second = stop.map_or(self.instance.as_fd(), AsFd::as_fd);
+        let mut both =
+            [PollFd::new(&self.instance, PollFlags::IN), PollFd::from_borrowed_fd(second, PollFlags::IN)];
+        let polled = if stop.is_some() { &mut both[..] } else { &mut both[..1] };
         // An error is a signal, or nothing that the next look does not show.
-        match poll(&mut [PollFd::new(&self.instance, PollFlags::IN)], Some(&timeout)) {
-            Ok(1..) => self.hear(),
-            Ok(0) | Err(_) => Heard::Nothing,
+        let any = poll(polled, Some(&timeout)).is_ok_and(|ready| ready > 0);
+        let [heard, stopped] = both.map(|fd| !fd.revents().is_empty());
+        if let Some(stop) = stop.filter(|stop| stopped && !stop.is_triggered()) {
+            stop.settle();
         }
+        if any && heard { self.hear() } else { Heard::Nothing }
     }
 
     /// What there is to hear, or a part of it if it is much.

@@ -21,23 +21,31 @@ pub mod file_watch;
 use self::file_watch::{Ear, Heard};
 use crate::layout::{Counter, Role, RoleWords};
 use crate::memory::{Map, Memory, Site, Window, WordAddress, at};
-use rustix::thread::{MembarrierCommand, membarrier};
+use crate::stop::StopHandle;
+use rustix::io::Errno;
+use rustix::thread::futex::{Wait, WaitFlags, WaitvFlags, waitv};
+use rustix::thread::{ClockId, MembarrierCommand, membarrier};
+use rustix::time::{Timespec, clock_gettime};
+use std::ffi::c_void;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Longest sleep where the kernel cannot fence on the peer's behalf.
 const SHORT_SLICE: Duration = Duration::from_millis(1);
 
+/// Longest sleep of one that can be stopped, where the kernel cannot wake it for that.
+const LOOK_SLICE: Duration = Duration::from_millis(10);
+
 /// Memory that can put a thread to sleep on a word: the mapping, or a model of it.
 pub trait Park: Memory {
     /// What a deep sleeper listens with.
     type Ear: std::fmt::Debug;
 
-    /// Sleeps while the low half of the word at `at` is `seen`, at most `timeout`.
+    /// Sleeps while the low half of the word at `at` is `seen` and the handle is not triggered, at most `timeout`.
     ///
     /// # Safety
     /// As for [`Memory::load`].
-    unsafe fn park(&self, at: usize, seen: u32, timeout: Duration);
+    unsafe fn park(&self, at: usize, seen: u32, timeout: Duration, stop: Option<&StopHandle>);
 
     /// Wakes whoever sleeps on the word at `at`; whether that was anybody.
     ///
@@ -55,8 +63,8 @@ pub trait Park: Memory {
     /// Listens no more, but keeps the ear.
     fn stop_listening(&self, ear: &mut Self::Ear);
 
-    /// Sleeps until something is heard that was not heard before, at most `timeout`.
-    fn park_deeply(&self, ear: &mut Self::Ear, timeout: Duration) -> Heard;
+    /// Sleeps until something is heard that was not heard before, or the handle is triggered, at most `timeout`.
+    fn park_deeply(&self, ear: &mut Self::Ear, timeout: Duration, stop: Option<&StopHandle>) -> Heard;
 
     /// A full fence here and in every registered process; `false` if that cannot be had.
     fn fence_everywhere(&self) -> bool;
@@ -81,11 +89,35 @@ unsafe fn futex(
     unsafe { libc::syscall(libc::SYS_futex, map.base().add(at), operation, value, timeout, 0, 0) }
 }
 
+/// Sleeps while the bell has this value and the handle is not triggered; `false` if the kernel cannot do that.
+fn wait_for_either(map: &Map, at: usize, seen: u32, timeout: Duration, stop: &StopHandle) -> bool {
+    debug_assert!(at + 8 <= map.len());
+    let (mut bell, mut flag) = (Wait::new(), Wait::new());
+    // As in `futex`: shared, for the peer is another process. The flag is this process's own.
+    (bell.val, bell.uaddr, bell.flags) =
+        (seen.into(), map.base().wrapping_add(at).cast::<c_void>().into(), WaitFlags::SIZE_U32);
+    (flag.uaddr, flag.flags) =
+        (stop.word().cast::<c_void>().into(), WaitFlags::SIZE_U32 | WaitFlags::PRIVATE);
+    let now = clock_gettime(ClockId::Monotonic);
+    let until = Timespec::try_from(timeout).ok().and_then(|timeout| now.checked_add(timeout));
+    match waitv(&[bell, flag], WaitvFlags::empty(), until.as_ref(), ClockId::Monotonic) {
+        // All of these mean: look again.
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => true,
+        // NOSYS before Linux 5.16; a sandbox may say what it likes.
+        Err(_) => false,
+    }
+}
+
 // SAFETY (for the trait's contract): `park` may return early for any reason.
 impl Park for Map {
     type Ear = Ear;
 
-    unsafe fn park(&self, at: usize, seen: u32, timeout: Duration) {
+    unsafe fn park(&self, at: usize, seen: u32, timeout: Duration, stop: Option<&StopHandle>) {
+        let timeout = match stop {
+            Some(stop) if wait_for_either(self, at, seen, timeout, stop) => return,
+            Some(_) => timeout.min(LOOK_SLICE),
+            None => timeout,
+        };
         let timeout = libc::timespec {
             tv_sec: timeout.as_secs().min(i64::MAX as u64) as libc::time_t,
             tv_nsec: timeout.subsec_nanos().into(),
@@ -116,8 +148,8 @@ impl Park for Map {
         ear.stop_listening();
     }
 
-    fn park_deeply(&self, ear: &mut Ear, timeout: Duration) -> Heard {
-        ear.sleep(timeout)
+    fn park_deeply(&self, ear: &mut Ear, timeout: Duration, stop: Option<&StopHandle>) -> Heard {
+        ear.sleep(timeout, stop)
     }
 
     fn fence_everywhere(&self) -> bool {
@@ -174,6 +206,8 @@ pub struct Signals<M: Park> {
     /// What it listens with, once it has slept so long.
     ear: Option<M::Ear>,
     listens: bool,
+    /// What ends its sleeps from outside.
+    stop: Option<StopHandle>,
 }
 
 impl<M: Park> Signals<M> {
@@ -183,8 +217,8 @@ impl<M: Park> Signals<M> {
         let ticket = window.address(role.peer().words().ticket);
         // SAFETY: the window has just made it.
         let served = unsafe { window.load_address(ticket, at::CHECK_TICKET) };
-        let (quiet, left, ear, listens) = (0, false, None, false);
-        let mut signals = Self { window, role, ticket, quiet, served, registered, left, ear, listens };
+        let (quiet, left, ear, listens, stop) = (0, false, None, false, None);
+        let mut signals = Self { window, role, ticket, quiet, served, registered, left, ear, listens, stop };
         signals.set_quiet();
         signals
     }
@@ -296,7 +330,17 @@ impl<M: Park> Signals<M> {
         let timeout = if announced.covered { timeout } else { timeout.min(SHORT_SLICE) };
         let at = self.window.parts().page(self.role.peer()) + self.role.peer().words().bell.offset();
         // SAFETY: a word of a page of the window.
-        unsafe { self.window.memory().park(at, announced.seen, timeout) };
+        unsafe { self.window.memory().park(at, announced.seen, timeout, self.stop.as_ref()) };
+    }
+
+    /// Lets a handle end its sleeps; `None`: none does.
+    pub fn set_stop(&mut self, stop: Option<&StopHandle>) {
+        self.stop = stop.cloned();
+    }
+
+    /// Whether it has a handle that is triggered.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(StopHandle::is_triggered)
     }
 
     /// Whether the end listens.
@@ -325,7 +369,8 @@ impl<M: Park> Signals<M> {
     /// As [`Signals::rest`] after an announcement made while listening, but wakes up for whatever happens to the file.
     pub fn rest_deeply(&mut self, timeout: Duration) -> Heard {
         let memory = self.window.memory();
-        let heard = self.ear.as_mut().map_or(Heard::Lost, |ear| memory.park_deeply(ear, timeout));
+        let heard =
+            self.ear.as_mut().map_or(Heard::Lost, |ear| memory.park_deeply(ear, timeout, self.stop.as_ref()));
         self.listens &= heard != Heard::Lost;
         heard
     }

@@ -11,6 +11,7 @@ use shmq_core::layout::Counter;
 use shmq_core::memory::Map;
 use shmq_core::ring::{Poll, Record, RecordRx};
 use shmq_core::role::PeerState;
+use shmq_core::stop::StopHandle;
 use shmq_core::wait::{Until, Waiting};
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -561,6 +562,13 @@ impl<T> Consumer<T> {
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.ring.set_adaptive(waiting.is_adaptive());
         self.end.waiting = waiting;
+    }
+
+    /// Lets a handle end the blocked calls of this end; see the example of [`StopHandle`]. Replaces the one it had; `None`: none does.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    pub fn set_stop<'a>(&mut self, stop: impl Into<Option<&'a StopHandle>>) {
+        self.end.set_stop(stop);
     }
 
     /// Says whether both ends run, and stay, on cores that share a cache behind their own ones (level 3). Not so, at first.

@@ -10,6 +10,7 @@ use shmq_core::layout::Counter;
 use shmq_core::memory::Map;
 use shmq_core::ring::{Draft, Place, RecordTx, Refused};
 use shmq_core::role::PeerState;
+use shmq_core::stop::StopHandle;
 use shmq_core::wait::{Until, Waiting};
 use std::cell::Cell;
 use std::io::IoSlice;
@@ -484,6 +485,13 @@ impl<T> Producer<T> {
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.waiting = waiting;
+    }
+
+    /// Lets a handle end the blocked calls of this end; see the example of [`StopHandle`]. Replaces the one it had; `None`: none does.
+    ///
+    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    pub fn set_stop<'a>(&mut self, stop: impl Into<Option<&'a StopHandle>>) {
+        self.end.set_stop(stop);
     }
 
     /// After an attempt: wakes a sleeping consumer, and notices one that was dropped.
