@@ -82,6 +82,11 @@ impl QueueFile {
         }
         let file = File::from(fd);
         let geometry = segment::geometry_of(&file)?;
+        if segment::is_of_huge_pages(&file) && !options.huge_pages {
+            let why = "the descriptor's memory are huge pages, which whoever has it can take away at any time (SIGBUS); \
+                       ask for them with `Options::huge_pages` if you trust its other holders";
+            return Err(OpenError::Options { why: why.into() });
+        }
         Self::checked(file, None, geometry, kind, options)
     }
 
@@ -131,6 +136,11 @@ impl QueueFile {
     /// Looks at it.
     pub fn inspect(&self) -> Result<Inspector, OpenError> {
         Inspector::of(&self.file, self.id, self.path.as_deref(), self.geometry)
+    }
+
+    /// Bytes of a page of its memory.
+    pub fn page_size(&self) -> u64 {
+        segment::page_size(&self.file)
     }
 
     /// Its name, if it has one.

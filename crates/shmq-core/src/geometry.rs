@@ -146,6 +146,9 @@ impl Options {
     /// Touch all memory when creating and when taking a role, so that no page fault comes later. Default true. (At
     /// creation the file's blocks are always allocated, so that a full file system is an error there and not a
     /// SIGBUS later.) Needs Linux 5.14; before, pages fault in one by one. See the example of [`Options`].
+    ///
+    /// Of a file that has not all of its memory yet, as somebody else can make it, nothing is touched, and locked is only what comes to be there:
+    /// taking an end costs no more memory than the file has. The limits of a queue are known before an end is taken.
     pub fn prefault(mut self, yes: bool) -> Self {
         self.prefault = yes;
         self
@@ -159,8 +162,12 @@ impl Options {
     }
 
     /// Ask for huge pages where the file system has them: a file on hugetlbfs, or tmpfs with transparent huge pages
-    /// on *advise*; an anonymous queue, where there are any to spare. Elsewhere it changes nothing. Default false.
-    /// See the example of [`Options`].
+    /// on *advise*; an anonymous queue, where there are any to spare. Elsewhere it changes nothing; what an anonymous queue got, its
+    /// `page_size` says. Default false. See the example of [`Options`].
+    ///
+    /// Huge pages cannot be sealed: whoever has the descriptor can punch a hole, and then have the pages himself, so that the next access
+    /// of the other end is SIGBUS. Ask for them only among processes that trust each other that far. A descriptor of
+    /// such memory is refused by those who did not ask for it.
     pub fn huge_pages(mut self, yes: bool) -> Self {
         self.huge_pages = yes;
         self

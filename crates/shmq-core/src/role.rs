@@ -84,14 +84,31 @@ impl Probe {
 /// another boot. The first alone would not do: after a crash both ends may come at once, and each see the other's.
 const SOUND: usize = 1;
 
-/// Whether a lock outlived the descriptor that took it, kept by the mapping of the same description alone; asked through
-/// `other`, a description of its own. On overlayfs a mapping is of the file below, and nothing keeps the lock.
-pub fn must_be_kept(other: BorrowedFd<'_>, start: usize, len: usize) -> io::Result<()> {
-    let lock = lock_call(other, libc::F_OFD_GETLK, start, len)?;
-    if lock.l_type == libc::F_UNLCK as i16 {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "it loses the lock with the descriptor"));
+/// A byte far behind the end of any file that one description alone has locked. The byte of a role would not do to find out
+/// whether a lock outlives the descriptor: somebody else may have it a moment later.
+#[derive(Debug)]
+pub struct Token(usize);
+
+impl Token {
+    /// Locks one that nobody has.
+    pub fn lock(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        loop {
+            let byte = 1 << 62 | u128::from_le_bytes(segment::random()) as usize >> 3;
+            if try_lock(fd, byte)? {
+                return Ok(Self(byte));
+            }
+        }
     }
-    Ok(())
+
+    /// Whether it outlived the descriptor that took it, kept by the mapping of the same description alone; asked through
+    /// `other`, a description of its own. On overlayfs a mapping is of the file below, and nothing keeps the lock.
+    pub fn must_be_kept(&self, other: BorrowedFd<'_>) -> io::Result<()> {
+        let lock = lock_call(other, libc::F_OFD_GETLK, self.0, 1)?;
+        if lock.l_type == libc::F_UNLCK as i16 {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "it loses the lock with the descriptor"));
+        }
+        Ok(())
+    }
 }
 
 /// What such a file system cannot do, and what to do about it.
@@ -291,9 +308,10 @@ impl Seat {
         lock_call(own.as_fd(), libc::F_OFD_SETLK, geometry.parts.page(role) + SOUND, 1)
             .map_err(failed("lock the role of", path))?;
         // Until here a fork by another thread of this process would copy the descriptor and keep the role.
+        let token = Token::lock(own.as_fd()).map_err(failed("lock the role of", path))?;
         drop(own);
-        must_be_kept(fd.as_fd(), geometry.parts.page(role), 1).map_err(failed(KEEP_LOCK, None))?;
-        segment::make_ready(window.memory(), options).map_err(|unready| match unready {
+        token.must_be_kept(fd.as_fd()).map_err(failed(KEEP_LOCK, None))?;
+        segment::make_found_ready(window.memory(), file, true, options).map_err(|unready| match unready {
             Unready::Locked(source) => AttachError::Lock { source },
             Unready::NoMemory(_) => AttachError::NoMemory { bytes: geometry.length },
             Unready::Other(source) => failed("get the memory ready of", path)(source),
@@ -470,16 +488,17 @@ impl Drop for Seat {
         }
         if self.epoch != 0 {
             self.note_pending();
-            if self.durable {
-                let _ = self.window.memory().backing().flush();
+            // What did not reach the disk must not be trusted after a crash of the machine: then there is no mark, as if this process had died.
+            if !self.durable || self.window.memory().backing().flush().is_ok() {
+                leave(&self.window, self.role, self.epoch);
             }
-            leave(&self.window, self.role, self.epoch);
             if self.durable {
                 let _ = self.window.memory().backing().flush_range(self.window.parts().page(self.role), PAGE);
             }
             self.signals.change_bell();
         }
         let page = self.window.parts().page(self.role);
+        let len = self.window.memory().backing().len() as u64;
         if self.is_private() {
             // In a channel, the other end learns of it by the ticket, on its fast path.
             self.signals.call();
@@ -491,7 +510,8 @@ impl Drop for Seat {
             ManuallyDrop::drop(&mut self.window);
         }
         if let Probe::File(fd, _) = &self.probe {
-            if let Ok(map) = segment::map_read_only(fd.as_fd(), (page + PAGE) as u64) {
+            // All of it: of huge pages no part can be unmapped.
+            if let Ok(map) = segment::map_read_only(fd.as_fd(), len) {
                 wake_through(&map.of_file(fd), page, self.role.words());
             }
         }

@@ -5,7 +5,7 @@ use crate::geometry::{Geometry, Options};
 use crate::layout::{Header, Kind, PAGE};
 use crate::memory::{Map, Purpose};
 use memmap2::{Advice, MmapOptions};
-use rustix::fs::{self, AtFlags, FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::fs::{self, AtFlags, FallocateFlags, IFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Resource, getrlimit};
 use std::ffi::OsStr;
@@ -21,6 +21,7 @@ pub const SHM_DIR: &str = "/dev/shm";
 const TMPFS: i64 = 0x0102_1994;
 const RAMFS: i64 = 0x8584_58f6;
 const HUGETLBFS: i64 = 0x9584_58f6;
+const BTRFS: i64 = 0x9123_683e;
 
 /// File systems on which locks or mappings are not one for all who reach a file: stacked ones, whose mappings are of the
 /// file below, those of a server, beside which the file has another way to it, and those of other machines.
@@ -165,7 +166,8 @@ pub fn create_anonymous(geometry: Geometry, options: &Options) -> Result<(File, 
     }
 }
 
-fn random() -> [u8; 16] {
+/// Bytes that nobody else has.
+pub fn random() -> [u8; 16] {
     let mut bytes = [0; 16];
     if rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty()) != Ok(16) {
         bytes = u128::from(now_ns()).to_le_bytes();
@@ -186,6 +188,11 @@ fn fill(
     })?;
     if let (Some(path), Some(found), true) = (path, unshared(stat.f_type), geometry.kind != Kind::Raw) {
         return Err(CreateError::FileSystem { path: path.into(), found });
+    }
+    if stat.f_type == BTRFS {
+        // Otherwise each page that is written back wants a new place, and a full disk means SIGBUS although all was allocated. Only a file
+        // without contents can be made so.
+        let _ = fs::ioctl_getflags(file).and_then(|flags| fs::ioctl_setflags(file, flags | IFlags::NOCOW));
     }
     if stat.f_type == HUGETLBFS {
         geometry.length = geometry.length.next_multiple_of(stat.f_bsize as u64);
@@ -317,6 +324,25 @@ pub fn is_sealed(fd: BorrowedFd<'_>) -> bool {
     fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SEALS))
 }
 
+/// Whether a write to what is allocated already may want room on the disk, and die of a full one: a file on btrfs that is not
+/// excepted from copying on write, as this library's own are.
+pub fn wants_room(file: impl AsFd) -> bool {
+    let copies = fs::fstatfs(&file).is_ok_and(|stat| stat.f_type == BTRFS);
+    copies && !fs::ioctl_getflags(&file).is_ok_and(|flags| flags.contains(IFlags::NOCOW))
+}
+
+/// Bytes of a page of its memory, as its file system has them.
+pub fn page_size(file: impl AsFd) -> u64 {
+    let huge = fs::fstatfs(file).ok().filter(|stat| stat.f_type == HUGETLBFS);
+    // SAFETY: a plain call.
+    huge.map_or_else(|| unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64, |stat| stat.f_bsize as u64)
+}
+
+/// Whether its memory are huge pages of the kernel's pool.
+pub fn is_of_huge_pages(file: impl AsFd) -> bool {
+    fs::fstatfs(file).is_ok_and(|stat| stat.f_type == HUGETLBFS)
+}
+
 /// Which file it is, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
@@ -423,9 +449,26 @@ pub fn make_ready(map: &Map, options: &Options) -> Result<(), Unready> {
     make_ready_by(map, options, Advice::PopulateWrite)
 }
 
-/// The same for a mapping that is for looking only.
-pub fn make_ready_to_read(map: &Map, options: &Options) -> Result<(), Unready> {
-    make_ready_by(map, options, Advice::PopulateRead)
+/// The same for the mapping of a file that may be anybody's: what has no memory yet gets none. A stranger could have a page of
+/// his own, and a length of 1 TiB. The library's own files have all of their blocks. `write`: whether it can be written.
+pub fn make_found_ready(map: &Map, file: impl AsFd, write: bool, options: &Options) -> Result<(), Unready> {
+    let populate = if write { Advice::PopulateWrite } else { Advice::PopulateRead };
+    let len = map.backing().len();
+    if has_all_blocks(file, len as u64) {
+        return make_ready_by(map, options, populate);
+    }
+    make_ready_by(map, &options.clone().prefault(false).lock(false), populate)?;
+    // Locked are those pages that come to be there.
+    // SAFETY: the range is a mapping of ours.
+    if options.lock && unsafe { libc::mlock2(map.base().cast(), len, libc::MLOCK_ONFAULT) } != 0 {
+        return Err(Unready::Locked(io::Error::last_os_error()));
+    }
+    Ok(())
+}
+
+/// Whether the file has as much memory, or room on its disk, as it is long. Not where the file system compresses, or does not count.
+pub fn has_all_blocks(file: impl AsFd, length: u64) -> bool {
+    fs::fstat(file).is_ok_and(|stat| (stat.st_blocks as u64).saturating_mul(512) >= length)
 }
 
 fn make_ready_by(map: &Map, options: &Options, populate: Advice) -> Result<(), Unready> {

@@ -224,6 +224,17 @@ impl Pool {
         self.file.geometry.tag
     }
 
+    /// Bytes of a page of its memory: what became of [`Options::huge_pages`]. Two system calls.
+    ///
+    /// ```
+    /// # let it = shmq_pool::Pool::anonymous(4, 4096, &shmq_pool::Options::new().huge_pages(true))?;
+    /// println!("pages of {} bytes", it.page_size());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn page_size(&self) -> u64 {
+        self.file.page_size()
+    }
+
     /// Where it is; `None` for an anonymous one. See the example of [`Pool`].
     pub fn path(&self) -> Option<&Path> {
         self.file.path()

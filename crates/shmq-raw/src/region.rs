@@ -241,11 +241,11 @@ impl<A> Region<A> {
         let (fd, length) = (file.file.as_fd(), file.geometry.length);
         if write {
             let map = segment::map_inherited(fd, length)?;
-            segment::make_ready(&map, &options.common)?;
+            segment::make_found_ready(&map, fd, true, &options.common)?;
             return Ok(map);
         }
         let map = segment::map_read_only(fd, length)?;
-        segment::make_ready_to_read(&map, &options.common)?;
+        segment::make_found_ready(&map, fd, false, &options.common)?;
         Ok(map)
     }
 
@@ -320,6 +320,21 @@ impl<A> Region<A> {
         match &self.backing {
             Backing::File(file) => Some(file.file.as_fd()),
             Backing::Private(_) => None,
+        }
+    }
+
+    /// Bytes of a page of its memory, as [`shmq::Queue::page_size`]; 4096 as a rule for private memory.
+    ///
+    /// ```
+    /// # use shmq_raw::{Options, Region};
+    /// let region = Region::anonymous(&Options::new().bytes(1).huge_pages(true))?;
+    /// println!("pages of {} bytes", region.page_size());
+    /// # Ok::<(), shmq_raw::Error>(())
+    /// ```
+    pub fn page_size(&self) -> u64 {
+        match &self.backing {
+            Backing::File(file) => file.page_size(),
+            Backing::Private(_) => 4096,
         }
     }
 

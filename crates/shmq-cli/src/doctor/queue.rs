@@ -135,6 +135,13 @@ fn file(subject: &Subject) -> Vec<Finding> {
             "an end that touches the rest dies of SIGBUS when space runs out; use a queue made by `shmq create`",
         ));
     }
+    if subject.inspector.wants_room() {
+        let says = "it is copied on write (btrfs): each page that is written back wants new room";
+        findings.push(
+            Finding::new("file", Verdict::Warning, says)
+                .todo("an end dies of SIGBUS when the disk is full; use a queue made by `shmq create`, not a copy of one"),
+        );
+    }
     if mode & 0o007 != 0 {
         let says = format!("mode {mode:04o}: everybody on this machine may open it");
         findings.push(Finding::new("file", Verdict::Warning, says).todo(format!(

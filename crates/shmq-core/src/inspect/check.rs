@@ -109,8 +109,18 @@ impl Inspector {
         [
             self.look_again(|| counts(window, layout)),
             messages(Walk::slots(window, layout)),
-            self.look_again(|| words(window, layout)),
+            if self.is_mostly_hole() {
+                Unchecked { why: "large parts of the file have no memory, and a look would make it".into() }
+            } else {
+                self.look_again(|| words(window, layout))
+            },
         ]
+    }
+
+    /// Whether to read all of it would make much memory of what has none.
+    fn is_mostly_hole(&self) -> bool {
+        let crate::role::Probe::File(file, _) = &self.probe else { return false };
+        self.length() > 64 << 20 && !crate::segment::has_all_blocks(file, self.length())
     }
 
     /// Whether anybody may move anything.

@@ -254,6 +254,18 @@ impl Inspector {
         self.memory.is_torn()
     }
 
+    /// Whether an end may die of a full disk although all of the file is allocated: on btrfs, if the file is copied on write. What
+    /// this library makes there is not; a copy of it may be.
+    ///
+    /// ```
+    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
+    /// assert!(!queue.inspect()?.wants_room());
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    pub fn wants_room(&self) -> bool {
+        matches!(&self.probe, Probe::File(file, _) if segment::wants_room(file))
+    }
+
     /// The name of the file system, if that is one where no end can be taken; see [`crate::error::AttachError::FileSystem`].
     ///
     /// ```

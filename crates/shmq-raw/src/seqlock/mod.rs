@@ -240,8 +240,9 @@ impl Region {
         if !role::try_lock_range(own.as_fd(), self.at + offset, len).map_err(failed("lock the cell"))? {
             return Err(WriterError::Busy { pid: pid() });
         }
+        let token = role::Token::lock(own.as_fd()).map_err(failed("lock the cell"))?;
         drop(own);
-        role::must_be_kept(file.file.as_fd(), self.at + offset, len).map_err(failed(role::KEEP_LOCK))?;
+        token.must_be_kept(file.file.as_fd()).map_err(failed(role::KEEP_LOCK))?;
         Ok((map, None))
     }
 }

@@ -200,6 +200,17 @@ impl Queue {
         self.0.geometry.tag
     }
 
+    /// Bytes of a page of its memory: what became of [`crate::Options::huge_pages`]. Two system calls.
+    ///
+    /// ```
+    /// # let it = shmq::Queue::anonymous(&shmq::Options::new().huge_pages(true))?;
+    /// println!("pages of {} bytes", it.page_size());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn page_size(&self) -> u64 {
+        self.0.page_size()
+    }
+
     /// Where it is; `None` for an anonymous one. See the example of [`Queue`].
     pub fn path(&self) -> Option<&Path> {
         self.0.path()

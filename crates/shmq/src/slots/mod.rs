@@ -255,6 +255,17 @@ impl<P: ?Sized> Queue<P> {
         self.file.geometry.tag
     }
 
+    /// Bytes of a page of its memory: what became of [`crate::Options::huge_pages`]. Two system calls.
+    ///
+    /// ```
+    /// # let it = shmq::slots::Queue::<u64>::anonymous(10, &shmq::Options::new().huge_pages(true))?;
+    /// println!("pages of {} bytes", it.page_size());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn page_size(&self) -> u64 {
+        self.file.page_size()
+    }
+
     /// Where it is; `None` for an anonymous one. See the example of [`Queue`].
     pub fn path(&self) -> Option<&Path> {
         self.file.path()

@@ -157,7 +157,7 @@ fn stolen_number(directory: &str) -> Verdict {
 extern "C" fn ignore(_: libc::c_int) {}
 
 /// A signal with a handler, every so often.
-fn alarms(every: Duration) {
+pub fn alarms(every: Duration) {
     // SAFETY: the handler does nothing; plain system calls with valid arguments.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();

@@ -3,6 +3,7 @@
 mod attach;
 mod forks;
 mod kernel;
+mod memory;
 mod pool;
 mod raw;
 mod region;
