@@ -12,12 +12,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
+/// More would take years.
+const MOST_ROUNDS: usize = 1_000_000;
 const USAGE: &str = "[--rounds N] [--quick] [--list] [--json] [--html FILE] [WORKLOAD...]
 
 A workload is chosen by a part of its name; --list shows all names: stream, round trip, regime (beside other queues); wake,
 fences, adaptive, slow, idle, death (what waiting costs). Without one, all of them are run.
 
-  --rounds N   samples of each contender (default 15)
+  --rounds N   samples of each contender (default 15, at most a million)
   --quick      everything once and briefly: that it works; the figures mean nothing
   --list       only the names of the workloads
   --json       one JSON object instead of tables
@@ -204,7 +206,7 @@ pub fn main(arguments: impl IntoIterator<Item = String>, again: &[&str]) -> Exit
                 Some(file) => bench.html = Some(file.into()),
                 None => return usage(again),
             },
-            "--rounds" => match arguments.next().and_then(|n| n.parse().ok()) {
+            "--rounds" => match arguments.next().and_then(|n| n.parse().ok()).filter(|n| *n <= MOST_ROUNDS) {
                 Some(rounds) => bench.rounds = rounds,
                 None => return usage(again),
             },

@@ -236,7 +236,7 @@ fn any_place_in_a_region_a_block_or_a_file_is_inside_or_refused() {
         let n = n as usize;
         assert_eq!(region.write_at(n, &[1; 8]).is_ok(), n <= 4088, "{n}");
         assert_eq!(region.read_at(n, &mut [0; 8]).is_ok(), n <= 4088, "{n}");
-        assert_eq!(region.cell::<u64>(n).is_ok(), n <= 4088 && n % 8 == 0, "{n}");
+        assert_eq!(region.cell::<u64>(n).is_ok(), n <= 4088 && n.is_multiple_of(8), "{n}");
         assert_eq!(region.slice::<u64>(0, n).is_ok(), n <= 512, "{n}");
         for m in numbers() {
             drop((region.slice::<u64>(n, m as usize), raw.sync_range(n, m as usize)));

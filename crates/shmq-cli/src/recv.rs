@@ -12,7 +12,7 @@ use crate::interrupt::Interrupt;
 use crate::output::{Broken, Output};
 use crate::progress::Progress;
 use crate::shape::{Consumer, Queue, Run};
-use shmq::{AttachError, Inspector, OpenError, Options, RecvError, Until};
+use shmq::{AttachError, OpenError, Options, RecvError, Until};
 use std::fs::File;
 use std::io::stdin;
 use std::os::fd::AsFd;
@@ -102,10 +102,10 @@ impl Receiver<'_> {
     /// Without `acks`, what is written is taken.
     fn run(&mut self, acks: Option<&Acks>) -> Result<(), Failure> {
         loop {
-            let Some((consumer, inspector)) = self.attach()? else { return Ok(()) };
+            let Some((queue, consumer)) = self.attach()? else { return Ok(()) };
             let next = match acks {
                 None => self.receive(consumer),
-                Some(acks) => self.receive_acknowledged(consumer, &inspector, acks),
+                Some(acks) => self.receive_acknowledged(consumer, &queue.inspect()?, acks),
             };
             match next? {
                 Next::Done => return Ok(()),
@@ -119,7 +119,7 @@ impl Receiver<'_> {
     }
 
     /// The receiving end, once the file is there; `None` if nobody reads what would be written.
-    fn attach(&mut self) -> Result<Option<(Consumer, Inspector)>, Failure> {
+    fn attach(&mut self) -> Result<Option<(Queue, Consumer)>, Failure> {
         let mut options = Options::new();
         if let Some(tag) = &self.args.tag {
             options = options.tag(tag);
@@ -127,7 +127,7 @@ impl Receiver<'_> {
         loop {
             match Queue::open(&self.args.name, &options) {
                 Ok(queue) => match patiently(|| queue.consumer()) {
-                    Ok(consumer) => return Ok(Some((self.check(consumer)?, queue.inspect()?))),
+                    Ok(consumer) => return Ok(Some((queue, self.check(consumer)?))),
                     // Replaced between the two steps.
                     Err(AttachError::Removed) if !self.args.no_wait => continue,
                     Err(error) => return Err(error.into()),

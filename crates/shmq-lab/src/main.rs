@@ -17,6 +17,7 @@ use shmq_cli::failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    shmq_cli::interrupt::first_process();
     let outcome = match Cli::parse().command {
         // The program of the benches package, with an exit code of its own.
         Command::Bench(args) => return shmq_benches::bench::main(args.arguments, &["bench"]),

@@ -13,6 +13,7 @@ fn any_number_through_any_option_is_taken_or_refused() {
         "torture --soak --seconds #",
         "contrast --seconds #",
         "bench --rounds # --list",
+        "bench --rounds # fences",
     ] {
         for number in [0, 1 << 31, u32::MAX as u64, 1 << 32, (1 << 63) - 1, 1 << 63, u64::MAX] {
             let line = line.replace('#', &number.to_string());
