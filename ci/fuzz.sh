@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift || true
-command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+# Found by cargo as its subcommand.
+PATH=$(dirname "$(ci/tool.sh cargo-fuzz 0.13.2)"):$PATH
 [ $# = 0 ] && set -- $(cargo +nightly fuzz list)
 summary=""
 for target in "$@"; do

@@ -4,7 +4,7 @@
 # started again, it goes on where it was (target/mutants holds the state; remove it to begin anew).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-command -v cargo-mutants >/dev/null || cargo install --locked cargo-mutants
+PATH=$(dirname "$(ci/tool.sh cargo-mutants 27.1.0)"):$PATH
 
 src=crates/shmq-core/src
 [ $# = 0 ] && set -- "$src"/ring/*.rs "$src"/memory/{window,checked}.rs "$src"/{layout,geometry,segment,role,wake/mod,wait}.rs
