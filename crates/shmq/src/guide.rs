@@ -14,6 +14,7 @@ macro_rules! guides {
             "[FORMAT.md#after-a-crash]: crate::guide::format#after-a-crash\n",
             "[WAITING.md]: crate::guide::waiting\n",
             "[WAITING.md#adaptive-polling]: crate::guide::waiting#adaptive-polling\n",
+            "[WAITING.md#stopping]: crate::guide::waiting#stopping\n",
             "[BENCHMARKS.md#adaptive-polling]: https://docs.rs/crate/shmq/latest/source/docs/BENCHMARKS.md\n",
             "[BENCHMARKS.md#how-to-read-it]: https://docs.rs/crate/shmq/latest/source/docs/BENCHMARKS.md\n",
             "[CORRECTNESS.md#memory-model]: https://docs.rs/crate/shmq/latest/source/docs/CORRECTNESS.md\n",
