@@ -26,10 +26,15 @@
 //! **`membarrier`.** Either it is not there, then both ends fence ([`Barrier::None`]). Or it interrupts the other end:
 //! before each of its accesses a registered end looks whether a barrier was asked for, and if so fences and says so;
 //! the asker waits for that. The kernel's inter-processor interrupt does the same between two instructions.
+//!
+//! **A compiler.** Without `COMMIT_LOG`, one planted bug, a registered end's stores come behind the load that follows them: it
+//! looks for a ticket first.
 
 mod explore;
+mod looking;
 
 pub use explore::explore;
+pub use looking::Looking;
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
@@ -40,7 +45,7 @@ use shmq_core::layout::{
 };
 use shmq_core::stop::StopHandle;
 use shmq_core::{Heard, Memory, Order, Park, Site, SlotLayout, Window};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -134,6 +139,8 @@ pub struct LoomMemory {
     shared: Rc<Shared>,
     death: Rc<Cell<Death>>,
     interruptible: bool,
+    /// Stores that a compiler has put behind the next load.
+    late: Rc<RefCell<Vec<(usize, u64, Ordering)>>>,
 }
 
 /// Control words that the ring uses.
@@ -208,12 +215,13 @@ impl LoomMemory {
             sounds: Sounds { listener: AtomicU64::new(0), unheard: Mutex::new(false), heard: Condvar::new() },
             interrupt: (Mutex::new(Asked::default()), Condvar::new()),
         };
-        Self { shared: Rc::new(shared), death: Rc::default(), interruptible: false }
+        Self { shared: Rc::new(shared), death: Rc::default(), interruptible: false, late: Rc::default() }
     }
 
     /// The same, as another process sees it, which may be going to die.
     pub fn process(&self, death: Death) -> Self {
-        Self { shared: self.shared.clone(), death: Rc::new(Cell::new(death)), ..*self }
+        let shared = self.shared.clone();
+        Self { shared, death: Rc::new(Cell::new(death)), late: Rc::default(), ..*self }
     }
 
     /// The queue in it, as a new process sees it.
@@ -236,9 +244,23 @@ impl LoomMemory {
 
     /// An interruptible process touches memory no more; whoever wants to interrupt it need not wait.
     pub fn retire(&self) {
+        self.catch_up();
         if self.shared.faults.barrier == Barrier::Interrupt {
             self.shared.interrupt.0.lock().unwrap().gone = true;
             self.shared.interrupt.1.notify_all();
+        }
+    }
+
+    /// Whether the compiler is free to look for a ticket before it publishes.
+    fn is_late(&self) -> bool {
+        self.interruptible && self.shared.faults.weak.contains(&"COMMIT_LOG")
+    }
+
+    /// Makes the stores that a compiler had put off.
+    fn catch_up(&self) {
+        for (at, value, order) in self.late.take() {
+            self.instruction();
+            self.put(at, value, order);
         }
     }
 
@@ -322,7 +344,12 @@ unsafe impl Memory for LoomMemory {
             Order::Relaxed => Ordering::Relaxed,
             _ => Ordering::Acquire,
         };
-        self.look(at, order)
+        if self.late.borrow().iter().any(|&(late, ..)| late == at) {
+            self.catch_up();
+        }
+        let value = self.look(at, order);
+        self.catch_up();
+        value
     }
 
     unsafe fn store(&self, at: usize, value: u64, site: Site) {
@@ -334,10 +361,16 @@ unsafe impl Memory for LoomMemory {
             Order::Relaxed => Ordering::Relaxed,
             _ => Ordering::Release,
         };
+        if self.is_late() {
+            return self.late.borrow_mut().push((at, value, order));
+        }
         self.put(at, value, order);
     }
 
     fn fence(&self, site: Site) {
+        if self.order(site) != Order::Relaxed {
+            self.catch_up();
+        }
         match self.order(site) {
             // What keeps one process's crash state in order does nothing between two threads.
             Order::Relaxed | Order::Compiler => {}
@@ -349,6 +382,7 @@ unsafe impl Memory for LoomMemory {
     }
 
     unsafe fn copy_in(&self, at: usize, from: &[u8]) {
+        self.catch_up();
         self.instruction();
         for (i, chunk) in from.chunks(8).enumerate() {
             let mut word = [0; 8];
@@ -358,6 +392,7 @@ unsafe impl Memory for LoomMemory {
     }
 
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
+        self.catch_up();
         self.instruction();
         for (i, chunk) in into.chunks_mut(8).enumerate() {
             self.word(at + 8 * i).shadow.with(|_| ());
@@ -372,6 +407,7 @@ impl Park for LoomMemory {
     type Ear = ();
 
     unsafe fn park(&self, at: usize, seen: u32, _: Duration, _: Option<&StopHandle>) {
+        self.catch_up();
         let mut guard = self.shared.futex.0.lock().unwrap();
         // Relaxed is enough for the kernel's promise: whoever woke before has the lock's ordering, and whoever has
         // not woken yet will.
@@ -382,6 +418,7 @@ impl Park for LoomMemory {
     }
 
     unsafe fn unpark(&self, _: usize) -> bool {
+        self.catch_up();
         self.instruction();
         // One queue for both bells: in no model do both ends sleep at once, for that would be a deadlock already.
         let woken = std::mem::take(&mut *self.shared.futex.0.lock().unwrap());
@@ -419,6 +456,7 @@ impl Park for LoomMemory {
     }
 
     fn fence_everywhere(&self) -> bool {
+        self.catch_up();
         if self.shared.faults.barrier == Barrier::None {
             return false;
         }

@@ -222,10 +222,13 @@ pub fn leave<M: Memory>(window: &Window<M>, role: Role, epoch: u64) {
 /// Whether the last holder of a role came in another boot and did not leave.
 pub fn is_from_another_boot<M: Memory>(window: &Window<M>, role: Role, now: &[u8; 16]) -> bool {
     let words = role.words();
+    // In this order: with the epoch of one who enters meanwhile comes its boot id, so nobody has the one without the other.
+    let epoch = window.load(words.epoch, at::ROLE_LOAD);
+    let left = window.load(words.left, at::ROLE_LOAD);
     let boot = words.boot.map(|word| window.load(word, at::ROLE_LOAD));
     let now = halves(now);
     let known = boot != [0; 2] && now != [0; 2];
-    known && boot != now && window.load(words.epoch, at::ROLE_LOAD) != window.load(words.left, at::ROLE_LOAD)
+    known && boot != now && epoch != left
 }
 
 fn halves(boot: &[u8; 16]) -> [u64; 2] {

@@ -63,7 +63,8 @@ impl Reader {
     /// Allocates nothing, makes no system call, bounded.
     ///
     /// # Safety
-    /// Until the reader and its blocks are dropped, no other process may write to a block while it is held here: true
+    /// Until the reader and its blocks are dropped, no other process may write to a block while it is held here, nor change
+    /// the length of the file or punch holes in it, for what is cut off and grown again comes back as zeros: true
     /// if only this crate's calls touch the file, or its descriptor was given to nobody.
     pub unsafe fn trust_peer(self) -> Reader<Trusted> {
         Reader { bytes: self.bytes, end: self.end, trust: PhantomData }

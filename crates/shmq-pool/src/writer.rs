@@ -57,7 +57,8 @@ impl Writer {
     /// Allocates nothing, makes no system call, bounded.
     ///
     /// # Safety
-    /// Until the writer and its loans are dropped, no other process may write to a block while it is on loan here:
+    /// Until the writer and its loans are dropped, no other process may write to a block while it is on loan here, nor
+    /// change the length of the file or punch holes in it, for what is cut off and grown again comes back as zeros:
     /// true if only this crate's calls touch the file, or its descriptor was given to nobody. The library sees to the
     /// rest: no block is on loan twice, and none is lent before the reader has given it back.
     pub unsafe fn trust_peer(self) -> Writer<Trusted> {

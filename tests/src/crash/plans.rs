@@ -83,12 +83,12 @@ pub const ORDERS: [Orders; 3] = [
             let rx = vec![SlotRxOp::Run(2)];
             explore(&Plan { tx, rx, cut: Cut::Compiler, overlap: false, bug, ..slots(3, 1) })
         },
-        needs: &["DIRTY_LOG", "COMMIT", "COMMIT_LOG", "UNDO_LOG"],
+        needs: &["DIRTY_LOG", "COMMIT", "SEQUENCE", "UNDO_LOG"],
     },
 ];
 
 const RECORDS: [&str; 8] =
-    ["COMMIT", "COMMIT_LOG", "TAIL", "READ", "FREED", "GIVE_BACK", "RECOVER_TAIL", "ROOM_FENCE"];
+    ["COMMIT", "SEQUENCE", "TAIL", "READ", "FREED", "GIVE_BACK", "RECOVER_TAIL", "ROOM_FENCE"];
 
 fn orders_of_records(shape: Shape, tx: Vec<TxOp>, rx: Vec<RxOp>, bug: Bug) -> Verdict<Tally> {
     explore(&Plan { tx, rx, cut: Cut::Compiler, overlap: false, bug, ..records(shape, &[]) })

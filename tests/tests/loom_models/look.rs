@@ -3,49 +3,18 @@
 use crate::ring::{content, receiver, recv, send, send_empty, sender};
 use crate::slots;
 use loom::thread::spawn;
-use shmq_core::layout::Parts;
-use shmq_core::{Memory, Site, Walk, Window, at};
-use shmq_tests::loom_memory::{Faults, LoomMemory, explore};
+use shmq::PendingEnd;
+use shmq_core::Walk;
+use shmq_tests::loom_memory::{Faults, Looking, LoomMemory, explore};
 
-/// Copies by looking. Whoever looks races with the producer's next messages, and throws away what came of it; for the two
-/// ends such a race would be a defect, so the memory itself raises an alarm.
-struct Looking(LoomMemory);
-
-// SAFETY: everything is handed on, a copy as the words it consists of.
-unsafe impl Memory for Looking {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    unsafe fn load(&self, at: usize, site: Site) -> u64 {
-        // SAFETY: the caller's.
-        unsafe { self.0.load(at, site) }
-    }
-
-    unsafe fn store(&self, _: usize, _: u64, _: Site) {
-        unreachable!("nobody who looks stores");
-    }
-
-    fn fence(&self, site: Site) {
-        self.0.fence(site);
-    }
-
-    unsafe fn copy_in(&self, _: usize, _: &[u8]) {
-        unreachable!("nobody who looks stores");
-    }
-
-    unsafe fn copy_out(&self, from: usize, into: &mut [u8]) {
-        for (i, chunk) in into.chunks_mut(8).enumerate() {
-            // SAFETY: the caller's.
-            let word = unsafe { self.0.load(from + 8 * i, at::COUNT_LOAD) };
-            chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
-        }
-    }
-}
-
-/// What is shown is whole.
+/// What is shown is whole, and nothing is called damaged.
 fn look_at_all(mut walk: Walk<'_, Looking>) {
-    while let Ok(spotted) = walk.look() {
+    loop {
+        let spotted = match walk.look() {
+            Ok(spotted) => spotted,
+            Err(PendingEnd::Damaged(damage)) => panic!("{damage}"),
+            Err(_) => return,
+        };
         let mut bytes = [0xee; 8];
         walk.copy_out(&spotted, &mut bytes[..spotted.len as usize]);
         if walk.pass(&spotted) {
@@ -53,11 +22,6 @@ fn look_at_all(mut walk: Walk<'_, Looking>) {
             assert_eq!(bytes, expected, "message {}", spotted.sequence);
         }
     }
-}
-
-fn looking(memory: &LoomMemory) -> Window<Looking> {
-    let parts: Parts = *memory.window().parts();
-    Window::new(Looking(memory.window().memory().clone()), parts).expect("a sound ring")
 }
 
 /// What a look shows is whole, although the message may be taken meanwhile and another one lie in its place.
@@ -71,7 +35,7 @@ pub fn while_it_is_overwritten(faults: Faults) {
         // Behind padding, and so in the place of the first one.
         send(&mut tx);
     });
-    look_at_all(Walk::records(&looking(&memory), 16));
+    look_at_all(Walk::records(&Looking::at(&memory), 16));
     ends.join().unwrap();
 }
 
@@ -87,7 +51,7 @@ pub fn while_a_successor_overwrites_it(faults: Faults) {
         recv(&mut rx, 2);
         send(&mut sender(window));
     });
-    look_at_all(Walk::records(&looking(&memory), 16));
+    look_at_all(Walk::records(&Looking::at(&memory), 16));
     ends.join().unwrap();
 }
 
@@ -104,7 +68,7 @@ pub fn while_a_slot_is_overwritten(faults: Faults) {
             slots::send(&mut tx, 1);
         }
     });
-    look_at_all(Walk::slots(&looking(&memory), &shape));
+    look_at_all(Walk::slots(&Looking::at(&memory), &shape));
     ends.join().unwrap();
 }
 
@@ -116,9 +80,22 @@ pub fn while_it_is_handed_back(faults: Faults) {
     let (mut tx, mut rx) = (slots::sender(memory.window(), shape), slots::receiver(memory.window(), shape));
     let producer = spawn(move || slots::send(&mut tx, 1));
     let consumer = spawn(move || rx.poll());
-    look_at_all(Walk::slots(&looking(&memory), &shape));
+    look_at_all(Walk::slots(&Looking::at(&memory), &shape));
     producer.join().unwrap();
     consumer.join().unwrap();
+}
+
+/// Slots of a sound ring, looked at while they are sent: the producer's count never leads the words that it counts.
+pub fn while_it_is_sent(faults: Faults) {
+    let shape = slots::shape(2, 1);
+    let memory = LoomMemory::slots(&shape, faults);
+    let mut tx = slots::sender(memory.window(), shape);
+    let producer = spawn(move || {
+        slots::send(&mut tx, 1);
+        slots::send_batch(&mut tx, 1);
+    });
+    look_at_all(Walk::slots(&Looking::at(&memory), &shape));
+    producer.join().unwrap();
 }
 
 #[test]
@@ -131,4 +108,9 @@ fn what_is_shown_was_not_overwritten_meanwhile() {
 #[test]
 fn what_is_shown_is_whole_although_its_word_was_stored_once_more() {
     explore(3, || while_it_is_handed_back(Faults::default())).unwrap();
+}
+
+#[test]
+fn a_sound_ring_is_never_called_damaged_while_it_is_sent_to() {
+    explore(3, || while_it_is_sent(Faults::default())).unwrap();
 }

@@ -1,7 +1,7 @@
 //! Each ordering earns its place: without it, a model fails. The table covers every site there is.
 
 use crate::{look, pairs, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
-use Verdict::{CrashOnly, Needed, NothingToWeaken};
+use Verdict::{CrashOnly, LitmusOnly, Needed, NothingToWeaken};
 use shmq_core::{Order, SITES};
 use shmq_tests::loom_memory::{Faults, explore};
 
@@ -16,6 +16,8 @@ enum Verdict {
     /// Orders one process's own stores for the compiler: between two threads it does nothing, so loom cannot miss
     /// it. The tests that recover every prefix of an operation's stores cover what it is for.
     CrashOnly,
+    /// What it forbids is load buffering, which loom does not execute: a litmus text of this name has it.
+    LitmusOnly(&'static str),
 }
 
 const TABLE: &[(&str, Verdict)] = &[
@@ -24,8 +26,8 @@ const TABLE: &[(&str, Verdict)] = &[
     ("LATER_WORD", NothingToWeaken),
     ("NEXT_WORD", NothingToWeaken),
     ("COMMIT", Needed(&[ring::send_receive_full, ring::batch, ring::abort_send_finish])),
-    ("COMMIT_LOG", CrashOnly),
-    ("SEQUENCE", NothingToWeaken),
+    ("COMMIT_LOG", Needed(&[signals::interrupted])),
+    ("SEQUENCE", Needed(&[ring::counted, slots::counted, slots::abort_counted, look::while_it_is_sent])),
     ("TAIL", Needed(&[ring::observer])),
     ("FINISH", Needed(&[ring::abort_send_finish])),
     ("FREE_LOAD", Needed(&[ring::send_receive_full, takeover::producer_of_a_full_ring])),
@@ -52,41 +54,43 @@ const TABLE: &[(&str, Verdict)] = &[
     ("WALK", NothingToWeaken),
     // Of slots.
     ("WALK_READ", Needed(&[slots_takeover::producer_of_space_given_back])),
-    ("RECOVER_SEQUENCE", NothingToWeaken),
+    ("RECOVER_SEQUENCE", Needed(&[takeover::counted])),
     ("RECOVER_TAIL", Needed(&[takeover::observer])),
     ("OBSERVE", Needed(&[ring::observer, takeover::observer])),
     ("LOOK_FENCE", Needed(&[look::while_it_is_overwritten, look::while_a_slot_is_overwritten])),
-    ("ROLE_LOAD", Needed(&[roles::clean_leave])),
-    ("ROLE_STORE", Needed(&[roles::clean_leave])),
+    ("ROLE_LOAD", Needed(&[roles::clean_leave, roles::entering])),
+    ("ROLE_STORE", Needed(&[roles::clean_leave, roles::entering])),
     ("COUNT", NothingToWeaken),
     ("COUNT_LOAD", NothingToWeaken),
     ("LEAVE_FENCE", Needed(&[roles::clean_leave, roles::death])),
     ("LOST_FENCE", Needed(&[roles::clean_leave, roles::death])),
-    ("ANNOUNCE", NothingToWeaken),
+    ("ANNOUNCE", Needed(&[signals::successor_announces])),
     ("SLEEP_FENCE", Needed(&[signals::empty, signals::full, signals::both, signals::finish])),
     ("CHECK_TICKET", NothingToWeaken),
+    ("SERVE_TICKET", Needed(&[signals::dropped, signals::successor_announces])),
     ("WAKE_FENCE", Needed(&[signals::empty, signals::full, signals::both, signals::finish])),
     ("RING_BELL", Needed(&[signals::successor_of_a_consumer])),
-    ("SOUND_FENCE", Needed(&[signals::deep_successor])),
-    ("READ_BELL", NothingToWeaken),
+    ("SOUND_FENCE", Needed(&[signals::deep_successor, signals::deep_leave])),
+    ("READ_BELL", LitmusOnly("bell-06-successor-late-bell")),
 ];
 
 /// What rings of slots lean on: each of these weakened, each of its models fails. All other sites that the two ends use
 /// need no ordering for slots, but for roles and sleeping, which know nothing of the shape:
 ///
-/// - `RECOVER` looks at the producer's own words, or at what the predecessor in the same role stored, which the role's lock
-///   orders.
-/// - `LATER_WORD`, `SEQUENCE`, `DIRTY` and `RECOVER_SEQUENCE` are relaxed: `COMMIT` carries the words, and only successors and
-///   observers read the rest.
+/// - `LATER_WORD` and `DIRTY` are relaxed: `COMMIT` carries the words, and only successors and observers read the rest.
+/// - `RECOVER_SEQUENCE` comes behind `ROOM_FENCE`.
 /// - `TAIL`, `NEXT_WORD`, `READ`, `RECEIVED`, `FREED` and `RECOVER_TAIL` are never reached.
 const SLOTS: &[(&str, &[Model])] = &[
     ("COMMIT", &[slots::send_receive_full, slots::shared_word, slots::batch]),
+    ("SEQUENCE", &[slots::counted, slots::abort_counted, look::while_it_is_sent]),
     ("FINISH", &[slots::finish]),
     ("FREE_LOAD", &[slots::send_receive_full]),
     ("ROOM_FENCE", &[look::while_a_slot_is_overwritten]),
     ("POLL", &[slots::send_receive_full, slots::shared_word, slots::batch]),
     ("GIVE_BACK", &[slots::send_receive_full, slots_takeover::producer_of_space_given_back]),
     ("HAND_BACK", &[look::while_it_is_handed_back]),
+    // For SEQUENCE: it says from where on the words are counted.
+    ("RECOVER", &[slots::counted]),
     ("WALK_READ", &[slots_takeover::producer_of_space_given_back]),
     ("OBSERVE", &[slots::observer]),
     ("LOOK_FENCE", &[look::while_a_slot_is_overwritten]),
@@ -100,6 +104,8 @@ const SLOT_MODELS: &[Model] = &[
     slots::abort_send,
     slots::finish,
     slots::pending,
+    slots::counted,
+    slots::abort_counted,
     slots::observer,
     |faults| slots_takeover::producer_after(5, faults),
     |faults| slots_takeover::producer_after(6, faults),
@@ -130,8 +136,8 @@ fn the_table_covers_every_site_in_its_order() {
     for ((label, verdict), doc) in TABLE.iter().zip(SITES) {
         let agrees = match doc.site.order {
             Order::Relaxed => matches!(verdict, NothingToWeaken),
-            Order::Compiler => matches!(verdict, CrashOnly),
-            Order::Acquire | Order::Release | Order::SeqCst => matches!(verdict, Needed(_)),
+            Order::Compiler => matches!(verdict, CrashOnly | Needed(_)),
+            Order::Acquire | Order::Release | Order::SeqCst => matches!(verdict, Needed(_) | LitmusOnly(_)),
         };
         assert!(agrees, "{label} is {:?}", doc.site.order);
     }
@@ -145,6 +151,13 @@ fn null_control_without_its_ordering_each_site_fails_a_model() {
                 for (i, model) in models.iter().enumerate() {
                     assert!(run(*model, leaked(&[label])).is_err(), "{label} weakened passes its model {i}");
                 }
+            }
+            LitmusOnly(text) => {
+                let control = format!(
+                    "{}/litmus/controls/{text}+control-{label}-rlx.c11.litmus",
+                    env!("CARGO_MANIFEST_DIR")
+                );
+                assert!(std::path::Path::new(&control).exists(), "{label}: there is no {control}");
             }
             NothingToWeaken | CrashOnly => {}
         }

@@ -163,6 +163,21 @@ pub fn abort_send_finish(faults: Faults) {
     producer.join().unwrap();
 }
 
+/// What a consumer says is pending can be received, right away.
+pub fn counted(faults: Faults) {
+    let memory = LoomMemory::new(64, BEFORE_THE_WRAP, FIRST, faults);
+    let (mut tx, mut rx) = (sender(memory.window()), receiver(memory.window()));
+    let producer = spawn(move || send(&mut tx));
+    received_if_pending(&mut rx);
+    producer.join().unwrap();
+}
+
+pub fn received_if_pending<M: Memory>(rx: &mut RecordRx<M>) {
+    if rx.pending() > 0 {
+        assert!(try_recv(rx).is_some(), "pending, and not there");
+    }
+}
+
 /// Whoever sees the tail sees the commit words and the count before it.
 pub fn observer(faults: Faults) {
     let memory = LoomMemory::new(64, 0, 0, faults);
@@ -198,6 +213,11 @@ fn p1_a_batch_is_seen_whole_or_not_at_all() {
 #[test]
 fn p3_end_of_data_comes_after_the_last_message_and_an_abort_leaves_nothing() {
     explore(3, || abort_send_finish(Faults::default())).unwrap();
+}
+
+#[test]
+fn what_is_pending_can_be_received() {
+    explore(3, || counted(Faults::default())).unwrap();
 }
 
 #[test]

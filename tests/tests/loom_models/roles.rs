@@ -6,7 +6,8 @@
 use crate::ring::{receiver, send, sender, try_recv};
 use loom::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use loom::thread::spawn;
-use shmq_core::layout::PRODUCER;
+use shmq_core::layout::{Counter, PAGE, PRODUCER, Role};
+use shmq_core::role::{enter, is_from_another_boot, leave as mark_left};
 use shmq_core::{Window, at};
 use shmq_tests::loom_memory::{Faults, LoomMemory, explore};
 use std::rc::Rc;
@@ -77,6 +78,45 @@ pub fn death(faults: Faults) {
         State::Lost => assert!(received || try_recv(&mut rx).is_some(), "the last message is overlooked"),
     }
     producer.join().unwrap();
+}
+
+const YESTERDAY: [u8; 16] = [1; 16];
+const TODAY: [u8; 16] = [2; 16];
+
+/// A planted bug: asks for the boot id first.
+fn boot_first(window: &Window<LoomMemory>) -> bool {
+    let boot = PRODUCER.boot.map(|word| window.load(word, at::ROLE_LOAD));
+    let [epoch, left] = [PRODUCER.epoch, PRODUCER.left].map(|word| window.load(word, at::ROLE_LOAD));
+    boot != [u64::from_le_bytes([2; 8]); 2] && epoch != left
+}
+
+/// A producer of yesterday left cleanly, one of today comes; meanwhile somebody asks whether the queue is from yesterday.
+fn asked_while_it_enters(faults: Faults, is_old: fn(&Window<LoomMemory>) -> bool) {
+    let common = [PRODUCER.epoch, PRODUCER.left, PRODUCER.pid, PRODUCER.since];
+    let words = common.into_iter().chain(PRODUCER.boot).chain([PRODUCER.counter(Counter::StalledSince)]);
+    let memory = LoomMemory::of(words.map(|word| word.offset()), 2 * PAGE, 2 * PAGE + 16, faults);
+    let (ours, theirs) = (memory.window(), memory.window());
+    let epoch = enter(&ours, Role::Producer, &YESTERDAY, 1);
+    mark_left(&ours, Role::Producer, epoch);
+    let producer = spawn(move || {
+        enter(&theirs, Role::Producer, &TODAY, 2);
+    });
+    assert!(!is_old(&ours), "refused as from another boot");
+    producer.join().unwrap();
+}
+
+pub fn entering(faults: Faults) {
+    asked_while_it_enters(faults, |window| is_from_another_boot(window, Role::Producer, &TODAY));
+}
+
+#[test]
+fn p8_a_queue_that_a_process_of_this_boot_enters_is_not_from_another() {
+    explore(3, || entering(Faults::default())).unwrap();
+}
+
+#[test]
+fn null_control_the_boot_id_asked_for_first_is_of_another_holder() {
+    explore(3, || asked_while_it_enters(Faults::default(), boot_first)).unwrap_err();
 }
 
 #[test]

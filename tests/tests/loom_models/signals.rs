@@ -3,7 +3,8 @@
 
 use crate::ring::{FIRST, receiver, recv, send, sender, try_recv};
 use loom::thread::spawn;
-use shmq_core::layout::{Control, PRODUCER, Role};
+use shmq_core::layout::{CONSUMER, Control, PRODUCER, Role, SEQUENCE};
+use shmq_core::wake::wake_through;
 use shmq_core::{Park, Poll, RecordRx, RecordTx, Refused, Signals, Window, at};
 use shmq_tests::loom_memory::{Barrier, Faults, LoomMemory, explore};
 use std::time::Duration;
@@ -84,6 +85,19 @@ pub fn empty(faults: Faults) {
     producer.join().unwrap();
 }
 
+/// One message, where the sleeper interrupts. The waker comes first, so that two preemptions are enough for a lost wake.
+pub fn interrupted(faults: Faults) {
+    let memory = LoomMemory::new(64, 0, FIRST, Faults { barrier: Barrier::Interrupt, ..faults });
+    let (mut rx, mut asleep) = (receiver(memory.window()), Signals::new(memory.window(), Role::Consumer));
+    let window = memory.interruptible();
+    let (mut tx, mut awake) = (sender(window.clone()), Signals::new(window, Role::Producer));
+    let consumer = spawn(move || recv_asleep(&mut rx, &mut asleep));
+    send(&mut tx);
+    awake.published();
+    tx.window().memory().retire();
+    consumer.join().unwrap();
+}
+
 /// The consumer sleeps deeply on an empty ring; two messages.
 pub fn deep<const LATE: bool>(faults: Faults) {
     let memory = LoomMemory::new(64, 0, FIRST, faults);
@@ -137,6 +151,23 @@ pub fn deep_successor(faults: Faults) {
         window.memory().retire();
     });
     block_deeply::<false, _>(&mut asleep, || try_recv(&mut rx));
+    producer.join().unwrap();
+}
+
+/// A deep sleeper whose producer leaves: mark, fence, bell, lock, wake, the last through another mapping.
+pub fn deep_leave(faults: Faults) {
+    let memory = LoomMemory::new(32, 0, FIRST, faults);
+    let (ours, theirs) = (memory.window(), memory.interruptible());
+    let mut asleep = Signals::new(memory.window(), Role::Consumer);
+    ours.store(PRODUCER.epoch, 1, at::ROLE_STORE);
+    let producer = spawn(move || {
+        theirs.store(PRODUCER.left, 1, at::ROLE_STORE);
+        theirs.fence(at::LEAVE_FENCE);
+        Signals::new(theirs.clone(), Role::Producer).change_bell();
+        wake_through(theirs.memory(), theirs.parts().page(Role::Producer), Role::Producer.words());
+        theirs.memory().retire();
+    });
+    block_deeply::<false, _>(&mut asleep, || (ours.load(PRODUCER.left, at::ROLE_LOAD) == 1).then_some(()));
     producer.join().unwrap();
 }
 
@@ -230,6 +261,69 @@ pub fn successor_of_a_consumer(faults: Faults) {
     });
     send_asleep(&mut tx, &mut asleep);
     consumer.join().unwrap();
+}
+
+/// An end of a pair is dropped, in the order that dropping a seat has: mark, fence, bell, ticket. The other one asks whether
+/// it is alone, as each of its calls does; once the first is gone for sure it must be told so, or it asks for ever.
+pub fn dropped(faults: Faults) {
+    let memory = LoomMemory::new(32, 0, 0, faults);
+    let (ours, theirs) = (memory.window(), memory.window());
+    let mut polling = Signals::new(memory.window(), Role::Consumer);
+    ours.store(PRODUCER.epoch, 1, at::ROLE_STORE);
+    let producer = spawn(move || {
+        theirs.store(PRODUCER.left, 1, at::ROLE_STORE);
+        theirs.fence(at::LEAVE_FENCE);
+        let mut signals = Signals::new(theirs.clone(), Role::Producer);
+        signals.change_bell();
+        signals.call();
+    });
+    polling.has_left();
+    producer.join().unwrap();
+    assert!(polling.has_left(), "the other end is gone, and this one is never told");
+}
+
+/// A successor of one that left announces its sleep: whoever serves its ticket does not take it for the one that left.
+pub fn successor_announces(faults: Faults) {
+    let memory = LoomMemory::new(32, 0, 0, faults);
+    let (ours, theirs) = (memory.window(), memory.window());
+    ours.store(PRODUCER.epoch, 1, at::ROLE_STORE);
+    ours.store(PRODUCER.left, 1, at::ROLE_STORE);
+    let mut awake = Signals::new(memory.window(), Role::Consumer);
+    let producer = spawn(move || {
+        theirs.store(PRODUCER.epoch, 2, at::ROLE_STORE);
+        let mut signals = Signals::new(theirs, Role::Producer);
+        signals.ring();
+        signals.announce();
+    });
+    assert!(!awake.has_left(), "a successor is called left");
+    producer.join().unwrap();
+}
+
+/// The consumer sleeps until there are two messages, of which the first may be what answers its ticket. `LATE`, a planted bug: it
+/// reads the bell behind the ticket, as a processor may that is not kept from it; loom executes loads in the order of the program,
+/// so it does not do that by itself.
+fn two_at_once<const LATE: bool>(faults: Faults) {
+    let memory = LoomMemory::new(64, 0, FIRST, faults);
+    let (mut tx, mut awake) = (sender(memory.window()), Signals::new(memory.window(), Role::Producer));
+    let ours = memory.window();
+    let producer = spawn(move || {
+        for _ in 0..2 {
+            send(&mut tx);
+            awake.published();
+        }
+    });
+    for ticket in 1.. {
+        let early = ours.load(PRODUCER.bell, at::READ_BELL);
+        ours.store(CONSUMER.ticket, ticket, at::ANNOUNCE);
+        let bell = if LATE { ours.load(PRODUCER.bell, at::READ_BELL) } else { early };
+        ours.fence(at::SLEEP_FENCE);
+        if ours.load(SEQUENCE, at::OBSERVE) == FIRST.wrapping_add(2) {
+            break;
+        }
+        // SAFETY: the bell is a word of the memory; the producer's page is its first.
+        unsafe { ours.memory().park(PRODUCER.bell.offset(), bell as u32, FOR_EVER, None) };
+    }
+    producer.join().unwrap();
 }
 
 /// A planted bug: the sleeper's announcement and the waker's bell are one word, with every fence in place.
@@ -395,4 +489,39 @@ fn null_control_without_the_interrupt_a_wake_is_lost() {
         let faults = Faults { barrier: Barrier::Broken, ..INTERRUPT };
         explore(3, move || model(faults)).unwrap_err();
     }
+}
+
+#[test]
+fn p3_an_end_that_was_dropped_is_noticed() {
+    explore(3, || dropped(Faults::default())).unwrap();
+    explore(3, || dropped(INTERRUPT)).unwrap();
+}
+
+#[test]
+fn p3_a_successor_that_goes_to_sleep_is_not_taken_for_the_one_that_left() {
+    explore(3, || successor_announces(Faults::default())).unwrap();
+}
+
+#[test]
+fn p3_a_clean_leave_wakes_a_deep_sleeper() {
+    explore(3, || deep_leave(Faults::default())).unwrap();
+    explore(3, || deep_leave(INTERRUPT)).unwrap();
+}
+
+#[test]
+fn a_sleeper_that_the_first_of_two_wakes_too_early_loses_no_wake() {
+    explore(3, || two_at_once::<false>(Faults::default())).unwrap();
+}
+
+#[test]
+fn null_control_a_bell_that_is_read_behind_the_ticket_loses_a_wake() {
+    let problem = explore(3, || two_at_once::<true>(Faults::default())).unwrap_err();
+    assert!(problem.contains("deadlock"), "{problem}");
+}
+
+#[test]
+fn null_control_a_compiler_that_looks_for_a_ticket_first_loses_a_wake() {
+    let weak = Faults { weak: &["COMMIT_LOG"], ..Faults::default() };
+    let problem = explore(2, move || interrupted(weak)).unwrap_err();
+    assert!(problem.contains("deadlock"), "{problem}");
 }

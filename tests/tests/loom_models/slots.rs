@@ -197,6 +197,41 @@ pub fn pending(faults: Faults) {
     producer.join().unwrap();
 }
 
+/// What a consumer says is pending can be received, right away.
+pub fn counted(faults: Faults) {
+    let shape = shape(2, 1);
+    let memory = LoomMemory::slots(&shape, faults);
+    let (mut tx, mut rx) = (sender(memory.window(), shape), receiver(memory.window(), shape));
+    let producer = spawn(move || {
+        send(&mut tx, 1);
+        send_batch(&mut tx, 1);
+    });
+    if rx.pending() > 0 {
+        assert!(try_recv(&mut rx).is_some(), "pending, and not there");
+    }
+    producer.join().unwrap();
+}
+
+/// Messages of a batch that was given up are never counted.
+pub fn abort_counted(faults: Faults) {
+    let shape = shape(DEPTH, 2);
+    let memory = LoomMemory::slots(&shape, faults);
+    let mut tx = sender(memory.window(), shape);
+    send(&mut tx, 1);
+    let producer = spawn(move || {
+        let mut draft = tx.begin();
+        tx.reserve(&draft, BATCH).expect("room");
+        for _ in 0..BATCH {
+            tx.fill(&draft, &[0xff; 8]);
+            tx.seal(&mut draft);
+        }
+        send_batch(&mut tx, 2);
+    });
+    let (sent, _) = find_sequence(&memory.window(), &shape, at::OBSERVE).expect("a sound ring");
+    assert!(sent == 1 || sent == 3, "{sent} sent");
+    producer.join().unwrap();
+}
+
 /// Whoever sees a message taken sees that it was sent.
 pub fn observer(faults: Faults) {
     let shape = shape(2, 1);
@@ -241,6 +276,16 @@ fn p3_the_end_of_slots_comes_after_the_last_message() {
 #[test]
 fn pending_is_never_less_than_what_is_known() {
     explore(3, || pending(Faults::default())).unwrap();
+}
+
+#[test]
+fn what_is_pending_in_slots_can_be_received() {
+    explore(3, || counted(Faults::default())).unwrap();
+}
+
+#[test]
+fn p1_a_batch_given_up_is_never_counted() {
+    explore(3, || abort_counted(Faults::default())).unwrap();
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! orders the two. How far it came decides what the recovered ring must hold.
 
 use crate::ring::{
-    BEFORE_THE_WRAP, FIRST, observe, receiver, recv, send, send_batch, send_empty, sender, try_recv,
+    BEFORE_THE_WRAP, FIRST, observe, received_if_pending, receiver, recv, send, send_batch, send_empty,
+    sender, try_recv,
 };
 use loom::thread::{spawn, yield_now};
 use shmq_core::layout::{FREE, READ, TAIL};
@@ -45,6 +46,19 @@ fn sender_that_dies(memory: &LoomMemory, stores: usize) -> RecordTx<LoomMemory> 
 /// As above, killed just after the commit: the stored tail lags by two messages.
 pub fn producer(faults: Faults) {
     producer_after(BATCH_COMMITS_AT, faults);
+}
+
+/// As above; what the successor counts of its predecessor's messages can be received, right away.
+pub fn counted(faults: Faults) {
+    let memory = LoomMemory::new(64, 0, FIRST, faults);
+    let mut rx = receiver(memory.window());
+    let (dying, window) = (memory.dying(Death::AfterSite("COMMIT")), memory.window());
+    let producer = spawn(move || {
+        send(&mut sender(dying));
+        sender(window);
+    });
+    received_if_pending(&mut rx);
+    producer.join().unwrap();
 }
 
 /// As above, in a ring that has no more room: the successor's message goes where the consumer has just read.
@@ -225,4 +239,9 @@ fn p4_an_observer_never_sees_a_successors_tail_lead() {
 #[test]
 fn p3_a_successor_of_a_finished_producer_is_finished() {
     explore(3, || finished(Faults::default())).unwrap();
+}
+
+#[test]
+fn what_a_successor_counts_can_be_received() {
+    explore(3, || counted(Faults::default())).unwrap();
 }

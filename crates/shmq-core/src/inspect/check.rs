@@ -78,11 +78,9 @@ const BETWEEN: Duration = Duration::from_millis(1);
 pub(super) fn all(it: &Inspector) -> Vec<Check> {
     let mut checks = vec![Check { what: "geometry", outcome: geometry(it) }];
     let Some(window) = it.ring() else { return checks };
-    let ring = match it.geometry.slot_layout() {
-        None => vec![
-            it.look_again(|| positions(window, it.geometry.limits.max_messages)),
-            it.walk().map_or_else(no_ring, messages),
-        ],
+    let limits = &it.geometry.limits;
+    let ring: Vec<_> = match it.geometry.slot_layout() {
+        None => records(|| it.is_held(), window, limits.max_message, limits.max_messages).into(),
         Some(layout) => it.check_ring(window, &layout).into(),
     };
     let names = ["positions", "messages", "words"];
@@ -106,15 +104,13 @@ impl Inspector {
     /// A ring of fixed-size messages, checked: its positions, its messages, its other words. For a pool, which has two.
     #[doc(hidden)]
     pub fn check_ring(&self, window: &Window<Seen>, layout: &SlotLayout) -> [Outcome; 3] {
-        [
-            self.look_again(|| counts(window, layout)),
-            messages(Walk::slots(window, layout)),
-            if self.is_mostly_hole() {
-                Unchecked { why: "large parts of the file have no memory, and a look would make it".into() }
-            } else {
-                self.look_again(|| words(window, layout))
-            },
-        ]
+        let [counts, messages] = slots(|| self.is_held(), window, layout);
+        let words = if self.is_mostly_hole() {
+            Unchecked { why: "large parts of the file have no memory, and a look would make it".into() }
+        } else {
+            self.look_again(|| words(window, layout))
+        };
+        [counts, messages, words]
     }
 
     /// Whether to read all of it would make much memory of what has none.
@@ -127,6 +123,22 @@ impl Inspector {
     fn is_held(&self) -> bool {
         [Role::Producer, Role::Consumer].into_iter().any(|role| self.state(role) == PeerState::Attached)
     }
+}
+
+fn records<M: Memory>(
+    moves: impl Fn() -> bool,
+    window: &Window<M>,
+    max_message: u64,
+    max_messages: Option<u64>,
+) -> [Outcome; 2] {
+    [
+        again(&moves, || positions(window, max_messages)),
+        again(&moves, || messages(Walk::records(window, max_message))),
+    ]
+}
+
+fn slots<M: Memory>(moves: impl Fn() -> bool, window: &Window<M>, layout: &SlotLayout) -> [Outcome; 2] {
+    [again(&moves, || counts(window, layout)), again(&moves, || messages(Walk::slots(window, layout)))]
 }
 
 fn again(moves: impl Fn() -> bool, mut look: impl FnMut() -> Outcome) -> Outcome {
@@ -163,7 +175,7 @@ fn roles(it: &Inspector) -> Outcome {
     Fine { said: format!("producer {}, consumer {}", seen.producer.state, seen.consumer.state) }
 }
 
-fn positions(window: &Window<Seen>, max_messages: Option<u64>) -> Outcome {
+fn positions<M: Memory>(window: &Window<M>, max_messages: Option<u64>) -> Outcome {
     let word = |control| window.load(control, at::OBSERVE);
     // In this order each later one can only be further on.
     let (free, freed) = (word(FREE), word(FREED));
@@ -202,7 +214,7 @@ fn positions(window: &Window<Seen>, max_messages: Option<u64>) -> Outcome {
     Fine { said: format!("free {free}, read {read}, tail {tail}") }
 }
 
-fn counts(window: &Window<Seen>, layout: &SlotLayout) -> Outcome {
+fn counts<M: Memory>(window: &Window<M>, layout: &SlotLayout) -> Outcome {
     let (read, sequence) = (window.load(READ, at::OBSERVE), window.load(SEQUENCE, at::OBSERVE));
     if read.abs_diff(sequence) > layout.depth + layout.group {
         let said = format!(
@@ -230,7 +242,7 @@ fn counts(window: &Window<Seen>, layout: &SlotLayout) -> Outcome {
 }
 
 /// Counts the messages up to where the walk ends, and says why it does.
-fn run(walk: &mut Walk<'_, Seen>) -> (u64, u64, PendingEnd) {
+fn run<M: Memory>(walk: &mut Walk<'_, M>) -> (u64, u64, PendingEnd) {
     let (mut messages, mut bytes) = (0, 0u64);
     loop {
         match walk.look() {
@@ -244,11 +256,7 @@ fn run(walk: &mut Walk<'_, Seen>) -> (u64, u64, PendingEnd) {
     }
 }
 
-fn no_ring() -> Outcome {
-    Unchecked { why: "there is no ring".into() }
-}
-
-fn messages(mut walk: Walk<'_, Seen>) -> Outcome {
+fn messages<M: Memory>(mut walk: Walk<'_, M>) -> Outcome {
     let (messages, bytes, end) = run(&mut walk);
     match end {
         PendingEnd::CaughtUp => Fine { said: format!("{messages} pending, {bytes} bytes") },
@@ -318,6 +326,34 @@ mod tests {
         );
         assert!(matches!(outcome, Fine { .. }) && looks == 3);
         assert!(matches!(again(|| true, || Damaged { said: String::new() }), Damaged { .. }));
+    }
+
+    /// What an end has stored in part while somebody looks is not damage: whatever of it is looked at.
+    #[cfg(feature = "testing")]
+    #[test]
+    fn no_part_of_a_ring_is_damaged_that_is_in_order_at_the_next_look() {
+        use crate::layout::{PAGE, Parts};
+        use crate::memory::testing::Words;
+        use crate::ring::word::{RecordKind, word};
+
+        let in_order = |outcomes: &[Outcome]| outcomes.iter().all(|o| matches!(o, Fine { .. }));
+        let layout = SlotLayout::new(8, 2, 1).unwrap();
+        let parts = Parts { producer: 0, consumer: PAGE, ring: 2 * PAGE, capacity: 256 };
+        // A position that leads the word which it counts.
+        let window = |leads, value| {
+            let window = Window::new(Words::new(2 * PAGE + 256), parts).unwrap();
+            window.store(leads, value, at::TAIL);
+            window
+        };
+        let ring = window(TAIL, 8);
+        let first = word(RecordKind::Message, 0, 0);
+        let arrives = || (ring.store_word(0, first, at::COMMIT), true).1;
+        assert!(!in_order(&records(|| false, &ring, 8, None)));
+        assert!(in_order(&records(arrives, &ring, 8, None)));
+        let ring = window(SEQUENCE, 1);
+        let arrives = || (ring.store_at(parts.ring as u64 + layout.word_offset(0), 1, at::COMMIT), true).1;
+        assert!(!in_order(&slots(|| false, &ring, &layout)));
+        assert!(in_order(&slots(arrives, &ring, &layout)));
     }
 
     #[test]

@@ -58,8 +58,8 @@ sites! {
     LATER_WORD: Store Relaxed, "POLL", "the words after a batch's first are published by COMMIT";
     NEXT_WORD: Store Relaxed, "POLL", "the word at the new tail; COMMIT carries it, and nobody looks at it before";
     COMMIT: Store Release, "POLL", "torn message: the word is seen before the payload, before the rest of its batch, or before the next one is zero";
-    COMMIT_LOG: Fence Compiler, "-", "a kill could leave a sequence number that counts a message never committed";
-    SEQUENCE: Store Relaxed, "RECOVER", "read by a successor, after TAIL in this order";
+    COMMIT_LOG: Fence Compiler, "SLEEP_FENCE", "lost wake: the compiler looks for a ticket before it publishes; the processor is kept from that by membarrier, or by WAKE_FENCE";
+    SEQUENCE: Store Release, "OBSERVE", "messages are counted of which the words are not seen: pending, and nothing is found; an observer calls a sound ring damaged; a kill leaves a number that counts a message never committed";
     TAIL: Store Release, "OBSERVE", "an observer sees the tail beyond what is committed; a crash state with the tail leading";
     FINISH: Store Release, "POLL", "whoever sees the end does not see what the producer did before it";
     FREE_LOAD: Load Acquire, "GIVE_BACK", "new payload overwrites what the consumer still reads";
@@ -69,7 +69,7 @@ sites! {
 
     // Consumer, receiving.
     POLL: Load Acquire, "COMMIT", "torn message: payload read before the word that publishes it";
-    RECEIVED: Store Relaxed, "OBSERVE", "READ carries it";
+    RECEIVED: Store Relaxed, "OBSERVE", "a count that promises nothing: whoever sees it need not see what the consumer did before it took the message; READ carries it";
     READ: Store Release, "OBSERVE", "a kill loses a message not yet copied; an observer that goes on from there misses its number";
     FREED: Store Release, "OBSERVE", "a kill leaves more given back than taken, which the successor would take back; GIVE_BACK carries it to the producer";
     HAND_BACK_LOAD: Load Relaxed, "-", "what POLL has acquired";
@@ -81,7 +81,7 @@ sites! {
     RECOVER: Load Acquire, "GIVE_BACK", "a successor producer writes into space that the consumer still reads or hands back";
     WALK: Load Relaxed, "-", "the words of a predecessor in the same role, whose values nobody changes";
     WALK_READ: Load Acquire, "GIVE_BACK", "a successor producer of slots writes where the consumer still reads";
-    RECOVER_SEQUENCE: Store Relaxed, "OBSERVE", "RECOVER_TAIL carries it";
+    RECOVER_SEQUENCE: Store Release, "OBSERVE", "as SEQUENCE, of what a predecessor committed";
     RECOVER_TAIL: Store Release, "OBSERVE", "as TAIL";
 
     // Anyone who looks.
@@ -97,11 +97,12 @@ sites! {
     LOST_FENCE: Fence Acquire, "LEAVE_FENCE", "the last message is overlooked and the peer called lost too early";
 
     // Sleeping and waking.
-    ANNOUNCE: Store Relaxed, "CHECK_TICKET", "SLEEP_FENCE orders it";
+    ANNOUNCE: Store Release, "SERVE_TICKET", "a successor is called left: its ticket is seen and its epoch is not; for the wake itself, SLEEP_FENCE orders it";
     SLEEP_FENCE: Fence SeqCst, "WAKE_FENCE", "lost wake: both sides look before both have stored";
-    CHECK_TICKET: Load Relaxed, "ANNOUNCE", "WAKE_FENCE orders it";
+    CHECK_TICKET: Load Relaxed, "ANNOUNCE", "only whether there is something to serve; WAKE_FENCE, or membarrier, orders it";
+    SERVE_TICKET: Load Acquire, "ANNOUNCE", "the ticket of one who left is served, and that it left is not seen: it is never told again";
     WAKE_FENCE: Fence SeqCst, "SLEEP_FENCE", "lost wake, as SLEEP_FENCE";
     RING_BELL: Store Release, "READ_BELL", "a sleeper woken by the bell does not see the message";
-    SOUND_FENCE: Fence SeqCst, "SLEEP_FENCE", "lost wake: a successor wakes one who is about to listen, and neither sees the other";
-    READ_BELL: Load Relaxed, "RING_BELL", "SLEEP_FENCE, right behind it, acquires";
+    SOUND_FENCE: Fence SeqCst, "SLEEP_FENCE", "lost wake: a successor, or one who leaves, wakes one who is about to listen, and neither sees the other";
+    READ_BELL: Load Acquire, "RING_BELL", "lost wake: the ticket is stored, and served, before the bell is read, so that the very change that answers it is slept on";
 }

@@ -339,7 +339,6 @@ impl<M: Memory> RecordTx<M> {
     /// Behind a commit: says where the tail is now, and which number comes next.
     #[inline(always)]
     fn tell(&mut self, before: u64, tail: u64, sequence: u64) {
-        self.ring.fence(at::COMMIT_LOG);
         // SAFETY: invariant O.
         unsafe {
             self.ring.store_address(self.sequence_word, sequence, at::SEQUENCE);

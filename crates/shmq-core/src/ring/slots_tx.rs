@@ -145,7 +145,6 @@ impl<M: Memory> SlotTx<M> {
     /// On to the next group, which a single message leaves to the one after it.
     #[inline(always)]
     fn turn(&mut self) {
-        self.ring.fence(at::COMMIT_LOG);
         self.store_sequence(self.cursor.next());
         self.groups.turn(&mut self.cursor);
         self.ask_ahead(&self.cursor);
@@ -282,7 +281,6 @@ impl<M: Memory> SlotTx<M> {
         }
         self.store_word(&self.cursor, next.min(self.cursor.end()), at::COMMIT);
         if self.is_group_full(&draft) {
-            self.ring.fence(at::COMMIT_LOG);
             self.store_sequence(next);
         }
         self.cursor = draft.cursor;
@@ -315,7 +313,6 @@ impl<M: Memory> SlotTx<M> {
     fn publish_group(&self, cursor: &mut GroupCursor) {
         self.store_word(cursor, cursor.next(), at::COMMIT);
         if cursor.is_over() {
-            self.ring.fence(at::COMMIT_LOG);
             self.store_sequence(cursor.next());
             self.groups.turn(cursor);
             self.groups.open(cursor, u64::MAX);

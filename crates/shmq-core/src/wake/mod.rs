@@ -162,12 +162,14 @@ impl Park for Map {
     }
 }
 
-/// Wakes whoever sleeps on a role's bell, through a mapping that may be read-only.
-pub fn wake_through(map: &Map, page: usize, words: &RoleWords) {
-    let at = page + words.bell.offset();
+/// Wakes whoever sleeps on a role's bell, through memory that may be read-only. What was stored before, through whatever
+/// mapping, is there for one who begins to listen too late for the sound.
+pub fn wake_through<M: Park>(memory: &M, page: usize, words: &RoleWords) {
+    let place = page + words.bell.offset();
     // SAFETY: just checked.
-    if at + 8 <= map.len() && !unsafe { map.unpark(at) } {
-        map.sound(at);
+    if place + 8 <= memory.len() && !unsafe { memory.unpark(place) } {
+        memory.fence(at::SOUND_FENCE);
+        memory.sound(place);
     }
 }
 
@@ -224,9 +226,9 @@ impl<M: Park> Signals<M> {
     }
 
     #[inline(always)]
-    fn peers_ticket(&self) -> u64 {
+    fn peers_ticket(&self, site: Site) -> u64 {
         // SAFETY: this window made the address, and neither changes.
-        unsafe { self.window.load_address(self.ticket, at::CHECK_TICKET) }
+        unsafe { self.window.load_address(self.ticket, site) }
     }
 
     fn set_quiet(&mut self) {
@@ -238,7 +240,7 @@ impl<M: Park> Signals<M> {
     pub fn is_quiet(&mut self) -> bool {
         // The sleeper's fence reaches a registered process; only the compiler must keep the order.
         self.window.fence(at::COMMIT_LOG);
-        self.peers_ticket() == self.quiet
+        self.peers_ticket(at::CHECK_TICKET) == self.quiet
     }
 
     /// To call after publishing: wakes the peer if it sleeps. Says whether all was quiet: if not, the peer may have left.
@@ -263,7 +265,8 @@ impl<M: Park> Signals<M> {
         if !self.registered {
             self.window.fence(at::WAKE_FENCE);
         }
-        let ticket = self.peers_ticket();
+        // With the ticket comes what its owner did before: that it left, or which epoch it is of.
+        let ticket = self.peers_ticket(at::SERVE_TICKET);
         if ticket == self.served {
             return;
         }
@@ -311,6 +314,7 @@ impl<M: Park> Signals<M> {
     /// before is there to be seen, so look at everything that could make sleeping wrong *between* this and `rest`.
     pub fn announce(&mut self) -> Announced {
         let bell = self.role.peer().words().bell;
+        // Before the ticket: a bell read after it could be the answer to it already.
         let seen = self.window.load(bell, at::READ_BELL);
         self.change_ticket(at::ANNOUNCE);
         self.window.fence(at::SLEEP_FENCE);

@@ -70,11 +70,13 @@ impl<M: Memory> Survey<'_, M> {
         table.load_at(table.parts().ring as u64 + u64::from(block) * LENT, at::TABLE)
     }
 
-    /// What the reader has noted of a block: number and length.
+    /// What the reader has noted of a block: number and length. Nothing if it moves on meanwhile, for then the length may be of the
+    /// next message.
     fn taken(&self, block: u32) -> (u64, u64) {
         let table = &self.0.held;
         let entry = table.parts().ring as u64 + u64::from(block) * HELD;
-        (table.load_at(entry, at::TABLE), table.load_at(entry + 8, at::TABLE))
+        let [note, len, again] = [0, 8, 0].map(|word| table.load_at(entry + word, at::TABLE));
+        if again == note { (note, len) } else { (0, 0) }
     }
 
     /// What a reader would get; see [`crate::Inspector::pending`].

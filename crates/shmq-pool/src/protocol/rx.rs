@@ -189,7 +189,6 @@ impl<M: Memory + Clone> PoolRx<M> {
         let sequence = self.held[block as usize].wrapping_sub(1);
         match self.empty.try_send(&Handle { block, low: sequence & LOW }.bytes()) {
             Ok(number) => {
-                self.table.fence(at::RETURN_LOG);
                 self.table.store_at(self.entry(block), 0, at::RELEASED);
                 self.held[block as usize] = 0;
                 self.back[block as usize] = number + 1;

@@ -140,8 +140,9 @@ impl Consumer {
     ///
     /// # Safety
     /// As long as the result lives, no other process may write to the memory of this queue except through
-    /// this crate, which never writes to a message that is not released: so no process may have the file mapped that is
-    /// not known to run correct code. The library upholds the rest, whatever the two ends do through it, and whoever
+    /// this crate, which never writes to a message that is not released, nor change the length of its file or punch
+    /// holes in it: what is cut off and grown again comes back as zeros, under a slice that is lent. So no process may
+    /// have the file open for writing that is not known to run correct code. The library upholds the rest, whatever the two ends do through it, and whoever
     /// dies.
     ///
     /// ```

@@ -102,8 +102,9 @@ impl Producer {
     ///
     /// # Safety
     /// As long as the result lives, no other process may write to the memory of this queue except through
-    /// this crate, which never writes to claimed space: so no process may have the file mapped that is not known
-    /// to run correct code. The library upholds the rest, whatever the two ends do through it, and whoever dies.
+    /// this crate, which never writes to claimed space, nor change the length of its file or punch holes in it: what is
+    /// cut off and grown again comes back as zeros, under a slice that is lent. So no process may have the file open for
+    /// writing that is not known to run correct code. The library upholds the rest, whatever the two ends do through it, and whoever dies.
     ///
     /// ```
     /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
@@ -411,6 +412,7 @@ impl<T> Producer<T> {
     /// Messages sent and not yet taken, as the consumer last said.
     ///
     /// The consumer goes on meanwhile: there may be fewer at once. There cannot be more until this end sends.
+    /// A count, not an acknowledgement: what the consumer did before it took a message need not be visible yet.
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
