@@ -69,7 +69,7 @@ errors! {
             path: PathBuf,
             /// What it is.
             found: &'static str,
-        } => unshared(&path, found);
+        } => unshared(path, found);
         /// The limit on file sizes (RLIMIT_FSIZE) is too small. The kernel would kill whoever tried.
         FileSize {
             /// Bytes the queue needs.
@@ -212,7 +212,7 @@ errors! {
             path: PathBuf,
             /// What it is.
             found: &'static str,
-        } => unshared(&path, found);
+        } => unshared(path, found);
         /// Not allowed to write the file, as both roles must.
         Denied => "not allowed to write the queue file, which both ends need; its owner can widen the mode";
         /// The file holds another shape.

@@ -43,7 +43,7 @@ static INSTALLED: Mutex<bool> = Mutex::new(false);
 /// What it cannot save: a message that was being read or filled in place at that very moment, or
 /// fixed-size messages of the group that was just being taken, may read as zeros without an error; the next call reports it.
 /// Messages that were sent and not received are gone with the file. An [`crate::Inspector`] sees zeros, see
-/// [`crate::Inspector::is_torn`]. Pages of a file on hugetlbfs are not replaced.
+/// [`crate::Inspector::is_torn`]. On hugetlbfs only the pages of who looks are replaced, not those of an end.
 ///
 /// ```
 /// # let name = format!("shmq-doc-sigbus-{}", std::process::id());
@@ -110,8 +110,9 @@ fn replace(address: usize) -> bool {
         if !(base..base.saturating_add(len)).contains(&address) || !mapping.is_here() {
             continue;
         }
-        // The first page, the geometry's, is not touched any more, and stays the file's.
-        let start = if address >= base + page { base + page } else { base };
+        // The first page of an end's, the geometry's, is not touched any more, and stays the file's: it holds the role. Who only
+        // looks has all of it replaced, which on hugetlbfs, where no part of a huge page can be, is the only way.
+        let start = if writable && address >= base + page { base + page } else { base };
         let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
         let (len, at) = (base + len - start, with_exposed_provenance_mut::<libc::c_void>(start));
