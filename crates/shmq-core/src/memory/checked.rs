@@ -13,7 +13,7 @@
 //! ```
 
 use super::{Memory, Site, Window, at};
-use crate::layout::{LINE64, WORD};
+use crate::layout::{Control, LINE64, WORD};
 use crate::memory::cold_path;
 use crate::slot_layout::SlotLayout;
 use bytemuck::AnyBitPattern;
@@ -279,6 +279,12 @@ impl Contiguous {
 }
 
 impl<M: Memory> Window<M> {
+    /// Where a word of a page is, found once.
+    pub fn address(&self, control: Control) -> WordAddress {
+        // SAFETY: invariant W.
+        WordAddress(unsafe { self.memory().address_of(self.control(control)) })
+    }
+
     /// What is known from a position on: up to the end of the ring, and at most so many bytes.
     pub fn contiguous(&self, position: u64, bytes: u64) -> Contiguous {
         let aligned = position % WORD == 0;

@@ -182,7 +182,7 @@ impl Listed {
         let owner = if inherited {
             0
         } else {
-            process::handle_forks()?;
+            handle_forks()?;
             process::number()?
         };
         let entry = free_entry();
@@ -207,8 +207,38 @@ impl Drop for Listed {
     }
 }
 
+static HANDLED: AtomicBool = AtomicBool::new(false);
+/// The number of the process that forks, or has forked this one.
+static PARENT: AtomicUsize = AtomicUsize::new(0);
+
+/// Has each child of `fork` begin with [`in_child`].
+fn handle_forks() -> io::Result<()> {
+    // More than once does no harm, and a lock might be held by another thread when this one forks.
+    if !HANDLED.load(Ordering::Acquire) {
+        // SAFETY: the handlers live as long as the program; they only read and write atomics and make system calls.
+        let error = unsafe { libc::pthread_atfork(Some(before), None, Some(in_child)) };
+        if error != 0 {
+            return Err(io::Error::from_raw_os_error(error));
+        }
+        HANDLED.store(true, Ordering::Release);
+    }
+    Ok(())
+}
+
+extern "C" fn before() {
+    PARENT.store(process::known(), Ordering::Relaxed);
+}
+
+extern "C" fn in_child() {
+    process::forget();
+    let parent = PARENT.load(Ordering::Relaxed);
+    if parent != 0 {
+        cover(parent);
+    }
+}
+
 /// In a child: puts out of reach where its parent had mappings of its own alone.
-pub(super) fn cover(parent: usize) {
+fn cover(parent: usize) {
     for entry in entries() {
         let mapping = entry.read(|| ()).filter(|mapping| mapping.owner == parent);
         let Some(Mapping { base, len, .. }) = mapping else { continue };

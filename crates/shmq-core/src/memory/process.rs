@@ -7,15 +7,12 @@
 
 use std::io;
 use std::ptr::{null_mut, with_exposed_provenance_mut};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// The page; never unmapped.
 static PAGE: AtomicPtr<AtomicUsize> = AtomicPtr::new(null_mut());
 /// The last number given, here or in an ancestor: in ordinary memory, which children inherit.
 static GIVEN: AtomicUsize = AtomicUsize::new(0);
-static HANDLED: AtomicBool = AtomicBool::new(false);
-/// The number of the process that forks, or has forked this one.
-static PARENT: AtomicUsize = AtomicUsize::new(0);
 
 fn own() -> Option<&'static AtomicUsize> {
     // SAFETY: null, or a page that stays mapped and begins with this word, for which zero is a value.
@@ -63,31 +60,15 @@ fn page() -> io::Result<&'static AtomicUsize> {
     own().ok_or_else(|| io::Error::other("a page that was there is not"))
 }
 
-/// Has each child of `fork` begin with [`in_child`].
-pub(super) fn handle_forks() -> io::Result<()> {
-    // More than once does no harm, and a lock might be held by another thread when this one forks.
-    if !HANDLED.load(Ordering::Acquire) {
-        // SAFETY: the handlers live as long as the program; they only read and write atomics and make system calls.
-        let error = unsafe { libc::pthread_atfork(Some(before), None, Some(in_child)) };
-        if error != 0 {
-            return Err(io::Error::from_raw_os_error(error));
-        }
-        HANDLED.store(true, Ordering::Release);
-    }
-    Ok(())
+/// The number, if one was given; zero otherwise. For a handler of `fork`.
+pub(super) fn known() -> usize {
+    own().map_or(0, |own| own.load(Ordering::Relaxed))
 }
 
-extern "C" fn before() {
-    PARENT.store(own().map_or(0, |own| own.load(Ordering::Relaxed)), Ordering::Relaxed);
-}
-
-extern "C" fn in_child() {
+/// In a child of `fork`: its parent's number is not its own.
+pub(super) fn forget() {
     if let Some(own) = own() {
         own.store(0, Ordering::Relaxed);
-    }
-    let parent = PARENT.load(Ordering::Relaxed);
-    if parent != 0 {
-        super::list::cover(parent);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A checked view of one ring inside a [`Memory`].
 
-use super::{Memory, Site, WordAddress, at};
+use super::{Memory, Site, at};
 use crate::layout::{Control, LINE64, PAGE, Parts, Role, WORD};
 use crate::memory::cold_path;
 
@@ -82,7 +82,7 @@ impl<M: Memory> Window<M> {
     }
 
     #[inline(always)]
-    fn control(&self, control: Control) -> usize {
+    pub(super) fn control(&self, control: Control) -> usize {
         control.offset
             + match control.page {
                 Role::Producer => self.parts.producer,
@@ -191,12 +191,6 @@ impl<M: Memory> Window<M> {
     #[inline(always)]
     pub fn expect_load_at(&self, place: u64) {
         self.memory.expect_load(place as usize);
-    }
-
-    /// Where a word of a page is, found once.
-    pub fn address(&self, control: Control) -> WordAddress {
-        // SAFETY: invariant W.
-        WordAddress(unsafe { self.memory.address_of(self.control(control)) })
     }
 
     /// A fence.
