@@ -14,3 +14,4 @@ pub mod model;
 pub mod pool;
 pub mod process;
 pub mod step;
+pub mod stoppable;

@@ -13,6 +13,7 @@ mod scribble;
 mod sigbus;
 mod slots;
 mod step;
+mod stop;
 mod stream;
 mod truncated;
 mod wait;
@@ -53,6 +54,8 @@ fn main() -> ExitCode {
         ["resource", case, directory] => resource::resource(case, directory),
         ["sigbus", case, kind, guard, name] => sigbus::sigbus(case, kind, guard, name),
         ["truncated", case, guard, name] => truncated::truncated(case, guard, name),
+        ["stoppable", shape, role, phase, how] => stop::stoppable(shape, role, phase, how),
+        ["one-processor", how, rounds] => stop::one_processor(how, number(rounds)),
         ["idle"] => role::idle(),
         ["race-create", name, witness, who, rounds] => {
             role::race_create(name, witness, number(who), number(rounds))
