@@ -161,8 +161,8 @@ fn p1_claims_and_guards_in_place() {
     let mut claim = tx.try_claim().unwrap();
     *claim = [5, 6, 7, 8];
     assert_eq!(claim.commit(), 0);
-    rx.try_read().unwrap().keep();
-    assert_eq!(*rx.try_read().unwrap(), [5, 6, 7, 8]);
+    assert_eq!(*rx.try_read().unwrap(), [5, 6, 7, 8]); // it stays
+    rx.try_read().unwrap().acknowledge();
     assert!(rx.try_read().is_err());
 }
 

@@ -161,7 +161,7 @@ fn any_number_in_a_call_of_an_end_of_records_is_taken_or_refused() {
         }
         let mut run = rx.run(DrainLimit { messages: n, bytes: n }, now).unwrap();
         assert!(run.next().is_some());
-        run.take();
+        run.acknowledge();
         let _ = rx.try_drain(DrainLimit { messages: n, bytes: n }, |_| {});
         while rx.try_recv().is_ok() {}
     }
@@ -179,8 +179,8 @@ fn any_number_in_a_call_of_an_end_of_slots_is_taken_or_refused() {
         assert_eq!(rx.try_run(n).unwrap().next().is_some(), n > 0);
         let mut run = rx.run(n, now).unwrap();
         while run.next().is_some() {}
-        run.take();
-        while rx.try_run(9).is_ok_and(|mut run| run.next().is_some() && run.take() > 0) {}
+        run.acknowledge();
+        while rx.try_run(9).is_ok_and(|mut run| run.next().is_some() && run.acknowledge() > 0) {}
         sender.try_send(1).unwrap();
         assert_eq!(receiver.try_drain(n, |_| {}), n.min(1));
         receiver.try_drain(9, |_| {});
@@ -254,8 +254,9 @@ fn any_place_in_a_region_a_block_or_a_file_is_inside_or_refused() {
         assert_eq!(loan.write_values(n, &[1u64]).is_ok(), n < 512, "{n}");
         assert_eq!(loan.send(n).is_ok(), n <= 4096, "{n}");
         if n <= 4096 {
-            let block = reader.try_recv().unwrap();
+            let block = reader.try_read().unwrap();
             let _ = (block.read_into(n, &mut [0; 8]), block.read_values(n, &mut [0u64]));
+            block.acknowledge();
         }
     }
 }

@@ -141,7 +141,7 @@ fn p5_a_writer_refuses_handles_that_the_reader_does_not_have() {
         assert_eq!((a.index(), b.index()), (0, 1));
         a.send(1).unwrap();
         b.send(1).unwrap();
-        let held = rx.try_recv().unwrap();
+        let held = rx.try_read().unwrap();
         hostile.send_back(block, low);
         assert_eq!(tx.try_loan().unwrap_err(), TryLoanError::Corrupt { what }, "{label}");
         // For good, and for every call.
@@ -156,7 +156,7 @@ fn p5_a_block_that_comes_back_twice_is_not_lent_twice() {
     let hostile = Hostile::new(2);
     let (tx, rx) = (hostile.pool.writer().unwrap(), hostile.pool.reader().unwrap());
     tx.try_loan().unwrap().send(1).unwrap();
-    drop(rx.try_recv().unwrap());
+    rx.try_read().unwrap().acknowledge();
     hostile.send_back(0, 0);
     let first = tx.try_loan().unwrap();
     assert_eq!(first.index(), 0);
@@ -166,7 +166,7 @@ fn p5_a_block_that_comes_back_twice_is_not_lent_twice() {
     let hostile = Hostile::new(1);
     let (tx, rx) = (hostile.pool.writer().unwrap(), hostile.pool.reader().unwrap());
     tx.try_loan().unwrap().send(1).unwrap();
-    drop(rx.try_recv().unwrap());
+    rx.try_read().unwrap().acknowledge();
     tx.try_loan().unwrap().send(1).unwrap();
     hostile.send_back(0, 0);
     assert_eq!(tx.try_loan().unwrap_err(), TryLoanError::Corrupt { what });
@@ -182,19 +182,19 @@ fn p5_a_reader_refuses_handles_that_the_writer_does_not_have() {
         let hostile = Hostile::new(2);
         let rx = hostile.pool.reader().unwrap();
         hostile.send(0, 1);
-        let held = rx.try_recv().unwrap();
+        let held = rx.try_read().unwrap();
         hostile.send(block, low);
-        assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Corrupt { what }, "{label}");
-        assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Corrupt { what }, "{label}, for good");
-        drop(held);
+        assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Corrupt { what }, "{label}");
+        assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Corrupt { what }, "{label}, for good");
+        held.acknowledge();
     }
     // Given back, and not taken by any writer: it cannot be there again.
     let hostile = Hostile::new(2);
     let rx = hostile.pool.reader().unwrap();
     hostile.send(0, 1);
-    drop(rx.try_recv().unwrap());
+    rx.try_read().unwrap().acknowledge();
     hostile.send(0, 1);
-    assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Corrupt { what: Corruption::NotTheirs });
+    assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Corrupt { what: Corruption::NotTheirs });
 }
 
 #[test]
@@ -202,10 +202,10 @@ fn p5_control_honest_handles_are_accepted() {
     let hostile = Hostile::new(2);
     let rx = hostile.pool.reader().unwrap();
     hostile.send(0, 1);
-    let held = rx.try_recv().unwrap();
+    let held = rx.try_read().unwrap();
     hostile.send(1, 4096);
-    assert_eq!(rx.try_recv().unwrap().len(), 4096);
-    drop(held);
+    assert_eq!(rx.try_read().unwrap().len(), 4096);
+    held.acknowledge();
     drop(rx);
     let tx = PoolTx::attach(&hostile.windows).unwrap();
     assert_eq!(tx.halt(), Halt::No);

@@ -25,13 +25,14 @@ fn p5_bytes_at_every_offset_round_trip_and_leave_their_neighbours() {
                 loan.read_into(offset, &mut own).unwrap();
                 assert_eq!(own, bytes);
                 loan.send(size).unwrap();
-                let block = rx.try_recv().unwrap();
+                let block = rx.try_read().unwrap();
                 let mut whole = vec![0xee; size];
                 whole[offset..offset + len].copy_from_slice(&bytes);
                 assert_eq!(block.to_vec(), whole, "{len} bytes at {offset} of {size}");
                 let mut part = vec![0; len];
                 block.read_into(offset, &mut part).unwrap();
                 assert_eq!(part, bytes);
+                block.acknowledge();
             }
         }
     }
@@ -52,7 +53,7 @@ fn p5_what_does_not_lie_inside_is_refused_and_changes_nothing() {
     loan.write_values(11, &[u64::MAX]).unwrap();
     assert_eq!(loan.capacity(), 100);
     loan.send(50).unwrap();
-    let block = rx.try_recv().unwrap();
+    let block = rx.try_read().unwrap();
     assert_eq!(block.to_vec(), [1; 50]);
     // Only what was sent is there.
     assert!(block.read_into(50, &mut [0]).is_err() && block.read_into(0, &mut [0; 51]).is_err());
@@ -72,7 +73,7 @@ fn p5_slices_of_a_trusted_end_are_the_shared_memory_itself() {
     loan.values_mut::<u64>()[511] = 7;
     loan[4098] = 9;
     loan.send(4099).unwrap();
-    let block = rx.try_recv().unwrap();
+    let block = rx.try_read().unwrap();
     assert_eq!((block.len(), block.values::<u64>()[511], block[4098]), (4099, 7, 9));
     // Slices, other than blocks, may go to other threads.
     let sum =
@@ -95,15 +96,15 @@ fn p2_blocks_arrive_in_order_whatever_the_order_of_loans_and_returns() {
             number += 1;
         }
         assert_eq!(tx.try_loan().unwrap_err(), TryLoanError::NoneFree);
-        let mut blocks: Vec<_> = (0..4).map(|_| rx.try_recv().unwrap()).collect();
-        assert_eq!(rx.recv(Until::Forever).unwrap_err(), RecvError::AllHeld);
+        let mut blocks: Vec<_> = (0..4).map(|_| rx.try_read().unwrap()).collect();
+        assert_eq!(rx.read(Until::Forever).unwrap_err(), RecvError::AllHeld);
         for (block, expected) in blocks.iter().zip(number - 4..) {
             let mut value = [0u64];
             block.read_values(0, &mut value).unwrap();
             assert_eq!((block.sequence(), value), (expected, [expected]));
         }
         for i in 0..4 {
-            drop(blocks.swap_remove((round * 3 + i) % blocks.len()));
+            blocks.swap_remove((round * 3 + i) % blocks.len()).acknowledge();
         }
     }
 }
@@ -119,14 +120,14 @@ fn p4_what_is_forgotten_comes_back_with_the_next_holder_of_the_end() {
     let tx = patiently(|| pool.writer()).unwrap();
     assert_eq!(tx.free(), 2);
     let rx = pool.reader().unwrap();
-    std::mem::forget(rx.try_recv().unwrap());
-    assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Empty);
+    std::mem::forget(rx.try_read().unwrap());
+    assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Empty);
     drop(rx);
     let rx = patiently(|| pool.reader()).unwrap();
     assert_eq!(rx.to_be_seen_again(), 1);
-    let block = rx.try_recv().unwrap();
+    let block = rx.try_read().unwrap();
     assert!(block.is_again() && block.sequence() == 0);
-    drop(block);
+    block.acknowledge();
     assert_eq!((rx.to_be_seen_again(), tx.free()), (0, 3));
 }
 
@@ -138,7 +139,7 @@ fn p7_a_pool_of_which_few_blocks_are_in_use_touches_few() {
         let loan = tx.try_loan().unwrap();
         assert!(loan.index() < 2, "block {}", loan.index());
         loan.send(1).unwrap();
-        drop(rx.try_recv().unwrap());
+        rx.try_read().unwrap().acknowledge();
     }
 }
 
@@ -149,11 +150,12 @@ fn p3_the_end_comes_after_the_last_block_and_is_for_good() {
     tx.try_loan().unwrap().send(1).unwrap();
     tx.try_loan().unwrap().send(2).unwrap();
     assert_eq!(tx.finish(), Ok(2));
-    let (first, second) = (rx.try_recv().unwrap(), rx.try_recv().unwrap());
+    let (first, second) = (rx.try_read().unwrap(), rx.try_read().unwrap());
     assert_eq!((first.len(), second.len()), (1, 2));
-    assert_eq!(rx.recv(Until::Forever).unwrap_err(), RecvError::Finished, "also with all blocks in hand");
-    drop((first, second));
-    assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Finished);
+    assert_eq!(rx.read(Until::Forever).unwrap_err(), RecvError::Finished, "also with all blocks in hand");
+    first.acknowledge();
+    second.acknowledge();
+    assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Finished);
     assert!(matches!(patiently(|| pool.writer()), Err(shmq_pool::AttachError::Finished)));
 }
 
@@ -164,7 +166,7 @@ fn p5_an_anonymous_pool_travels_as_a_descriptor_and_a_plain_file_does_not_pass_f
     assert_eq!((same.blocks(), same.block_size(), same.path()), (2, 5000, None));
     let (tx, rx) = (made.writer().unwrap(), same.reader().unwrap());
     tx.try_loan().unwrap().send(5000).unwrap();
-    assert_eq!(rx.recv(LIMIT).unwrap().len(), 5000);
+    assert_eq!(rx.read(LIMIT).unwrap().len(), 5000);
     let scratch = Scratch::new("pool-unsealed");
     let file = Pool::create(scratch.path(), 2, 8, &Options::new()).unwrap();
     let fd = file.as_fd().try_clone_to_owned().unwrap();
@@ -181,8 +183,9 @@ fn an_inspector_says_where_every_block_is_and_both_inspectors_agree() {
         tx.try_loan().unwrap().send(1).unwrap();
         assert_eq!(it.snapshot().sent, sent);
     }
-    let (one, two, three) = (rx.try_recv().unwrap(), rx.try_recv().unwrap(), rx.try_recv().unwrap());
-    drop((one, three));
+    let (one, two, three) = (rx.try_read().unwrap(), rx.try_read().unwrap(), rx.try_read().unwrap());
+    three.acknowledge();
+    one.acknowledge();
     let seen = it.snapshot();
     assert_eq!((seen.sent, seen.received, seen.returned, seen.reclaimed), (5, 3, 2, 0));
     assert_eq!((seen.at_home, seen.under_way, seen.held, seen.coming_back), (5, 2, 1, 2));

@@ -178,7 +178,7 @@ fn p4_what_a_killed_writer_had_on_loan_is_free_again() {
     assert_ne!(loans[0].index(), loans[1].index());
     // The third comes back from whoever reads it.
     let rx = patiently(|| pool.reader()).unwrap();
-    drop(rx.try_recv().unwrap());
+    rx.try_read().unwrap().acknowledge();
     assert!(tx.try_loan().is_ok());
 }
 
@@ -203,8 +203,10 @@ fn p3_a_blocked_reader_is_told_how_its_writer_went() {
         writer.ask("send", "0");
         let mut rx = patiently(|| pool.reader()).unwrap();
         rx.set_waiting(WAITING);
-        assert_eq!(rx.recv(Until::Forever).unwrap().sequence(), 0);
-        let recv = move || rx.recv(Until::Forever).map(|block| block.sequence());
+        let first = rx.read(Until::Forever).unwrap();
+        assert_eq!(first.sequence(), 0);
+        first.acknowledge();
+        let recv = move || rx.read(Until::Forever).map(|block| block.sequence());
         let error = outcome(WAITING, look(&pool, Role::Consumer), recv, || going.go(writer, &scratch));
         assert_eq!(error, Err(told), "{going:?}");
     }
@@ -239,7 +241,7 @@ fn p4_a_successor_revives_waits_on_blocks_at_once() {
         rx.set_waiting(WAITING.across_restarts(true));
         let writer = child(&scratch, "writer");
         writer.expect("0");
-        let recv = move || rx.recv(LIMIT).map(|block| block.sequence());
+        let recv = move || rx.read(LIMIT).map(|block| block.sequence());
         let got = outcome(WAITING, look(&pool, Role::Consumer), recv, || {
             going.go(writer, &scratch);
             let mut successor = child(&scratch, "writer");
@@ -286,8 +288,10 @@ fn p4_a_finished_pool_refuses_a_writer_and_can_still_be_drained() {
     assert!(matches!(patiently(|| pool.writer()), Err(AttachError::Finished)));
     for number in 0..2 {
         let rx = patiently(|| pool.reader()).unwrap();
-        assert_eq!(rx.try_recv().unwrap().sequence(), number);
+        let block = rx.try_read().unwrap();
+        assert_eq!(block.sequence(), number);
+        block.acknowledge();
     }
     let rx = patiently(|| pool.reader()).unwrap();
-    assert_eq!(rx.recv(Until::Forever).unwrap_err(), RecvError::Finished);
+    assert_eq!(rx.read(Until::Forever).unwrap_err(), RecvError::Finished);
 }

@@ -68,7 +68,10 @@ fn p2_streams_between_threads_arrive_whole_and_in_order() {
         let mut buffer = [0; MAX];
         let end = loop {
             let outcome = match how {
-                "guard" => rx.read(Until::Forever).map(|m| check(m.sequence(), &m)),
+                "guard" => rx.read(Until::Forever).map(|m| {
+                    check(m.sequence(), &m);
+                    m.acknowledge();
+                }),
                 "drain" => rx
                     .drain(DrainLimit::default(), Until::Forever, |view| check(view.sequence(), view))
                     .map(drop),
@@ -183,6 +186,7 @@ fn given_up_claims_and_forgotten_guards_wedge_nothing() {
         assert_eq!(tx.try_send(&i.to_le_bytes()), Ok(i));
         for _ in 0..3 {
             std::mem::forget(rx.try_read().unwrap());
+            drop(rx.try_read().unwrap());
         }
         assert_eq!(rx.try_recv().unwrap(), i.to_le_bytes());
         assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));

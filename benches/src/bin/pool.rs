@@ -125,7 +125,7 @@ fn pool(bytes: usize, messages: u64) -> f64 {
     race(send, || {
         for n in 0..messages {
             let block = loop {
-                match rx.try_recv() {
+                match rx.try_read() {
                     Ok(block) => break block,
                     Err(_) => spin_loop(),
                 }
@@ -133,6 +133,7 @@ fn pool(bytes: usize, messages: u64) -> f64 {
             let mut word = [0; 8];
             block.read_into(0, &mut word).expect("inside");
             assert_eq!((u64::from_le_bytes(word), block.len()), (n, bytes), "another block");
+            block.acknowledge();
         }
     })
 }

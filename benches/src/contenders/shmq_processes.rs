@@ -57,7 +57,13 @@ where
                     rx.set_shared_cache(task.shared_cache);
                     // SAFETY: as for `trusted`.
                     let mut rx = unsafe { rx.trust_peer() };
-                    move |_, sum: &mut Sum| rx.try_read().map_or(0, |message| sum.words(&*message))
+                    move |_, sum: &mut Sum| {
+                        rx.try_read().map_or(0, |message| {
+                            let n = sum.words(&*message);
+                            message.acknowledge();
+                            n
+                        })
+                    }
                 }
             )
         })
@@ -225,7 +231,13 @@ fn in_place<P: Payload>(task: Task) -> Trial {
                 |mut rx: Consumer| {
                     rx.set_shared_cache(task.shared_cache);
                     let mut rx = trusting(rx);
-                    move |_, sum: &mut Sum| rx.try_read().map_or(0, |message| sum.bytes(&message))
+                    move |_, sum: &mut Sum| {
+                        rx.try_read().map_or(0, |message| {
+                            let n = sum.bytes(&message);
+                            message.acknowledge();
+                            n
+                        })
+                    }
                 }
             )
         })

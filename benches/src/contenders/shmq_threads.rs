@@ -193,7 +193,15 @@ fn in_place<P: Payload>(task: Task) -> Trial {
                         1
                     }
                 },
-                || move |_, sum: &mut Sum| rx.try_read().map_or(0, |message| sum.bytes(&message)),
+                || {
+                    move |_, sum: &mut Sum| {
+                        rx.try_read().map_or(0, |message| {
+                            let n = sum.bytes(&message);
+                            message.acknowledge();
+                            n
+                        })
+                    }
+                },
             ))
         })
     })

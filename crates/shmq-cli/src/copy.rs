@@ -227,7 +227,7 @@ impl Filler<'_> {
             }
             // Not taken if that fails.
             self.send(&message)?;
-            run.take();
+            run.acknowledge();
             left -= 1;
         }
     }

@@ -124,7 +124,7 @@ fn messages(args: &DrainArgs, frame: Option<Frame>, queue: &Queue) -> Outcome {
             broken.explain(&out, &interrupt)?;
             break;
         }
-        let messages = run.take() as u64;
+        let messages = run.acknowledge() as u64;
         (done.messages, done.bytes) = (done.messages + messages, done.bytes + bytes);
         progress.add(messages, bytes);
     }
@@ -147,7 +147,7 @@ fn blocks(args: &DrainArgs, frame: Option<Frame>) -> Outcome {
     let mut done = Drained { schema: "shmq.drain/1", pool: true, ..Drained::default() };
     while done.messages < wanted {
         interrupt.check()?;
-        let block = match reader.try_recv() {
+        let block = match reader.try_read() {
             Err(TryRecvError::Empty | TryRecvError::Finished) => break,
             Err(error @ TryRecvError::Corrupt { .. }) => {
                 return Err(Failure::Said(Code::Corrupt, error.to_string()));
@@ -156,13 +156,14 @@ fn blocks(args: &DrainArgs, frame: Option<Frame>) -> Outcome {
             Ok(block) => block,
         };
         if let Err(broken) = frame.map_or(Ok(()), |frame| write_block(frame, &block, &mut out, &interrupt)) {
-            // What cannot be printed stays: forgotten here, it is seen again by the next reader.
-            std::mem::forget(block);
+            // What cannot be printed stays, for the next reader.
+            drop(block);
             broken.explain(&out, &interrupt)?;
             break;
         }
         done.first.get_or_insert(block.sequence());
         let bytes = block.len() as u64;
+        block.acknowledge();
         (done.messages, done.bytes) = (done.messages + 1, done.bytes + bytes);
         progress.add(1, bytes);
     }

@@ -348,7 +348,7 @@ mod tests {
             while let Some(message) = run.next() {
                 frame.append(&message, &mut out);
             }
-            assert_eq!(run.take(), 4);
+            assert_eq!(run.acknowledge(), 4);
             assert_eq!(out.len(), expected);
             if frame == Frame::LengthPrefixed {
                 assert_eq!(cut(&out, 100, Cut::LengthPrefixed, 1000).unwrap(), messages);

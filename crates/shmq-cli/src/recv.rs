@@ -166,7 +166,7 @@ impl Receiver<'_> {
                 Ok(mut run) => {
                     self.gather(&mut run);
                     match self.out.write(&self.gathered, self.interrupt) {
-                        Ok(()) => self.wanted -= run.take() as u64,
+                        Ok(()) => self.wanted -= run.acknowledge() as u64,
                         Err(broken) => {
                             let whole = self.given_whole(&broken);
                             let bytes = take(&mut consumer, whole as u64)?;
@@ -255,7 +255,7 @@ fn take(consumer: &mut Consumer, messages: u64) -> Result<u64, Failure> {
         while let Some(message) = run.next() {
             bytes += message.len() as u64;
         }
-        run.take();
+        run.acknowledge();
     }
     Ok(bytes)
 }

@@ -231,10 +231,10 @@ impl Run<'_> {
         }
     }
 
-    pub fn take(self) -> usize {
+    pub fn acknowledge(self) -> usize {
         match self {
-            Self::Records(run) => run.take(),
-            Self::Slots(run) => run.take(),
+            Self::Records(run) => run.acknowledge(),
+            Self::Slots(run) => run.acknowledge(),
         }
     }
 }

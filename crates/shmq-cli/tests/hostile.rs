@@ -59,7 +59,7 @@ fn seeds(folder: &Folder) -> Vec<(&'static str, Vec<u8>)> {
     let pool = shmq_pool::Pool::create(folder.at("pool"), 4, 64, &shmq_pool::Options::new()).unwrap();
     let (writer, reader) = (pool.writer().unwrap(), pool.reader().unwrap());
     (0..3).for_each(|_| _ = writer.try_loan().unwrap().send(5).unwrap());
-    let _held = reader.try_recv().unwrap();
+    let _held = reader.try_read().unwrap();
     let kinds = ["records", "slots", "pool"];
     let seeds = kinds.map(|kind| (kind, std::fs::read(folder.at(kind)).unwrap())).into();
     kinds.iter().for_each(|kind| std::fs::remove_file(folder.at(kind)).unwrap());

@@ -40,7 +40,7 @@ fn send(writer: &shmq_pool::Writer, n: u64) {
 fn dead_reader(name: &Name, pool: &Pool, holding: usize) {
     let reader = pool.reader().unwrap();
     for _ in 0..holding {
-        std::mem::forget(reader.try_recv().unwrap());
+        std::mem::forget(reader.try_read().unwrap());
     }
     drop(reader);
     patch(name, LEFT, &[0; 8]);
@@ -68,8 +68,8 @@ fn stat_says_where_the_blocks_of_a_pool_are() {
     for n in 0..4 {
         send(&writer, n);
     }
-    let (first, second) = (reader.try_recv().unwrap(), reader.try_recv().unwrap());
-    drop(second);
+    let (first, second) = (reader.try_read().unwrap(), reader.try_read().unwrap());
+    second.acknowledge();
     assert_eq!(places(&stat(&name)), [0, 2, 1, 1]);
     assert_eq!(stat(&name)["fill_ratio"], 0.75);
     let text = stdout(&run(&["stat", &name.0]));
@@ -99,7 +99,7 @@ fn stat_names_the_reader_that_keeps_every_block() {
             writer.loan(Until::After(LIMIT)).map(drop)
         });
         until("blocks", || reader.pending() == BLOCKS);
-        let held: Vec<_> = (0..BLOCKS).map(|_| reader.try_recv().unwrap()).collect();
+        let held: Vec<_> = (0..BLOCKS).map(|_| reader.try_read().unwrap()).collect();
         until("a wait", || stat(&name)["producer"]["stalled_for_ns"].as_u64() > Some(1_100_000_000));
         let seen = stat(&name);
         assert_eq!((&seen["state"], codes(&seen)), (&"stuck".into(), vec!["reader_keeps_blocks"]));
@@ -107,7 +107,7 @@ fn stat_names_the_reader_that_keeps_every_block() {
         assert!(text.contains("holds 4 of 4 blocks and has given none back in the last"), "{text}");
         assert!(text.contains("has been waiting for a free block for"), "{text}");
         // The control: as soon as it gives one back, all is well.
-        drop(held.into_iter().next_back());
+        held.into_iter().next_back().unwrap().acknowledge();
         assert!(waiting.join().unwrap().is_ok());
         assert!(!codes(&stat(&name)).contains(&"reader_keeps_blocks"));
     });
@@ -148,7 +148,7 @@ fn stat_says_what_a_dead_reader_held() {
     assert_eq!((&seen["state"], codes(&seen)[0]), (&"stuck".into(), "blocks_held_by_the_dead"));
     assert!(seen["advice"][0]["todo"].as_str().unwrap().contains("start the reader"));
     // The control: a reader comes.
-    drop(pool.reader().unwrap().try_recv().unwrap());
+    pool.reader().unwrap().try_read().unwrap().acknowledge();
     assert_eq!(codes(&stat(&name)), [""; 0]);
 }
 
@@ -156,10 +156,10 @@ fn stat_says_what_a_dead_reader_held() {
 fn stat_says_what_a_present_reader_did_since_it_came() {
     let (name, pool) = pool("since");
     fill(&pool, 2);
-    drop(pool.reader().unwrap().try_recv().unwrap());
+    pool.reader().unwrap().try_read().unwrap().acknowledge();
     let reader = pool.reader().unwrap();
     assert_eq!(stat(&name)["consumer"]["messages_since_it_came"], 0);
-    drop(reader.try_recv().unwrap());
+    reader.try_read().unwrap().acknowledge();
     assert_eq!(stat(&name)["consumer"]["messages_since_it_came"], 1);
 }
 
@@ -263,10 +263,10 @@ fn doctor_has_nothing_to_say_of_a_pool_in_full_use() {
         scope.spawn(|| {
             let reader = pool.reader().unwrap();
             let mut held = std::collections::VecDeque::new();
-            while let Ok(block) = reader.recv(Until::Forever) {
+            while let Ok(block) = reader.read(Until::Forever) {
                 held.push_back(block);
                 if held.len() > 2 {
-                    held.pop_front();
+                    held.pop_front().map(shmq_pool::Block::acknowledge);
                 }
             }
         });

@@ -79,7 +79,7 @@ fn read(name: &str) -> Result<(), Box<dyn Error>> {
     let (mut frames, mut changed) = (0u64, 0u64);
     let mut previous: Option<Block<'_, Trusted>> = None;
     loop {
-        let block = match rx.recv(Until::Forever) {
+        let block = match rx.read(Until::Forever) {
             Ok(block) => block,
             Err(RecvError::Finished) => break,
             Err(gone) => return Err(gone.into()),
@@ -92,7 +92,12 @@ fn read(name: &str) -> Result<(), Box<dyn Error>> {
             changed += pairs.filter(|(now, before)| now != before).count() as u64;
         }
         frames += 1;
-        previous = Some(block); // the one before goes back
+        if let Some(before) = previous.replace(block) {
+            before.acknowledge(); // it goes back
+        }
+    }
+    if let Some(last) = previous {
+        last.acknowledge();
     }
     println!("the last reader added up {frames} frames, {again} of them seen again after the kill,");
     println!("and found that {changed} of the pixels it looked at had changed");

@@ -137,7 +137,7 @@ errors! {
 /// ```
 /// fn serve(name: &str) -> Result<(), shmq_pool::Error> {
 ///     let rx = shmq_pool::Pool::open(name)?.reader()?; // OpenError or AttachError
-///     println!("{} bytes", rx.try_recv()?.len()); // TryRecvError
+///     println!("{} bytes", rx.try_read()?.len()); // TryRecvError
 ///     Ok(())
 /// }
 /// let error = serve("shmq-doc-there-is-none").unwrap_err();

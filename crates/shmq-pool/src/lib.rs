@@ -1,7 +1,7 @@
 //! Large blocks of shared memory, passed from one process to another without a copy, guarded by two queues.
 //!
 //! A pool is one file: blocks of one size, and two rings of handles. The [`Writer`] gets a block on loan, fills it
-//! where it is, and sends it; the [`Reader`] reads it where it is, and by dropping it gives it back. Only the handle
+//! where it is, and sends it; the [`Reader`] reads it where it is, and by acknowledging it gives it back. Only the handle
 //! travels, 8 bytes of it, so that passing a block costs the same whether it has 4 KiB or 16 MiB.
 //!
 //! # Limits first
@@ -37,8 +37,11 @@
 //! // The reader, in another process.
 //! let rx = Pool::open_or_create(name, 8, 1 << 20, &Options::new())?.reader()?;
 //! loop {
-//!     match rx.recv(Until::Forever) {
-//!         Ok(block) => println!("{}: {} bytes", block.sequence(), block.len()),
+//!     match rx.read(Until::Forever) {
+//!         Ok(block) => {
+//!             println!("{}: {} bytes", block.sequence(), block.len());
+//!             block.acknowledge(); // dropped without that, it is shown again
+//!         }
 //!         Err(RecvError::Finished) => break,
 //!         Err(gone) => return Err(gone.into()),
 //!     }
@@ -53,7 +56,7 @@
 //!
 //! The kernel frees its end together with its memory; blocked calls say *lost* within about 20 ms, after what was
 //! sent is received. No block is lost. A new writer finds free again what the dead one had on loan. A new reader sees
-//! again, first of all, what the dead one had received and not given back. Until it comes, these blocks are missing.
+//! again, first of all, what the dead one had received and not acknowledged. Until it comes, these blocks are missing.
 //! [`guide`] goes through every state that a kill can leave.
 //!
 //! # What a call costs
@@ -61,8 +64,8 @@
 //! | call | allocates | system calls | bounded |
 //! |---|---|---|---|
 //! | `try_loan`, `send`, dropping a loan | no | none; a send wakes a reader that sleeps | yes |
-//! | `try_recv`, dropping a block | no | none; the drop wakes a writer that sleeps | yes |
-//! | `loan`, `recv` | no | none while it spins, see [waiting](shmq::guide::waiting) | by `until` |
+//! | `try_read`, `acknowledge`, dropping a block | no | none; acknowledging wakes a writer that sleeps | yes, dropping by the number of blocks |
+//! | `loan`, `read` | no | none while it spins, see [waiting](shmq::guide::waiting) | by `until` |
 //! | `write_at`, `read_into`, `fill` and the like | no | none | by what is copied |
 //! | `pending`, `free`, `next_sequence`, `to_be_seen_again`, `epoch`, `peer_epoch`, `set_waiting`, `set_stop` | no | none | by the number of blocks |
 //! | `peer` | no | one | yes |

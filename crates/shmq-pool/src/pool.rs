@@ -31,7 +31,7 @@ use std::path::Path;
 /// let mut loan = tx.try_loan()?;
 /// loan.write_at(0, b"hello")?;
 /// loan.send(5)?;
-/// assert_eq!(rx.try_recv()?.to_vec(), b"hello");
+/// assert_eq!(rx.try_read()?.to_vec(), b"hello");
 /// drop((tx, rx));
 /// assert!(matches!(shmq::Queue::open(&name), Err(OpenError::WrongKind { .. })));
 /// pool.remove()?;
@@ -134,7 +134,7 @@ impl Pool {
     /// let tx = pool.writer()?;
     /// let rx = Pool::from_fd(fd, &Options::new())?.reader()?;
     /// tx.try_loan()?.send(100)?;
-    /// assert_eq!(rx.try_recv()?.len(), 100);
+    /// assert_eq!(rx.try_read()?.len(), 100);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -191,7 +191,7 @@ impl Pool {
     }
 
     /// Takes the reader's end, and puts in order what a dead predecessor left half done: what it had received and not
-    /// given back is seen again, first of all. As the examples of [`Pool`] and [`crate::Block::is_again`].
+    /// acknowledged is seen again, first of all. As the examples of [`Pool`] and [`crate::Block::is_again`].
     ///
     /// # Errors
     /// As [`shmq::Queue::producer`], but a finished pool can be drained.

@@ -13,7 +13,7 @@ use std::ops::Deref;
 
 /// The end that reads blocks where they are, and gives them back.
 ///
-/// Several blocks may be held at a time, and given back in any order; the writer has so many fewer. They borrow the
+/// Several blocks may be held at a time, and acknowledged in any order; the writer has so many fewer. They borrow the
 /// reader, which is [`Send`] but not [`Sync`]: a reader and its blocks belong to one thread. (Of a trusted reader,
 /// the slices may go to others.)
 ///
@@ -30,21 +30,24 @@ use std::ops::Deref;
 ///     loan.fill(i);
 ///     loan.send(10)?;
 /// }
-/// let (a, b) = (rx.try_recv()?, rx.try_recv()?);
+/// let (a, b) = (rx.try_read()?, rx.try_read()?);
 /// assert_eq!((a.sequence(), b.sequence(), rx.pending()), (0, 1, 1));
-/// drop(a); // in any order
-/// assert_eq!(b.to_vec(), [1; 10]);
-/// drop((b, rx.try_recv()?));
-/// assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Empty);
+/// b.acknowledge(); // in any order
+/// assert_eq!(a.to_vec(), [0; 10]);
+/// drop(a); // not acknowledged: it is shown again
+/// assert_eq!((rx.next_sequence(), rx.to_be_seen_again()), (2, 1));
+/// rx.try_read()?.acknowledge();
+/// rx.try_read()?.acknowledge();
+/// assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Empty);
 /// assert_eq!((rx.next_sequence(), rx.to_be_seen_again()), (3, 0));
 /// assert_eq!((rx.peer(), rx.peer_epoch(), rx.epoch()), (shmq_pool::PeerState::Attached, 1, 1));
 /// tx.finish()?;
-/// assert_eq!(rx.try_recv().unwrap_err(), TryRecvError::Finished);
+/// assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Finished);
 /// # Ok::<(), shmq_pool::Error>(())
 /// ```
 ///
 /// Killed at any moment, it is succeeded by whoever takes the same end next. The successor first sees again what the
-/// dead one had received and not given back, and nothing else: [`Block::is_again`] and the sequence numbers tell.
+/// dead one had received and not acknowledged, and nothing else: [`Block::is_again`] and the sequence numbers tell.
 #[derive(Debug)]
 pub struct Reader<T = Checked> {
     // The mappings go first; the seat then leaves and wakes the writer.
@@ -72,12 +75,13 @@ impl Reader {
 }
 
 impl<T> Reader<T> {
-    /// The next block, if there is one; see the example of [`Reader`].
+    /// The next block in place, if there is one; see the example of [`Reader`]. First come those that were dropped, or left
+    /// by a predecessor, without being acknowledged.
     ///
     /// # Errors
     /// [`TryRecvError::Empty`], also when the writer is gone, as another may come; [`TryRecvError::Finished`],
     /// [`TryRecvError::Corrupt`].
-    pub fn try_recv(&self) -> Result<Block<'_, T>, TryRecvError> {
+    pub fn try_read(&self) -> Result<Block<'_, T>, TryRecvError> {
         let mut end = self.end.borrow_mut();
         let found = end.ring.try_take();
         if !matches!(found, Take::Block(_)) && end.is_torn() {
@@ -91,7 +95,7 @@ impl<T> Reader<T> {
         }
     }
 
-    /// The next block, waiting for one.
+    /// The next block in place, waiting for one.
     ///
     /// Allocates nothing, system calls only to wait, bounded by `until`.
     ///
@@ -100,18 +104,19 @@ impl<T> Reader<T> {
     /// use std::time::Duration;
     /// let pool = Pool::anonymous(1, 4096, &Options::new())?;
     /// let (tx, rx) = (pool.writer()?, pool.reader()?);
-    /// assert_eq!(rx.recv(Duration::from_millis(1)).unwrap_err(), RecvError::TimedOut);
+    /// assert_eq!(rx.read(Duration::from_millis(1)).unwrap_err(), RecvError::TimedOut);
     /// tx.try_loan()?.send(100)?;
-    /// let block = rx.recv(Until::Forever)?;
-    /// assert_eq!(rx.recv(Until::Forever).unwrap_err(), RecvError::AllHeld); // the writer has none
-    /// drop((block, tx));
-    /// assert_eq!(rx.recv(Until::Forever).unwrap_err(), RecvError::WriterLeft);
+    /// let block = rx.read(Until::Forever)?;
+    /// assert_eq!(rx.read(Until::Forever).unwrap_err(), RecvError::AllHeld); // the writer has none
+    /// block.acknowledge();
+    /// drop(tx);
+    /// assert_eq!(rx.read(Until::Forever).unwrap_err(), RecvError::WriterLeft);
     /// # Ok::<(), shmq_pool::Error>(())
     /// ```
     ///
     /// # Errors
     /// [`RecvError`]. A writer that has left or died is reported once everything was received.
-    pub fn recv(&self, until: impl Into<Until>) -> Result<Block<'_, T>, RecvError> {
+    pub fn read(&self, until: impl Into<Until>) -> Result<Block<'_, T>, RecvError> {
         let mut end = self.end.borrow_mut();
         let all_held = end.ring.holding() == self.blocks();
         let outcome = end.block(until.into(), |ring| match ring.try_take() {
@@ -162,8 +167,8 @@ impl<T> Reader<T> {
         self.end.borrow().ring.sequence()
     }
 
-    /// Blocks that a predecessor had received and not given back, and that come before all others. See the example of
-    /// [`Reader`].
+    /// Blocks that were received before, by this reader or a predecessor, and not acknowledged, and that come before all
+    /// others. See the example of [`Reader`].
     pub fn to_be_seen_again(&self) -> u64 {
         self.end.borrow().ring.again()
     }
@@ -178,7 +183,7 @@ impl<T> Reader<T> {
         self.bytes.size() as usize
     }
 
-    /// Sets how `recv` waits; as the example of [`Waiting`].
+    /// Sets how `read` waits; as the example of [`Waiting`].
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.get_mut().waiting = waiting;
     }
@@ -189,8 +194,9 @@ impl<T> Reader<T> {
     }
 }
 
-/// A block that was received: nobody writes to it until it is dropped, which gives it back. Forgotten, it is lost to
-/// both ends until the reader has a successor, who sees it again.
+/// A block that was received: nobody writes to it until [`Block::acknowledge`] gives it back. Dropped before that, also by a
+/// `?` or a panic, it is shown again; forgotten, it is lost to both ends until the reader has a successor, who sees it
+/// again.
 ///
 /// Without trust, its bytes are read by copying, which is sound whatever the writer does:
 ///
@@ -201,11 +207,12 @@ impl<T> Reader<T> {
 /// loan.write_values(0, &[1u32, 2, 3])?;
 /// let index = loan.index();
 /// loan.send(12)?;
-/// let block = rx.try_recv()?;
+/// let block = rx.try_read()?;
 /// assert_eq!((block.len(), block.index(), block.sequence()), (12, index, 0));
 /// let mut two = [0u32; 2];
 /// block.read_values(1, &mut two)?;
 /// assert_eq!(two, [2, 3]);
+/// block.acknowledge();
 /// # Ok::<(), shmq_pool::Error>(())
 /// ```
 ///
@@ -219,14 +226,15 @@ impl<T> Reader<T> {
 /// # loan.send(12)?;
 /// // SAFETY: the pool is anonymous, and its descriptor was given to nobody.
 /// let rx = unsafe { rx.trust_peer() };
-/// let block = rx.try_recv()?;
+/// let block = rx.try_read()?;
 /// assert_eq!(block[4], 2);
 /// assert_eq!(block.values::<u32>().iter().sum::<u32>(), 6); // zero-copy
 /// # Ok::<(), shmq_pool::Error>(())
 /// ```
 ///
-/// In a child of `fork` it must not be used, nor even dropped.
+/// In a child of `fork` it must not be used.
 #[derive(Debug)]
+#[must_use = "a block that is not acknowledged is shown again"]
 pub struct Block<'a, T = Checked> {
     reader: &'a Reader<T>,
     taken: Taken,
@@ -248,19 +256,20 @@ impl<T> Block<'_, T> {
         self.taken.sequence
     }
 
-    /// Whether a predecessor of this reader had received it, and died or left without giving it back.
+    /// Whether it was received before, by this reader or a predecessor, and not acknowledged.
     ///
     /// ```
     /// # let pool = shmq_pool::Pool::anonymous(2, 4096, &shmq_pool::Options::new())?;
     /// # let tx = pool.writer()?;
     /// let rx = pool.reader()?;
     /// tx.try_loan()?.send(1)?;
-    /// std::mem::forget(rx.try_recv()?); // as if this process had died now
+    /// drop(rx.try_read()?);
     /// drop(rx);
     /// let rx = pool.reader()?;
     /// assert_eq!(rx.to_be_seen_again(), 1);
-    /// let block = rx.try_recv()?;
+    /// let block = rx.try_read()?;
     /// assert!(block.is_again() && block.sequence() == 0);
+    /// block.acknowledge();
     /// # Ok::<(), shmq_pool::Error>(())
     /// ```
     pub fn is_again(&self) -> bool {
@@ -280,7 +289,7 @@ impl<T> Block<'_, T> {
     /// let mut loan = tx.try_loan()?;
     /// loan.write_at(3, b"hello")?;
     /// loan.send(8)?;
-    /// let (block, mut buffer) = (rx.try_recv()?, [0; 5]);
+    /// let (block, mut buffer) = (rx.try_read()?, [0; 5]);
     /// block.read_into(3, &mut buffer)?;
     /// assert_eq!(&buffer, b"hello");
     /// assert!(block.read_into(4, &mut buffer).is_err()); // only 8 bytes were sent
@@ -302,6 +311,18 @@ impl<T> Block<'_, T> {
     /// As [`Block::read_into`].
     pub fn read_values<V: Pod>(&self, first: usize, values: &mut [V]) -> Result<(), OutOfBounds> {
         self.read_into(positions::<V>(first), bytemuck::cast_slice_mut(values))
+    }
+
+    /// Gives the block back to the writer: nobody is shown it again. See the example of [`Reader`].
+    ///
+    /// Allocates nothing, no system call unless the writer sleeps, bounded whatever the size.
+    pub fn acknowledge(self) {
+        let mut end = self.reader.end.borrow_mut();
+        if end.ring.give_back(self.taken.block) {
+            end.seat.signals.published();
+        }
+        drop(end);
+        std::mem::forget(self);
     }
 
     /// Copies all of it; allocates. See the example of [`Reader`].
@@ -331,9 +352,6 @@ impl Deref for Block<'_, Trusted> {
 
 impl<T> Drop for Block<'_, T> {
     fn drop(&mut self) {
-        let mut end = self.reader.end.borrow_mut();
-        if end.ring.give_back(self.taken.block) {
-            end.seat.signals.published();
-        }
+        self.reader.end.borrow_mut().ring.leave(self.taken);
     }
 }

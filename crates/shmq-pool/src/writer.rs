@@ -30,7 +30,7 @@ use std::ops::{Deref, DerefMut};
 /// a.write_at(0, b"hello")?;
 /// assert_eq!(a.send(5)?, 0);
 /// assert_eq!((tx.pending(), tx.free(), tx.next_sequence()), (1, 1, 1));
-/// drop(rx.try_recv()?);
+/// rx.try_read()?.acknowledge();
 /// assert_eq!((tx.pending(), tx.free()), (0, 2));
 /// assert_eq!((tx.peer(), tx.peer_epoch(), tx.epoch()), (shmq_pool::PeerState::Attached, 1, 1));
 /// assert_eq!(tx.finish()?, 1);
@@ -95,9 +95,9 @@ impl<T> Writer<T> {
     /// let (tx, rx) = (pool.writer()?, pool.reader()?);
     /// tx.loan(Until::Forever)?.send(100)?;
     /// let mine = tx.loan(Until::Forever)?;
-    /// let theirs = rx.try_recv()?;
+    /// let theirs = rx.try_read()?;
     /// assert_eq!(tx.loan(Duration::from_millis(1)).unwrap_err(), LoanError::TimedOut);
-    /// drop(theirs);
+    /// theirs.acknowledge();
     /// let more = tx.loan(Duration::from_millis(1))?;
     /// // Nobody else could give one back.
     /// assert_eq!(tx.loan(Until::Forever).unwrap_err(), LoanError::AllLent);
@@ -243,7 +243,7 @@ impl<T> Writer<T> {
 /// loan[..5].copy_from_slice(b"hello");
 /// loan.values_mut::<u32>()[100] = 7; // zero-copy: the reader sees this memory
 /// loan.send(404)?;
-/// # assert_eq!(rx.try_recv()?.len(), 404);
+/// # assert_eq!(rx.try_read()?.len(), 404);
 /// # Ok::<(), shmq_pool::Error>(())
 /// ```
 ///
@@ -267,7 +267,7 @@ impl<T> Loan<'_, T> {
     /// let refused = tx.try_loan()?.send(5000);
     /// assert_eq!(refused, Err(SendError::TooLong { len: 5000, max: 4096 }));
     /// assert_eq!(tx.try_loan()?.send(0), Ok(0)); // of no bytes: lawful
-    /// assert!(rx.try_recv()?.is_empty());
+    /// assert!(rx.try_read()?.is_empty());
     /// # Ok::<(), shmq_pool::Error>(())
     /// ```
     ///

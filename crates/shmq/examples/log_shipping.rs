@@ -1,7 +1,7 @@
 //! Log shipping that survives a restart of either side.
 //!
 //! An application sends numbered lines; a shipper appends them to a file. A supervisor kills each of them
-//! with SIGKILL in mid-stream, twice, and starts it again. The application resumes at `next_sequence`; the shipper takes a
+//! with SIGKILL in mid-stream, twice, and starts it again. The application resumes at `next_sequence`; the shipper acknowledges a
 //! message only after its line is written, and after a restart skips what the file already has. In the end every line is
 //! there once, in order.
 
@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-const LINES: u64 = 200_000;
+pub(crate) const LINES: u64 = 200_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -32,11 +32,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn line(sequence: u64) -> String {
+pub(crate) fn line(sequence: u64) -> String {
     format!("{sequence} something worth a line happened")
 }
 
-fn application(name: &str) -> Result<(), Box<dyn Error>> {
+pub(crate) fn application(name: &str) -> Result<(), Box<dyn Error>> {
     let mut tx = match Producer::open(name) {
         Err(Shmq::Attach(AttachError::Finished)) => return Ok(()),
         opened => opened?,
@@ -49,7 +49,7 @@ fn application(name: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn shipper(name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn shipper(name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
     let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
     // What is there: whole lines, and half of one perhaps, which is cut off.
     let (mut shipped, mut bytes) = (0, 0);
@@ -66,12 +66,13 @@ fn shipper(name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
     rx.set_waiting(Waiting::new().across_restarts(true));
     loop {
         match rx.read(Until::Forever) {
-            // Dropping the message takes it, so a kill before that brings it again.
-            Ok(message) if message.sequence() < shipped => drop(message),
+            Ok(message) if message.sequence() < shipped => message.acknowledge(),
             Ok(message) => {
                 let mut text = message.to_vec();
                 text.push(b'\n');
+                // An error here, or a kill, and the next shipper is shown the message again.
                 file.write_all(&text)?;
+                message.acknowledge();
             }
             Err(RecvError::Finished) => return Ok(()),
             Err(other) => return Err(other.into()),

@@ -42,7 +42,7 @@
 //! |---|---|---|---|
 //! | `try_send`, `try_send_slices`, `try_send_value`, `try_send_batch`, `try_send_slice` | no | none, one wake if the consumer sleeps | by what was to be sent |
 //! | `try_claim`, `write_at`, `commit`, abort, `try_batch`, `push` | no | as above | by what was claimed |
-//! | `try_recv_into`, `try_recv_value`, `try_read`, `read_into`, `try_drain`, `try_run`, `take`, `peek_len`; with slots also `try_recv`, `try_peek`, `try_recv_slice` | no | none, one wake if the producer sleeps | by what it took, and 16 KiB |
+//! | `try_recv_into`, `try_recv_value`, `try_read`, `read_into`, `try_drain`, `try_run`, `acknowledge`, `peek_len`; with slots also `try_recv`, `try_peek`, `try_recv_slice` | no | none, one wake if the producer sleeps | by what it took, and 16 KiB |
 //! | `try_recv_vec` | to grow the vector | as above | as above |
 //! | `try_recv` of messages of any length, `to_vec` | yes | as above | as above |
 //! | the same with `until` | as without | none while it spins; each yield is one; asleep, at most 100 wake-ups a second, after a tenth of a second some ten | by `until` |
@@ -76,8 +76,7 @@
 //! A role belongs to the process that took it. In a forked child the ring is not mapped, so that the parent's death
 //! is the end of its roles, whatever children it has. In the child, a [`Producer`] or [`Consumer`] may be dropped,
 //! which does nothing, or left alone; other calls kill the child (SIGSEGV). An open [`Claim`], [`Batch`], [`Message`]
-//! or [`Run`] must not be used there, and a message not even dropped: that is an access to the ring. A
-//! child that calls `exec` or `_exit` drops nothing. A [`Queue`] or an [`Inspector`] can be used in the child, and a queue
+//! or [`Run`] may be dropped as well, and must not be used. A [`Queue`] or an [`Inspector`] can be used in the child, and a queue
 //! can take a role of its own there.
 //!
 //! Nothing else comes to lie where the ring was: a handler of `fork` (`pthread_atfork`) puts the range out of reach. If a handler of

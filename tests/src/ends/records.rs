@@ -82,8 +82,7 @@ pub fn receive(rx: &mut Consumer, op: &Op) -> Result<Done, Problem> {
             message.read_into(0, &mut bytes[..cut])?;
             if *op == Op::Guard {
                 messages.push((message.sequence(), bytes));
-            } else {
-                message.keep();
+                message.acknowledge();
             }
         }
         Op::Run(most) | Op::Look(most) => {
@@ -92,7 +91,7 @@ pub fn receive(rx: &mut Consumer, op: &Op) -> Result<Done, Problem> {
                 messages.push((view.sequence(), view.to_vec()));
             }
             if *op == Op::Run(*most) {
-                run.take();
+                run.acknowledge();
             } else {
                 messages.clear();
             }

@@ -74,7 +74,7 @@ pub fn receive<T>(rx: &mut Consumer<SlotMessage, T>, op: &Op) -> Result<Done, Pr
             if *op == Op::Look(*most) {
                 return Ok(Done::default());
             }
-            run.take();
+            run.acknowledge();
             took(messages.iter().enumerate().map(number).collect())
         }
         other => return Err(Problem::Wrong(format!("{other:?} by a consumer"))),
@@ -87,9 +87,9 @@ pub fn receive_in_place(rx: &mut Consumer<SlotMessage, Trusted>, op: &Op) -> Res
             let message = rx.try_read()?;
             let seen = (message.sequence(), bytes(&message));
             if *op == Op::Keep {
-                message.keep();
                 return Ok(Done::default());
             }
+            message.acknowledge();
             Ok(took(vec![seen]))
         }
         op => receive(rx, op),

@@ -218,7 +218,7 @@ fn receive(rx: &mut shmq::Consumer, bytes: &mut Bytes<'_>) {
     let received = match bytes.below(4) {
         0 => rx.try_recv_into(&mut buffer).map(|_| ()),
         1 => rx.try_drain(shmq::DrainLimit::default(), |view| drop(view.to_vec())).map(|_| ()),
-        2 => rx.try_read().map(|message| message.keep()),
+        2 => rx.try_read().map(drop),
         _ => rx.try_recv().map(|_| ()),
     };
     rx.pending();

@@ -117,7 +117,7 @@ pub fn consume(args: &PartArgs) -> Result<(), Failure> {
                 checker.check(&message);
             }
         }
-        run.take();
+        run.acknowledge();
     }
 }
 

@@ -141,13 +141,13 @@ impl Receiver for shmq::Consumer {
                     message.read_into(at, part).map_err(|e| CallError::Failed(e.to_string()))?;
                 }
                 check.in_place(message.sequence(), &bytes);
-                drop(message);
+                message.acknowledge();
                 check.released();
             }
             4 => {
                 let message = self.read(until)?;
                 check.in_place(message.sequence(), &message.to_vec());
-                message.keep();
+                drop(message);
                 check.kept();
             }
             5..=7 => {
@@ -160,10 +160,10 @@ impl Receiver for shmq::Consumer {
                     check.in_place(message.sequence(), &message.to_vec());
                 }
                 if how == 8 || check.keeps_all() {
-                    // A run that is not taken stays.
+                    // A run that is not acknowledged stays.
                     check.kept();
                 } else {
-                    run.take();
+                    run.acknowledge();
                     check.released();
                 }
             }
@@ -209,13 +209,13 @@ impl<P: Pod> Receiver for slots::Consumer<P, Trusted> {
             4 => {
                 let message = self.try_read()?;
                 check.in_place(message.sequence(), bytemuck::bytes_of(&*message));
-                drop(message);
+                message.acknowledge();
                 check.released();
             }
             5 => {
                 let message = self.try_read()?;
                 check.in_place(message.sequence(), bytemuck::bytes_of(&*message));
-                message.keep();
+                drop(message);
                 check.kept();
             }
             6..=8 => {
@@ -226,10 +226,10 @@ impl<P: Pod> Receiver for slots::Consumer<P, Trusted> {
                     number += 1;
                 }
                 if how == 8 || check.keeps_all() {
-                    // A run that is not taken stays.
+                    // A run that is not acknowledged stays.
                     check.kept();
                 } else {
-                    run.take();
+                    run.acknowledge();
                     check.released();
                 }
             }

@@ -16,7 +16,7 @@ use std::ffi::OsStr;
 /// let (tx, rx) = (pool.writer()?, pool.reader()?);
 /// tx.try_loan()?.send(100)?;
 /// tx.try_loan()?.send(100)?;
-/// let block = rx.try_recv()?;
+/// let block = rx.try_read()?;
 /// let it = Inspector::open(&name)?;
 /// assert_eq!((it.blocks(), it.block_size()), (4, 4096));
 /// let seen = it.snapshot();

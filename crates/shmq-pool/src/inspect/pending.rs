@@ -19,7 +19,7 @@ impl Inspector {
     ///     loan.write_at(0, text.as_bytes())?;
     ///     loan.send(text.len())?;
     /// }
-    /// let first = rx.try_recv()?;
+    /// let first = rx.try_read()?;
     /// let it = pool.inspect()?;
     /// let pending = it.pending();
     /// assert_eq!(pending.end, shmq::PendingEnd::CaughtUp);
@@ -29,7 +29,7 @@ impl Inspector {
     /// assert!(it.read_at(&pending.blocks[1], 0, &mut bytes));
     /// assert_eq!(&bytes, b"second");
     /// // What is given back is no longer pending, and what was read of it then may be anything.
-    /// drop(first);
+    /// first.acknowledge();
     /// # tx.try_loan()?;
     /// assert!(!it.read_at(&pending.blocks[0], 0, &mut bytes[..5]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -17,7 +17,7 @@ pub struct Taken {
     pub len: u64,
     /// Its sequence number.
     pub sequence: u64,
-    /// Whether a predecessor had taken it, and not given it back.
+    /// Whether it was taken before, and not given back.
     pub again: bool,
 }
 
@@ -47,7 +47,7 @@ pub struct PoolRx<M> {
     held: Vec<u64>,
     /// For each block, one more than the number with which it last went back; 0 if this holder has not given it back.
     back: Vec<u64>,
-    /// What a predecessor had taken and not given back, in order.
+    /// What was taken and neither given back nor is held, by a predecessor or this one, in order.
     again: VecDeque<Taken>,
     /// Blocks that are held, or forgotten.
     holding: u32,
@@ -76,7 +76,8 @@ impl<M: Memory + Clone> PoolRx<M> {
             bytes: Bytes::new(windows),
             held: vec![0; blocks],
             back: vec![0; blocks],
-            again: VecDeque::new(),
+            // Room for every block, so that no call has to allocate.
+            again: VecDeque::with_capacity(blocks),
             holding: 0,
             corrupt: None,
         };
@@ -106,7 +107,7 @@ impl<M: Memory + Clone> PoolRx<M> {
             again.push(Taken { block, len, sequence, again: true });
         }
         again.sort_unstable_by_key(|taken| taken.sequence);
-        self.again = again.into();
+        self.again.extend(again);
         self.empty.window().fence(at::RECLAIM_LOG);
         Ok(())
     }
@@ -124,7 +125,7 @@ impl<M: Memory + Clone> PoolRx<M> {
         self.table.parts().ring as u64 + u64::from(block) * HELD
     }
 
-    /// The next block: first what a predecessor held, then what the writer sends.
+    /// The next block: first what was taken before and not given back, then what the writer sends.
     pub fn try_take(&mut self) -> Take {
         if let Some(what) = self.corrupt {
             return Take::Corrupt(what);
@@ -202,6 +203,14 @@ impl<M: Memory + Clone> PoolRx<M> {
         }
     }
 
+    /// Leaves a block as it was before it was taken: the next call takes it again, before any that came later. The file
+    /// has it as held all the while.
+    pub fn leave(&mut self, taken: Taken) {
+        self.holding -= 1;
+        let at = self.again.partition_point(|other| other.sequence < taken.sequence);
+        self.again.insert(at, Taken { again: true, ..taken });
+    }
+
     /// What the writer sent that cannot be; for good.
     pub fn corrupt(&self) -> Option<Corruption> {
         self.corrupt
@@ -217,7 +226,7 @@ impl<M: Memory + Clone> PoolRx<M> {
         self.full.pending()
     }
 
-    /// Blocks that a predecessor had taken and that will be seen again.
+    /// Blocks that were taken before and will be seen again.
     pub fn again(&self) -> u64 {
         self.again.len() as u64
     }

@@ -57,8 +57,9 @@ impl Default for DrainLimit {
 /// [`Waiting`]; a producer that left or died is reported after the last of its messages was received, one that is
 /// stopped or slow is waited for.
 ///
-/// If this process is killed, its successor may see the last message again that was copied but not released
-/// (at most the unreleased run of a drain); the sequence number tells.
+/// Calls that copy (`recv` and its kind) acknowledge the message as well: if this process dies before it has used the copy, the
+/// message is gone. What is read in place ([`Consumer::read`], [`Consumer::run`], [`Consumer::drain`]) is shown again until it
+/// is acknowledged: to this end after an early return or a panic, to its successor after a kill. The sequence number tells.
 ///
 /// A handle can move to another thread, but not be shared: it is [`Send`] and not [`Sync`]. It does not survive `fork`:
 /// see [the crate's word on it](crate#fork).
@@ -140,7 +141,7 @@ impl Consumer {
     ///
     /// # Safety
     /// As long as the result lives, no other process may write to the memory of this queue except through
-    /// this crate, which never writes to a message that is not released, nor change the length of its file or punch
+    /// this crate, which never writes to a message that is not acknowledged, nor change the length of its file or punch
     /// holes in it: what is cut off and grown again comes back as zeros, under a slice that is lent. So no process may
     /// have the file open for writing that is not known to run correct code. The library upholds the rest, whatever the two ends do through it, and whoever
     /// dies.
@@ -321,8 +322,7 @@ impl<T> Consumer<T> {
         self.next_value(RecvError::from, |consumer| consumer.recv_value_slowly(until.into()))
     }
 
-    /// The next message in place; dropping the guard takes it, [`Message::keep`] or forgetting it leaves it. See the
-    /// example of [`Message`].
+    /// The next message in place. It stays in the queue until [`Message::acknowledge`]; see the example of [`Message`].
     ///
     /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -331,7 +331,7 @@ impl<T> Consumer<T> {
     #[inline]
     pub fn try_read(&mut self) -> Result<Message<'_, T>, TryRecvError> {
         let record = self.try_record()?;
-        Ok(Message::new(self, record))
+        Ok(Message::new(&mut self.end, record))
     }
 
     /// As [`Consumer::try_read`], waiting for a message; see the example of [`Message`].
@@ -344,7 +344,7 @@ impl<T> Consumer<T> {
     #[inline]
     pub fn read(&mut self, until: impl Into<Until>) -> Result<Message<'_, T>, RecvError> {
         let record = self.wait(until.into())?;
-        Ok(Message::new(self, record))
+        Ok(Message::new(&mut self.end, record))
     }
 
     /// Length of the next message in bytes; the message stays, and its length cannot change.
@@ -365,9 +365,10 @@ impl<T> Consumer<T> {
         Ok(self.try_record()?.len as usize)
     }
 
-    /// Hands a run of messages to `each` and takes them all at once at the end: the fastest way to receive. Stops at the
+    /// Hands a run of messages to `each` and acknowledges them all at once at the end: the fastest way to receive. Stops at the
     /// limit, when the queue is empty, or after half a ring of bytes; returns how many there were, at least 1. If
-    /// `each` panics, the messages for which it had returned are taken; if this process dies, none is.
+    /// `each` panics, the messages for which it had returned are acknowledged, and the one it was at is shown again; if this process
+    /// dies, none is.
     ///
     /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///

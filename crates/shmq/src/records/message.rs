@@ -2,6 +2,7 @@
 
 use super::consumer::Consumer;
 use crate::{Checked, OutOfBounds, Trusted};
+use shmq_core::End;
 use shmq_core::error::RecvError;
 use shmq_core::memory::Map;
 use shmq_core::ring::{Record, RecordRx};
@@ -85,16 +86,22 @@ impl Deref for View<'_, Trusted> {
     }
 }
 
-/// The next message, in place. Dropping it takes it; kept or forgotten, the next receive gets it again; if this process
-/// dies first, its successor does.
+/// The next message, in place. It stays in the queue until [`Message::acknowledge`]. Dropped before that, also by a `?` or
+/// a panic, or forgotten, it is what the next receive gets; if this process dies first, its successor gets it.
 ///
 /// ```
+/// use std::io::Write;
 /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
-/// tx.try_send(b"twice")?;
-/// rx.try_read()?.keep();
-/// assert_eq!(&rx.try_read()?[..], b"twice");
+/// tx.try_send(b"line")?;
+/// let mut full = &mut [0; 2][..]; // a file system without room, say
+/// let message = rx.try_read()?;
+/// assert!(full.write_all(&message).is_err()); // a `?` here would lose nothing
+/// let mut log = Vec::new();
+/// let message = rx.try_read()?; // the same message again
+/// log.write_all(&message)?;
+/// message.acknowledge(); // now it is done with
 /// assert!(rx.try_read().is_err());
-/// # Ok::<(), shmq::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// It borrows the consumer: there is no other receive while it is open.
@@ -108,16 +115,18 @@ impl Deref for View<'_, Trusted> {
 /// # Ok::<(), shmq::Error>(())
 /// ```
 ///
-/// It must not be dropped in a child of `fork`, where the ring is not mapped: see [the crate's word on it](crate#fork).
+/// It must not be used in a child of `fork`, where the ring is not mapped: see [the crate's word on it](crate#fork).
 #[derive(Debug)]
+#[must_use = "a message that is not acknowledged stays in the queue"]
 pub struct Message<'a, T = Checked> {
-    consumer: &'a mut Consumer<T>,
+    end: &'a mut End<RecordRx<Map>>,
     record: Record,
+    trust: PhantomData<T>,
 }
 
 impl<'a, T> Message<'a, T> {
-    pub(crate) fn new(consumer: &'a mut Consumer<T>, record: Record) -> Self {
-        Self { consumer, record }
+    pub(crate) fn new(end: &'a mut End<RecordRx<Map>>, record: Record) -> Self {
+        Self { end, record, trust: PhantomData }
     }
 
     /// The message as a view, as a drain sees it.
@@ -135,7 +144,7 @@ impl<'a, T> Message<'a, T> {
     /// # Ok::<(), shmq::Error>(())
     /// ```
     pub fn view(&self) -> View<'_, T> {
-        View::new(&self.consumer.end.ring, self.record)
+        View::new(&self.end.ring, self.record)
     }
 
     /// Bytes of the message; as in the example of [`View`].
@@ -168,18 +177,14 @@ impl<'a, T> Message<'a, T> {
         self.view().to_vec()
     }
 
-    /// Leaves the message in the queue, for the next receive; see the example of [`Message`].
+    /// Takes the message out of the queue: nobody is shown it again. See the example of [`Message`].
     ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    pub fn keep(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl<T> Drop for Message<'_, T> {
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     #[inline]
-    fn drop(&mut self) {
-        self.consumer.take(&self.record);
+    pub fn acknowledge(self) {
+        if self.end.ring.take(&self.record) {
+            self.end.published();
+        }
     }
 }
 
@@ -188,7 +193,7 @@ impl Deref for Message<'_, Trusted> {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        let at = self.consumer.end.ring.window().pointer(self.record.payload);
+        let at = self.end.ring.window().pointer(self.record.payload);
         // SAFETY: as for `View`.
         unsafe { std::slice::from_raw_parts(at, self.len()) }
     }

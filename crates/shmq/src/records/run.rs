@@ -1,4 +1,4 @@
-//! Looking at a run of messages first and taking it later: for whoever must hand messages on before letting go of them.
+//! Looking at a run of messages first and acknowledging it later: for whoever must hand messages on before letting go of them.
 
 use super::consumer::{Consumer, DrainLimit};
 use super::message::View;
@@ -7,10 +7,10 @@ use shmq_core::error::{RecvError, TryRecvError};
 use shmq_core::ring::Ahead;
 use shmq_core::wait::Until;
 
-/// A run of messages, looked at one after the other and taken together by [`Run::take`].
+/// A run of messages, looked at one after the other and acknowledged together by [`Run::acknowledge`].
 ///
-/// Dropped or forgotten it takes nothing: the next receive starts with its first message again, and so does a successor
-/// if this process dies. So a program can write a run to a file, and take it only once the file has it.
+/// Dropped or forgotten it leaves all of them: the next receive starts with its first message again, and so does a successor
+/// if this process dies. So a program can write a run to a file, and acknowledge it only once the file has it.
 ///
 /// ```
 /// use std::io::Write;
@@ -23,13 +23,14 @@ use shmq_core::wait::Until;
 /// }
 /// log.flush()?;
 /// assert_eq!((run.messages(), run.bytes()), (3, 3));
-/// assert_eq!(run.take(), 3);
+/// assert_eq!(run.acknowledge(), 3);
 /// assert!(rx.try_recv().is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// It borrows the consumer, as a [`crate::Message`] does, and must not be used in a child of `fork`.
 #[derive(Debug)]
+#[must_use = "a run that is not acknowledged stays in the queue"]
 pub struct Run<'a, T = Checked> {
     consumer: &'a mut Consumer<T>,
     limit: DrainLimit,
@@ -71,10 +72,10 @@ impl<T> Run<'_, T> {
         self.bytes
     }
 
-    /// Takes all messages looked at, at once; returns how many. See the example of [`Run`].
+    /// Takes all messages looked at out of the queue, at once; returns how many. See the example of [`Run`].
     ///
     /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
-    pub fn take(self) -> usize {
+    pub fn acknowledge(self) -> usize {
         let end = &mut self.consumer.end;
         if self.messages > 0 && end.ring.take_to(&self.ahead) {
             end.published();
@@ -84,7 +85,7 @@ impl<T> Run<'_, T> {
 }
 
 impl<T> Consumer<T> {
-    /// The messages that are there now, up to a limit, to be looked at first and taken later; see the example of
+    /// The messages that are there now, up to a limit, to be looked at first and acknowledged later; see the example of
     /// [`Run`].
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn p2_a_run_that_is_not_taken_is_seen_again() {
+    fn p2_a_run_that_is_not_acknowledged_is_shown_again() {
         let (mut tx, mut rx) = pair(&Options::new()).unwrap();
         tx.try_send_batch(&["a", "b", "c"]).unwrap();
         tx.finish().unwrap();
@@ -146,19 +147,19 @@ mod tests {
         let mut run = rx.try_run(limit(2)).unwrap();
         assert_eq!(look(&mut run, 10), [b"a", b"b"]);
         assert_eq!((run.messages(), run.bytes()), (2, 2));
-        assert_eq!(run.take(), 2);
+        assert_eq!(run.acknowledge(), 2);
         assert_eq!(rx.try_recv().unwrap(), b"c");
         assert_eq!(rx.try_run(limit(1)).err(), Some(TryRecvError::Finished));
     }
 
     #[test]
-    fn p2_only_what_was_looked_at_is_taken() {
+    fn p2_only_what_was_looked_at_is_acknowledged() {
         let (mut tx, mut rx) = pair(&Options::new()).unwrap();
         tx.try_send_batch(&["a", "b", "c"]).unwrap();
         let mut run = rx.try_run(limit(10)).unwrap();
         look(&mut run, 1);
-        run.take();
-        assert_eq!(rx.try_run(limit(10)).unwrap().take(), 0);
+        run.acknowledge();
+        assert_eq!(rx.try_run(limit(10)).unwrap().acknowledge(), 0);
         assert_eq!(rx.try_recv().unwrap(), b"b");
     }
 
@@ -177,7 +178,7 @@ mod tests {
                 assert_eq!(*m, message(got), "message {got}");
                 got += 1;
             }
-            assert_eq!(run.take(), seen.len());
+            assert_eq!(run.acknowledge(), seen.len());
         }
     }
 }

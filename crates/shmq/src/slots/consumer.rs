@@ -138,10 +138,10 @@ impl<P: Pod, T> Consumer<P, T> {
         if self.settle() { Ok(got) } else { Err(Corruption::Truncated.into()) }
     }
 
-    /// Hands a run of messages to `each` and takes them all at once at the end: with [`super::Producer::try_send_iter`], whose example
+    /// Hands a run of messages to `each` and acknowledges them all at once at the end: with [`super::Producer::try_send_iter`], whose example
     /// it shares, the fastest way through the queue. Stops after `most` messages, as many as the depth, or when no more
     /// are there; returns how many there were, at least 1 unless `most` is 0. If `each` panics, the messages
-    /// for which it had returned are taken; if this process dies, none is.
+    /// for which it had returned are acknowledged, and the one it was at is shown again; if this process dies, none is.
     ///
     /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -181,7 +181,7 @@ impl<P: Pod, T> Consumer<P, T> {
 }
 
 impl<P: Pod> Consumer<P, Trusted> {
-    /// The next message in place; dropping the guard takes it, forgetting it leaves it. See the example of [`Message`].
+    /// The next message in place. It stays in the queue until [`Message::acknowledge`]; see the example of [`Message`].
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -193,7 +193,7 @@ impl<P: Pod> Consumer<P, Trusted> {
             shmq_core::memory::cold_path();
             self.ready()?;
         }
-        Ok(Message { consumer: self })
+        Ok(Message { end: &mut self.end, messages: PhantomData })
     }
 }
 
@@ -379,8 +379,8 @@ fn found(poll: SlotPoll) -> Option<Result<(), TryRecvError>> {
     }
 }
 
-/// The next message, in place. Dropping it takes it; kept or forgotten, the next receive gets it again; if this process
-/// dies first, its successor does.
+/// The next message, in place. It stays in the queue until [`Message::acknowledge`]. Dropped before that, also by a `?` or
+/// a panic, or forgotten, it is what the next receive gets; if this process dies first, its successor gets it.
 ///
 /// ```
 /// # let queue = shmq::slots::Queue::<u64>::anonymous(8, &shmq::Options::new())?;
@@ -390,17 +390,19 @@ fn found(poll: SlotPoll) -> Option<Result<(), TryRecvError>> {
 /// let mut rx = unsafe { rx.trust_peer() };
 /// let message = rx.try_read()?;
 /// assert_eq!((*message, message.sequence()), (42, 0));
-/// message.keep();
-/// assert_eq!(*rx.try_read()?, 42);
+/// drop(message); // it stays
+/// rx.try_read()?.acknowledge();
 /// assert_eq!(rx.pending(), 0);
 /// # Ok::<(), shmq::Error>(())
 /// ```
 ///
-/// It borrows the consumer: there is no other receive while it is open. It must not be dropped in a child of `fork`:
+/// It borrows the consumer: there is no other receive while it is open. It must not be used in a child of `fork`:
 /// see [the crate's word on it](crate#fork).
 #[derive(Debug)]
+#[must_use = "a message that is not acknowledged stays in the queue"]
 pub struct Message<'a, P: Pod> {
-    consumer: &'a mut Consumer<P, Trusted>,
+    end: &'a mut End<SlotRx<Map>>,
+    messages: Marker<P, Trusted>,
 }
 
 impl<P: Pod> Message<'_, P> {
@@ -408,21 +410,18 @@ impl<P: Pod> Message<'_, P> {
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn sequence(&self) -> u64 {
-        self.consumer.next_sequence()
+        self.end.ring.sequence()
     }
 
-    /// Leaves the message in the queue, for the next receive; see the example of [`Message`].
+    /// Takes the message out of the queue: nobody is shown it again. See the example of [`Message`].
     ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    pub fn keep(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl<P: Pod> Drop for Message<'_, P> {
+    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     #[inline(always)]
-    fn drop(&mut self) {
-        self.consumer.take();
+    pub fn acknowledge(self) {
+        self.end.ring.skip();
+        if self.end.ring.settle() {
+            self.end.published();
+        }
     }
 }
 
@@ -431,7 +430,7 @@ impl<P: Pod> Deref for Message<'_, P> {
 
     #[inline(always)]
     fn deref(&self) -> &P {
-        let ring = &self.consumer.end.ring;
+        let ring = &self.end.ring;
         // SAFETY: a message lies inside the ring, at a multiple of 8, and alignment and size were checked when the queue
         // was opened; any bytes make a `P`; it is published and not released, so a vouched-for peer does not write it.
         unsafe { &*ring.window().pointer_at(ring.place()).cast() }

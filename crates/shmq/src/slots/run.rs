@@ -1,4 +1,4 @@
-//! Looking at a run of messages first and taking it later, as [`crate::Run`] is for records.
+//! Looking at a run of messages first and acknowledging it later, as [`crate::Run`] is for records.
 
 use super::Consumer;
 use crate::{Checked, OutOfBounds};
@@ -8,11 +8,11 @@ use shmq_core::memory::Map;
 use shmq_core::ring::{SlotAhead, SlotRx};
 use shmq_core::wait::Until;
 
-/// A run of messages, looked at one after the other and taken together by [`Run::take`].
+/// A run of messages, looked at one after the other and acknowledged together by [`Run::acknowledge`].
 ///
-/// Dropped or forgotten it takes nothing: the next receive starts with its first message again. So a program can
-/// write a run to a file, and take it only once the file has it. It allocates nothing and makes no system
-/// call; taking wakes a producer that sleeps. If this process is killed, its successor sees again what was not taken.
+/// Dropped or forgotten it leaves all of them: the next receive starts with its first message again. So a program can
+/// write a run to a file, and acknowledge it only once the file has it. It allocates nothing and makes no system
+/// call; acknowledging wakes a producer that sleeps. If this process is killed, its successor is shown what was not acknowledged.
 ///
 /// ```
 /// # let name = format!("shmq-doc-slots-run-{}", std::process::id());
@@ -25,12 +25,13 @@ use shmq_core::wait::Until;
 /// while let Some(message) = run.next() {
 ///     sum += message; // leaving here would leave all three queued
 /// }
-/// assert_eq!((sum, run.take()), (3, 2));
+/// assert_eq!((sum, run.acknowledge()), (3, 2));
 /// assert_eq!(rx.try_recv()?, 3);
 /// # drop((tx, rx)); queue.remove()?;
 /// # Ok::<(), shmq::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "a run that is not acknowledged stays in the queue"]
 pub struct Run<'a, P: ?Sized, T = Checked> {
     consumer: &'a mut Consumer<P, T>,
     ahead: SlotAhead,
@@ -55,10 +56,10 @@ impl<P: ?Sized, T> Run<'_, P, T> {
         self.messages
     }
 
-    /// Takes all messages looked at, at once; returns how many. See the example of [`Run`].
+    /// Takes all messages looked at out of the queue, at once; returns how many. See the example of [`Run`].
     ///
     /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
-    pub fn take(self) -> usize {
+    pub fn acknowledge(self) -> usize {
         let end = &mut self.consumer.end;
         if self.messages > 0 && end.ring.take_to(&self.ahead) {
             end.published();
@@ -74,7 +75,7 @@ impl<P: Pod, T> Run<'_, P, T> {
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     #[allow(
         clippy::should_implement_trait,
-        reason = "an iterator that may go on after its end, and whose items count only once taken, misleads"
+        reason = "an iterator that may go on after its end, and whose items count only once acknowledged, misleads"
     )]
     pub fn next(&mut self) -> Option<P> {
         let (place, _) = self.look()?;
@@ -97,7 +98,7 @@ impl<T> Run<'_, [u8], T> {
     /// tx.try_send(b"abc")?;
     /// let mut run = rx.try_run(usize::MAX)?;
     /// assert_eq!(run.next().unwrap().to_vec(), b"abc");
-    /// assert_eq!(run.take(), 1);
+    /// assert_eq!(run.acknowledge(), 1);
     /// # drop((tx, rx)); queue.remove()?;
     /// # Ok::<(), shmq::Error>(())
     /// ```
@@ -112,7 +113,7 @@ impl<T> Run<'_, [u8], T> {
 }
 
 impl<P: ?Sized, T> Consumer<P, T> {
-    /// The messages that are there now, up to so many, to be looked at first and taken later; see the example of [`Run`].
+    /// The messages that are there now, up to so many, to be looked at first and acknowledged later; see the example of [`Run`].
     ///
     /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn p2_a_run_that_is_not_taken_is_seen_again() {
+    fn p2_a_run_that_is_not_acknowledged_is_shown_again() {
         let queue = queue::<u64>(20);
         let (mut tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
         let sent: Vec<u64> = (0..20).collect();
@@ -229,24 +230,24 @@ mod tests {
         assert_eq!((rx.next_sequence(), rx.pending()), (0, 20));
         let mut run = rx.try_run(9).unwrap();
         assert_eq!(look(&mut run), sent[..9]);
-        assert_eq!((run.messages(), run.take()), (9, 9));
+        assert_eq!((run.messages(), run.acknowledge()), (9, 9));
         assert_eq!(rx.try_recv().unwrap(), 9);
         let mut run = rx.try_run(usize::MAX).unwrap();
-        assert_eq!((look(&mut run), run.take()), (sent[10..].to_vec(), 10));
+        assert_eq!((look(&mut run), run.acknowledge()), (sent[10..].to_vec(), 10));
         assert_eq!(rx.try_run(1).err(), Some(TryRecvError::Finished));
     }
 
     #[test]
-    fn p2_only_what_was_looked_at_is_taken() {
+    fn p2_only_what_was_looked_at_is_acknowledged() {
         let queue = queue::<u64>(3);
         let (mut tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
         tx.try_send_batch(&[1, 2, 3]).unwrap();
         let mut run = rx.try_run(10).unwrap();
         assert_eq!(run.next(), Some(1));
-        assert!(tx.try_send(&4).is_err(), "what is not taken makes no room");
-        run.take();
+        assert!(tx.try_send(&4).is_err(), "what is not acknowledged makes no room");
+        run.acknowledge();
         assert!(tx.try_send(&4).is_ok());
-        assert_eq!(rx.try_run(10).unwrap().take(), 0);
+        assert_eq!(rx.try_run(10).unwrap().acknowledge(), 0);
         assert_eq!(rx.try_recv().unwrap(), 2);
     }
 
@@ -263,7 +264,7 @@ mod tests {
                 let limit = 1 + (got % 5) as usize;
                 let mut run = rx.try_run(limit).unwrap();
                 let seen = look(&mut run);
-                assert_eq!(run.take(), limit.min(depth as usize));
+                assert_eq!(run.acknowledge(), limit.min(depth as usize));
                 assert_eq!(seen, (got..got + seen.len() as u64).collect::<Vec<_>>(), "depth {depth}");
                 got += seen.len() as u64;
             }
@@ -291,7 +292,7 @@ mod tests {
                 publish((seen / shape.group + 2) * shape.group);
                 assert!(seen <= depth, "more than {depth} messages in one run");
             }
-            assert_eq!((seen, run.take() as u64), (depth, depth));
+            assert_eq!((seen, run.acknowledge() as u64), (depth, depth));
         }
     }
 
@@ -314,6 +315,6 @@ mod tests {
             assert!(view.read_into(&mut [0; 14]).is_err());
         }
         assert!(run.next().is_none());
-        assert_eq!(run.take(), 30);
+        assert_eq!(run.acknowledge(), 30);
     }
 }

@@ -48,7 +48,7 @@ impl Held {
             Self::SlotProducer(tx) => tx.try_send(&[1, 2]).is_ok(),
             Self::SlotConsumer(rx) => matches!(rx.try_recv(), Err(shmq::TryRecvError::Empty)),
             Self::Writer(tx) => tx.try_loan().is_ok_and(|loan| loan.send(1).is_ok()),
-            Self::Reader(rx) => matches!(rx.try_recv(), Err(shmq_pool::TryRecvError::Empty)),
+            Self::Reader(rx) => matches!(rx.try_read(), Err(shmq_pool::TryRecvError::Empty)),
             Self::Cell(cell) => cell.write(&7) > 0,
         }
     }

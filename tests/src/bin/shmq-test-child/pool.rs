@@ -77,16 +77,16 @@ pub fn consume(name: &str, witness: &str, mode: &str, wait: &str) -> Outcome {
     let size = pool.block_size();
     rx.set_waiting(waiting(wait).across_restarts(true));
     let mut dice = Dice(u64::from(std::process::id()));
-    let mut blocks = Vec::new();
+    let mut blocks: Vec<Block<'_>> = Vec::new();
     loop {
         if blocks.len() == OUT || dice.below(3) == 0 && !blocks.is_empty() {
-            drop(blocks.swap_remove(dice.below(blocks.len() as u64) as usize));
+            blocks.swap_remove(dice.below(blocks.len() as u64) as usize).acknowledge();
             continue;
         }
-        let block = match rx.recv(Duration::from_millis(20)) {
+        let block = match rx.read(Duration::from_millis(20)) {
             Ok(block) => block,
             Err(RecvError::TimedOut | RecvError::AllHeld) if !blocks.is_empty() => {
-                blocks.clear();
+                blocks.drain(..).for_each(Block::acknowledge);
                 continue;
             }
             Err(RecvError::TimedOut | RecvError::AllHeld) if witness.get(word::STOP) != 2 => {
@@ -166,16 +166,17 @@ fn hold_reader(rx: Reader, size: usize) -> Outcome {
     for line in std::io::stdin().lock().lines() {
         match line.map_err(said)?.as_str() {
             "take" => {
-                let block = rx.recv(LIMIT).map_err(said)?;
+                let block = rx.read(LIMIT).map_err(said)?;
                 verify(&block, size)?;
                 println!("{}{}", block.sequence(), if block.is_again() { " again" } else { "" });
                 blocks.push(block);
             }
             "return" => {
-                blocks.clear();
+                blocks.drain(..).for_each(Block::acknowledge);
                 println!("returned");
             }
             "drop" => {
+                blocks.drain(..).for_each(Block::acknowledge);
                 drop(blocks);
                 drop(rx);
                 println!("dropped");
@@ -244,7 +245,7 @@ fn round(pool: &Pool) -> Result<(), String> {
     let tx = pool.writer().map_err(|e| again(e.into()))?;
     let rx = pool.reader().map_err(|e| again(e.into()))?;
     // What is left of somebody else's doings is lawful, and goes back.
-    while rx.try_recv().is_ok() {}
+    while rx.try_read().map(Block::acknowledge).is_ok() {}
     let mut expected = tx.next_sequence();
     for _ in 0..4 {
         let mut loans = Vec::new();
@@ -265,17 +266,18 @@ fn round(pool: &Pool) -> Result<(), String> {
             loan.send(size).map_err(|e| again(e.into()))?;
         }
         for _ in 0..many {
-            let block = rx.try_recv().map_err(|e| again(e.into()))?;
+            let block = rx.try_read().map_err(|e| again(e.into()))?;
             let mut byte = [0];
             block.read_into(size - 1, &mut byte).map_err(said)?;
             if block.sequence() != expected || block.len() != size || size > 1 && byte != [2] {
                 return Err(format!("number {} is wrong", block.sequence()));
             }
+            block.acknowledge();
             expected += 1;
         }
     }
     tx.finish().map_err(|e| again(e.into()))?;
-    match rx.try_recv().map(|block| block.sequence()) {
+    match rx.try_read().map(|block| block.sequence()) {
         Err(TryRecvError::Finished) => Ok(()),
         other => Err(format!("after the end: {other:?}")),
     }

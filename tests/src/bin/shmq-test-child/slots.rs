@@ -147,6 +147,7 @@ fn receive(
                 check(*next, &message)?;
                 *next += 1;
                 witness.set(word::TAKEN, *next);
+                message.acknowledge();
                 Ok(Some(vec![]))
             }
             Err(TryRecvError::Empty) => {

@@ -98,6 +98,7 @@ pub fn consume(name: &str, witness: &str, mode: &str, wait: &str) -> Outcome {
         let outcome = match mode {
             "guard" => rx.read(Until::Forever).map(|message| {
                 check.see(message.sequence(), &message.to_vec());
+                message.acknowledge();
             }),
             "drain" => {
                 witness.set(word::RUN, check.next);

@@ -44,7 +44,7 @@ fn pool(case: &str, name: &str) -> Outcome {
     // A ring that has gone round some way, a block under way and one on loan.
     for _ in 0..3 {
         send(&tx)?;
-        drop(rx.try_recv().map_err(said)?);
+        rx.try_read().map_err(said)?.acknowledge();
     }
     if case != "recv-empty" && case != "recv-asleep" {
         send(&tx)?;
@@ -70,25 +70,29 @@ fn pool(case: &str, name: &str) -> Outcome {
         }
         "recv" | "recv-empty" => {
             cut(name, 0)?;
-            must("try_recv", rx.try_recv().map(drop), Err(TryRecvError::Corrupt { what: TORN }))?;
+            must("try_read", rx.try_read().map(drop), Err(TryRecvError::Corrupt { what: TORN }))?;
         }
         // Its handle is still there, its bytes are not.
         "recv-half" => {
             cut(name, 0x3000 + 4096)?;
-            let first = rx.try_recv().map(|block| block.to_vec().len());
+            let first = rx.try_read().map(|block| {
+                let len = block.to_vec().len();
+                block.acknowledge();
+                len
+            });
             if let Ok(len) = first {
                 must("length", len, 4096)?;
             }
         }
         "recv-waiting" => {
             cut(name, 0)?;
-            must("recv", rx.recv(WAIT).map(drop), Err(RecvError::Corrupt { what: TORN }))?;
+            must("read", rx.read(WAIT).map(drop), Err(RecvError::Corrupt { what: TORN }))?;
         }
         "recv-asleep" => return asleep(tx, rx, name),
         "finish" => {
             cut(name, 0)?;
             must("finish", tx.finish(), Err(SendError::Corrupt { what: TORN }))?;
-            return must("then", rx.try_recv().map(drop), Err(TryRecvError::Corrupt { what: TORN }));
+            return must("then", rx.try_read().map(drop), Err(TryRecvError::Corrupt { what: TORN }));
         }
         "look" => {
             let look = pool.inspect().map_err(said)?;
@@ -108,8 +112,8 @@ fn pool(case: &str, name: &str) -> Outcome {
     for _ in 0..10 {
         must("try_loan", tx.try_loan().map(drop), Err(TryLoanError::Corrupt { what: TORN }))?;
         must("loan", tx.loan(WAIT).map(drop), Err(LoanError::Corrupt { what: TORN }))?;
-        must("try_recv", rx.try_recv().map(drop), Err(TryRecvError::Corrupt { what: TORN }))?;
-        must("recv", rx.recv(WAIT).map(drop), Err(RecvError::Corrupt { what: TORN }))?;
+        must("try_read", rx.try_read().map(drop), Err(TryRecvError::Corrupt { what: TORN }))?;
+        must("read", rx.read(WAIT).map(drop), Err(RecvError::Corrupt { what: TORN }))?;
     }
     must("finish", tx.finish(), Err(SendError::Corrupt { what: TORN }))
 }
@@ -121,12 +125,12 @@ fn asleep(tx: shmq_pool::Writer, rx: shmq_pool::Reader, name: &str) -> Outcome {
         cut(&name, 4096)
     });
     for _ in 0..10_000 {
-        match rx.recv(WAIT).map(drop) {
+        match rx.read(WAIT).map(drop) {
             Err(RecvError::TimedOut) => {}
             found => {
                 other.join().map_err(|_| "a panic")??;
                 drop(tx);
-                return must("recv", found, Err(RecvError::Corrupt { what: TORN }));
+                return must("read", found, Err(RecvError::Corrupt { what: TORN }));
             }
         }
     }
