@@ -184,7 +184,7 @@ pub enum Consumer {
 }
 
 impl Consumer {
-    /// The messages that are there, once there is one, up to so many: to be looked at first and taken later.
+    /// The messages that are there, once there is one, up to so many: to be looked at first and acknowledged later.
     pub fn run(&mut self, messages: usize, until: Until) -> Result<Run<'_>, RecvError> {
         Ok(match self {
             Self::Records(consumer) => {
