@@ -26,7 +26,7 @@ cases! {
     p5_a_child_without_handlers_that_drops_an_end_loses_nothing: "clone-drops", "code 0";
     p5_a_child_of_the_same_process_id_that_drops_an_end_loses_nothing: "namespace-drops", "code 0";
     p5_a_forked_child_can_look_and_take_an_end_of_its_own: "fork-looks", "code 0";
-    p5_a_strangers_file_with_holes_costs_no_memory: "holes", "small, and the whole one touched";
+    p5_a_strangers_file_with_holes_costs_no_memory: "hollow", "small, and the whole one touched";
     p4_a_lock_that_is_not_kept_is_nobodys_however_many_try: "overlay-cell", "0 taken, Io";
     p8_huge_pages_are_had_or_told_and_a_strangers_are_refused: "huge", "4096; 2 MiB, works; Options, taken";
     p8_a_full_disk_that_copies_on_write: "btrfs", "false, taken on a full disk, true";

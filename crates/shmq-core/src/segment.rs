@@ -454,8 +454,11 @@ pub fn make_ready(map: &Map, options: &Options) -> Result<(), Unready> {
 pub fn make_found_ready(map: &Map, file: impl AsFd, write: bool, options: &Options) -> Result<(), Unready> {
     let populate = if write { Advice::PopulateWrite } else { Advice::PopulateRead };
     let len = map.backing().len();
-    if has_all_blocks(file, len as u64) {
+    if has_all_blocks(&file, len as u64) {
         return make_ready_by(map, options, populate);
+    }
+    if options.prefault && !has_room_for_holes(&file, len as u64) {
+        return Err(Unready::NoMemory(io_error(Errno::NOSPC)));
     }
     make_ready_by(map, &options.clone().prefault(false).lock(false), populate)?;
     // Locked are those pages that come to be there.
@@ -464,6 +467,15 @@ pub fn make_found_ready(map: &Map, file: impl AsFd, write: bool, options: &Optio
         return Err(Unready::Locked(io::Error::last_os_error()));
     }
     Ok(())
+}
+
+/// Whether a tmpfs has room for what a file on it lacks: not kept for it, but where there is none, it is better told now.
+fn has_room_for_holes(file: impl AsFd, length: u64) -> bool {
+    let (Ok(stat), Ok(system)) = (fs::fstat(&file), fs::fstatfs(&file)) else { return true };
+    let missing = length.saturating_sub((stat.st_blocks as u64).saturating_mul(512));
+    let room = system.f_bavail.saturating_mul(system.f_bsize as u64);
+    // Where there is no limit, there are no blocks.
+    system.f_type != TMPFS || system.f_blocks == 0 || room >= missing
 }
 
 /// Whether the file has as much memory, or room on its disk, as it is long. Not where the file system compresses, or does not count.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 pub fn case(case: &str, directory: &str) -> Option<Verdict> {
     Some(match case {
-        "holes" => holes(directory),
+        "hollow" => hollow_files(directory),
         "overlay-cell" => overlay_cell(directory),
         "huge" => huge(directory),
         "btrfs" => btrfs(directory),
@@ -43,7 +43,7 @@ fn descriptor(fd: impl AsFd) -> Result<std::os::fd::OwnedFd, String> {
 }
 
 /// A page of a stranger's memory, and a length of many: whoever takes an end of it gets no more memory on his account than he uses.
-fn holes(directory: &str) -> Verdict {
+fn hollow_files(directory: &str) -> Verdict {
     let small = |what: &str, file: &File| {
         let mib = file.metadata().map_err(said)?.blocks() * 512 / MIB;
         if mib < 8 { Ok(()) } else { Err(format!("{what}: {mib} MiB")) }
