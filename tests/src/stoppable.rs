@@ -79,12 +79,13 @@ fn lend(tx: &Writer, until: Until, number: u64) -> Result<(), Went> {
 }
 
 fn borrow(rx: &Reader, until: Until) -> Result<u64, Went> {
-    let block = rx.recv(until).map_err(|e| match e {
+    let block = rx.read(until).map_err(|e| match e {
         shmq_pool::RecvError::Stopped => Went::Stopped,
         e => said(e),
     })?;
     let mut number = [0];
     block.read_values(0, &mut number).map_err(said)?;
+    block.acknowledge();
     Ok(number[0])
 }
 
