@@ -40,7 +40,7 @@ cases! {
     p8_a_sandbox_that_forbids_populate: "forbidden", "works, works, 1 file";
     p8_a_sandbox_that_forbids_madvise: "no-advice", "Io, 0 files left";
     p8_no_inodes_left_and_no_folder: "inodes", "works, works, works, NoInode, NoFolder";
-    p8_no_memory_for_the_holes_of_a_copy: "holes", "taken, taken, later taken";
+    p8_no_memory_for_the_holes_of_a_copy: "holes", "NoMemory, NoMemory, later taken";
     p8_a_file_system_that_cannot_allocate_ahead: "fallocate", "works, works, 2 files, equally long";
     p8_a_file_system_without_unnamed_files: "tmpfile", "works, works, 1 file";
     p8_a_kernel_without_memfd: "memfd", "Io";
