@@ -21,6 +21,8 @@ cases! {
     p8_a_queue_is_made_under_a_storm_of_signals: "signals", "works, works";
     p8_a_container_with_a_boot_id_of_its_own_is_no_other_boot:
         "container-boot", "taken, taken, taken, OtherBoot told";
+    nobody_spins_on_a_quota_of_one_processor: "quota", "does not spin";
+    control_without_a_quota_an_end_spins: "no-quota", "spins";
     p5_a_forked_child_that_uses_an_end_is_killed: "fork-uses", "signal 11";
     p5_a_forked_child_that_drops_an_end_loses_nothing: "fork-drops", "code 0";
     p5_a_child_without_handlers_that_drops_an_end_loses_nothing: "clone-drops", "code 0";

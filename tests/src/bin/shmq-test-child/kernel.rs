@@ -19,6 +19,8 @@ pub fn case(case: &str, directory: &str) -> Option<Verdict> {
         "stolen-number" => stolen_number(directory),
         "signals" => signals(directory),
         "container-boot" => container_boot(directory),
+        "quota" => crate::stop::quota(true),
+        "no-quota" => crate::stop::quota(false),
         _ => return None,
     })
 }

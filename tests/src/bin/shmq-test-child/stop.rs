@@ -1,8 +1,10 @@
 //! Calls that are ended by signals, and ends that share one processor.
 
+use crate::resource::{Trouble, Verdict, need};
 use crate::{Outcome, said};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use shmq::{Options, Queue, Role, StopHandle, Until, Waiting};
+use shmq_core::processors::Processors;
 use shmq_tests::process::limits::{Missing, without};
 use shmq_tests::stoppable::{Stoppable, Went, waiting};
 use std::sync::OnceLock;
@@ -96,4 +98,52 @@ pub fn one_processor(how: &str, rounds: u64) -> Outcome {
     let sleeps = [there, back].map(|queue| queue.inspect().map(|i| i.snapshot().consumer.sleeps));
     println!("{}", sleeps.into_iter().map(|n| n.unwrap_or(0)).sum::<u64>());
     Ok(())
+}
+
+/// Whether an end of a process with a quota of one processor, or with none, spins by default.
+pub fn quota(limited: bool) -> Verdict {
+    let usable = || std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    if usable() < 2 {
+        return Err(Trouble::Skipped("there is but one processor".into()));
+    }
+    let group = if limited { Some(Group::join()?) } else { None };
+    let spins = Processors::new().try_spinning();
+    drop(group);
+    Ok(if spins { "spins" } else { "does not spin" }.into())
+}
+
+/// A cgroup of this process, with a quota of one processor. Dropped, it is gone.
+struct Group {
+    path: String,
+    /// Where the process was before.
+    origin: String,
+}
+
+impl Group {
+    fn join() -> Result<Self, Trouble> {
+        let all = std::fs::read_to_string("/proc/self/cgroup").map_err(said)?;
+        let of = |wanted: &str| {
+            all.lines().find_map(|line| {
+                let [_, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>()[..] else { return None };
+                controllers.split(',').any(|name| name == wanted).then_some(path)
+            })
+        };
+        let name = format!("shmq-test-{}", std::process::id());
+        let (root, path, file, value) = match (of("cpu"), of("")) {
+            (Some(path), _) => ("/sys/fs/cgroup/cpu", path, "cpu.cfs_quota_us", "100000"),
+            (None, path) => ("/sys/fs/cgroup", path.unwrap_or("/"), "cpu.max", "100000 100000"),
+        };
+        let group = Self { path: format!("{root}/{name}"), origin: format!("{root}{path}") };
+        need("a cgroup", std::fs::create_dir(&group.path))?;
+        need("a quota", std::fs::write(format!("{}/{file}", group.path), value))?;
+        need("to join a cgroup", std::fs::write(format!("{}/cgroup.procs", group.path), "0"))?;
+        Ok(group)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = std::fs::write(format!("{}/cgroup.procs", self.origin), "0");
+        let _ = std::fs::remove_dir(&self.path);
+    }
 }
