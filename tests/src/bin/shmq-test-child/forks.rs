@@ -76,9 +76,11 @@ fn mine(at: usize, len: usize) -> Option<*mut u8> {
 /// Runs `act` in a child, and says how that ended.
 fn child(bare: bool, act: impl FnOnce() -> bool) -> Result<String, String> {
     // SAFETY: this process has one thread; without a stack of its own, the child goes on with a copy of this one.
-    let pid = match bare {
-        true => unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t },
-        false => unsafe { libc::fork() },
+    let pid = unsafe {
+        match bare {
+            true => libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t,
+            false => libc::fork(),
+        }
     };
     if pid == 0 {
         // SAFETY: plain system calls; nothing is dropped.
@@ -144,6 +146,7 @@ fn namespace(directory: &str, act: impl Fn(&mut Option<Held>) -> bool) -> Outcom
     let unshare = || {
         // SAFETY: plain system calls.
         let own = if unsafe { libc::getuid() } == 0 { 0 } else { libc::CLONE_NEWUSER };
+        // SAFETY: as above.
         match unsafe { libc::unshare(libc::CLONE_NEWPID | own) } {
             0 => Ok(()),
             _ => Err(std::io::Error::last_os_error()),

@@ -50,7 +50,7 @@ fn pool(case: &str, name: &str) -> Outcome {
         send(&tx)?;
     }
     let waiting = shmq::Waiting::low_power();
-    tx.set_waiting(waiting.clone());
+    tx.set_waiting(waiting);
     rx.set_waiting(waiting);
     match case {
         "send" => {
