@@ -31,9 +31,8 @@ struct Reader<'a> {
 
 fn is_test(attrs: &[syn::Attribute]) -> bool {
     attrs.iter().any(|attr| {
-        attr.path().is_ident("cfg")
-            && quoted(&attr.meta).contains("test")
-            && !quoted(&attr.meta).contains("feature")
+        let condition = quoted(&attr.meta);
+        attr.path().is_ident("cfg") && (condition == "test" || condition.starts_with("all (test ,"))
     })
 }
 
@@ -66,6 +65,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
             syn::visit::visit_item_fn(self, item);
         }
     }
+
+    /// Whom a thing is shown to: no dependence on them.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let path_names = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
@@ -233,8 +235,15 @@ fn top() -> PathBuf {
 }
 
 /// Root files of the crates whose modules form no circle.
-const ROOTS: &[&str] =
-    &["crates/shmq-core/src/lib.rs", "crates/shmq-raw/src/lib.rs", "crates/shmq-pool/src/lib.rs"];
+const ROOTS: &[&str] = &[
+    "crates/shmq-core/src/lib.rs",
+    "crates/shmq-raw/src/lib.rs",
+    "crates/shmq-pool/src/lib.rs",
+    "crates/shmq-cli/src/lib.rs",
+    "crates/shmq-cli/src/main.rs",
+    "crates/shmq-lab/src/main.rs",
+    "benches/src/lib.rs",
+];
 
 #[test]
 fn no_modules_form_a_circle() {
@@ -316,9 +325,13 @@ fn control_a_planted_circle_is_found() {
     // By a path in the code, and through a name that the root hands on.
     let found = planted(&[root, ("a", "pub fn a() { crate::B; }"), ("b", "use super::a; pub struct B;")]);
     assert_eq!(found.as_deref(), Some("crate::a -> crate::b -> crate::a"));
-    // Handing on is no dependence, and neither is what tests import.
-    let tests = "#[cfg(test)] mod tests { use crate::b::B; }";
-    assert_eq!(planted(&[root, ("a", tests), ("b", "use crate::a; pub struct B;")]), None);
+    // Handing on is no dependence, and neither is what tests import, or to whom a thing is shown.
+    for condition in ["test", "all(test, feature = \"x\")"] {
+        let tests = format!("#[cfg({condition})] mod tests {{ use crate::b::B; }}");
+        assert_eq!(planted(&[root, ("a", &tests), ("b", "use crate::a; pub struct B;")]), None);
+    }
+    let shown = "pub(super) fn a() {}";
+    assert_eq!(planted(&[("", "mod a; fn b() { a::a() }"), ("a", shown)]), None);
     let parent = ("", "mod a; pub use a::A; pub struct Common;");
     assert_eq!(planted(&[parent, ("a", "use super::Common; pub struct A;")]), None);
     let both = ("", "mod a; pub use a::A; pub struct Common(A);");

@@ -1,9 +1,9 @@
 //! `shmq completions` and `shmq man`: made from the same description as `--help`.
 
 use crate::args::{Cli, CompletionsArgs, ManArgs};
-use crate::failure::Failure;
 use crate::stat::print;
 use clap::{Command, CommandFactory};
+use shmq_cli::failure::Failure;
 use std::io;
 
 pub fn completions(args: &CompletionsArgs) -> Result<(), Failure> {

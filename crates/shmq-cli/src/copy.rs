@@ -2,18 +2,18 @@
 
 use crate::args::{CopyArgs, QueueOptions};
 use crate::attach::{patiently, quoted};
-use crate::failure::{Code, Failure, say};
-use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::shape::{Length, Producer, Queue};
 use crate::stat::print;
-use crate::units::{show_bytes, show_messages};
 use crate::view::{Subject, json};
 use serde::Serialize;
 use shmq::{
     AttachError, Inspector, Kind, OpenError, Options, PeerState, PendingEnd, RecvError, Role, SendError,
     Until,
 };
+use shmq_cli::failure::{Code, Failure, say};
+use shmq_cli::interrupt::Interrupt;
+use shmq_cli::units::{show_bytes, show_messages};
 use std::time::{Duration, Instant};
 
 const NOW: Until = Until::After(Duration::ZERO);

@@ -4,85 +4,40 @@
 //! such. A time is given only where something proves it: a wait that an end noted itself, a count that has not moved since its
 //! holder came, or the time between two looks.
 
+use crate::advice::{Advice, Level, State};
 use crate::attach::quoted;
-use crate::units::{show_count, show_percent, show_rough};
-use crate::view::{End, View};
-use serde::Serialize;
+use crate::view::{End, Look, Subject, View};
 use shmq::PeerState::{Attached, Left, Lost, NeverAttached};
 use shmq::Role;
+use shmq_cli::units::{show_count, show_percent, show_rough};
 use std::ffi::OsStr;
 use std::time::Duration;
-
-/// What a queue is doing, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Messages move.
-    Flowing,
-    /// Nothing waits, nothing moves.
-    Idle,
-    /// Messages wait, and none moved between two looks, or there was only one look.
-    Waiting,
-    /// Nobody takes what waits, and somebody ought to: an end is stopped, blocked or missing.
-    Stuck,
-    /// The end of data was declared; messages still wait.
-    Finished,
-    /// The end of data was declared, and everything was taken.
-    Done,
-    /// No end was ever taken.
-    Unused,
-    /// It contradicts itself, or the file is not what it says.
-    Damaged,
-    /// From before the machine last started, and not left cleanly.
-    OldBoot,
-    /// Not a queue of messages.
-    Memory,
-}
-
-impl State {
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Flowing => "flowing",
-            Self::Idle => "idle",
-            Self::Waiting => "waiting",
-            Self::Stuck => "stuck",
-            Self::Finished => "finished",
-            Self::Done => "done",
-            Self::Unused => "unused",
-            Self::Damaged => "damaged",
-            Self::OldBoot => "old boot",
-            Self::Memory => "memory",
-        }
-    }
-}
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// Good to know.
-    Note,
-    /// May become trouble.
-    Warning,
-    /// Somebody waits for somebody.
-    Trouble,
-}
-
-/// One thing to know about a queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Advice {
-    pub level: Level,
-    /// Stable, for alerts.
-    pub code: &'static str,
-    pub says: String,
-    /// What to do about it.
-    pub todo: Option<String>,
-}
 
 /// Nearly full from here on.
 const NEARLY: f64 = 0.9;
 /// An end that waits for less than this is not worth a word.
 const BRIEF_NS: u64 = 1_000_000_000;
+
+impl Subject {
+    /// Two looks so far apart.
+    pub fn watch(&self, interval: Duration) -> View {
+        let before = self.look();
+        if interval.is_zero() {
+            return View::new(self, None, &before);
+        }
+        std::thread::sleep(interval);
+        View::new(self, Some(&before), &self.look())
+    }
+}
+
+impl View {
+    /// What one look says, or two, and what follows from it.
+    pub fn new(subject: &Subject, before: Option<&Look>, now: &Look) -> Self {
+        let mut view = Self::measured(subject, before, now);
+        (view.state, view.advice) = of(&view);
+        view
+    }
+}
 
 /// The state, and what to know, the worst first.
 pub fn of(view: &View) -> (State, Vec<Advice>) {

@@ -2,17 +2,17 @@
 
 use crate::args::DrainArgs;
 use crate::attach::patiently;
-use crate::failure::{Code, Failure, say};
 use crate::framing::Frame;
-use crate::interrupt::Interrupt;
 use crate::output::{Broken, Output};
 use crate::progress::Progress;
 use crate::shape::Queue;
 use crate::stat::print;
-use crate::units::show_bytes;
 use crate::view::{Words, json};
 use serde::Serialize;
 use shmq::{Damage, Kind, OpenError, Options, PendingEnd, RecvError, Until};
+use shmq_cli::failure::{Code, Failure, say};
+use shmq_cli::interrupt::Interrupt;
+use shmq_cli::units::show_bytes;
 use shmq_pool::{Block, Pool, TryRecvError};
 use std::io;
 use std::time::Duration;

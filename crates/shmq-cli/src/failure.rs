@@ -71,7 +71,7 @@ impl Failure {
                 ExitCode::from(code as u8)
             }
             Self::Exit(code) => ExitCode::from(code),
-            Self::Signal(signal) => crate::interrupt::end_by(signal),
+            Self::Signal(signal) => crate::signal::end_by(signal),
         }
     }
 }

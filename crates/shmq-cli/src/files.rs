@@ -2,10 +2,10 @@
 
 use crate::args::{CreateArgs, RmArgs};
 use crate::attach::{patiently, quoted};
-use crate::failure::Failure;
 use crate::shape::Queue;
-use crate::units::shown;
 use shmq::{AttachError, CreateError, Inspector, Kind, OpenError, Options};
+use shmq_cli::failure::Failure;
+use shmq_cli::units::shown;
 use shmq_pool::Pool;
 use std::ffi::OsStr;
 use std::io;

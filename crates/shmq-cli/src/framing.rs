@@ -1,28 +1,14 @@
 //! Bytes to messages and back. Every framing carries any bytes; lines alone say nothing about line ends inside a message.
 
+mod cut;
 mod error;
 
+pub use cut::Cut;
 pub use error::CutError;
 
 use crate::shape::{Length, Message};
 use std::io::{self, Read};
 use std::ops::Range;
-
-/// How input is cut into messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    Lines,
-    Chunk(u64),
-    Raw,
-    LengthPrefixed,
-}
-
-impl Cut {
-    /// What it cuts, in words.
-    fn piece(self) -> &'static str {
-        if self == Self::Lines { "line" } else { "message" }
-    }
-}
 
 const FIRST_BUFFER: usize = 256 << 10;
 /// The end of a line that is too long is looked for so far, to say how long it is.

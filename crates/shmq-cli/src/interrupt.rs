@@ -9,6 +9,7 @@
 //! there [`first_process`] does it.
 
 use crate::failure::Failure;
+use crate::signal::end_by;
 use libc::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, c_int};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
@@ -94,21 +95,6 @@ pub fn leave_to_others() {
             // SAFETY: a plain system call.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
-    }
-}
-
-/// Ends the process as a signal does that nobody handles, so that its parent sees why. The first process of a PID namespace,
-/// whom no signal of its own ends, exits with a shell's code for it. Safe in a signal handler.
-pub fn end_by(signal: c_int) -> ! {
-    // SAFETY: plain system calls, allowed in a handler; the set is initialised by the call that fills it.
-    unsafe {
-        libc::signal(signal, libc::SIG_DFL);
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, signal);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
-        libc::raise(signal);
-        libc::_exit(128 + signal)
     }
 }
 

@@ -5,4 +5,5 @@ pub mod draw;
 pub mod failure;
 pub mod interrupt;
 pub mod page;
+pub mod signal;
 pub mod units;

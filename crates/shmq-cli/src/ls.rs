@@ -1,15 +1,15 @@
 //! `shmq ls`: the queues of a directory.
 
+use crate::advice::{Level, State};
 use crate::args::LsArgs;
-use crate::diagnosis::{Level, State};
-use crate::failure::Failure;
 use crate::paint::{Paint, Style};
 use crate::stat::{print, style};
-use crate::units::{show_bytes, show_count, show_percent, show_rough, shown};
 use crate::view::{End, Look, Subject, View, json};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use shmq::{OpenError, PeerState};
+use shmq_cli::failure::Failure;
+use shmq_cli::units::{show_bytes, show_count, show_percent, show_rough, shown};
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;

@@ -13,10 +13,11 @@
 //! | [`top`] | the live view, its text, its server of metrics |
 //! | [`completions`] | scripts for shells, man pages |
 //! | [`view`] | a queue as every command shows it |
-//! | [`diagnosis`] | who is stuck, why, and what to do |
+//! | [`advice`], [`diagnosis`] | who is stuck, why, and what to do |
 //! | [`files`], [`send`], [`recv`], [`ls`], [`stat`], [`dump`], [`doctor`], [`drain`], [`copy`], [`pipe`], [`demo`] | the subcommands |
 
 mod acks;
+mod advice;
 mod args;
 mod attach;
 mod completions;
@@ -44,7 +45,7 @@ mod view;
 
 use args::{Cli, Command};
 use clap::Parser;
-use shmq_cli::{failure, interrupt, units};
+use shmq_cli::{failure, interrupt};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -2,18 +2,18 @@
 
 use crate::acks::Acks;
 use crate::args::{PipeArgs, QueueOptions, RecvArgs, SendArgs, Wait};
-use crate::failure::{Failure, say};
-use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::recv;
 use crate::send::Ready;
 use crate::shape::Queue;
-use crate::units::plain;
 use crate::view::json;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde::Serialize;
 use shmq::{OpenError, Options};
+use shmq_cli::failure::{Failure, say};
+use shmq_cli::interrupt::Interrupt;
+use shmq_cli::units::plain;
 use std::fs::File;
 use std::io::{self, Read, Write, stderr};
 use std::os::fd::OwnedFd;

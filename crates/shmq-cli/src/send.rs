@@ -2,12 +2,12 @@
 
 use crate::args::SendArgs;
 use crate::attach::{patiently, pending, quoted};
-use crate::failure::{Code, Failure, say};
 use crate::framing::{Cut, Cutter};
-use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::shape::{Length, Producer, Queue};
 use shmq::{AttachError, OpenError, SendError, Until, Waiting};
+use shmq_cli::failure::{Code, Failure, say};
+use shmq_cli::interrupt::Interrupt;
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
 use std::os::fd::AsFd;

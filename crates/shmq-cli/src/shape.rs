@@ -1,12 +1,12 @@
 //! Both shapes of queue behind one face: which one it is shows when it is opened.
 
 use crate::args::QueueOptions;
-use crate::failure::Failure;
-use crate::units::show_bytes;
 use shmq::{
     AttachError, CreateError, DrainLimit, Inspector, Kind, OpenError, Options, RecvError, SendError,
     TrySendError, Until, Waiting, slots,
 };
+use shmq_cli::failure::Failure;
+use shmq_cli::units::show_bytes;
 use std::ffi::OsStr;
 use std::path::Path;
 

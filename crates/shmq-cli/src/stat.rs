@@ -1,13 +1,16 @@
 //! `shmq stat`: the full picture of a queue, for people or as JSON.
 
+use crate::advice::Level;
 use crate::args::StatArgs;
-use crate::diagnosis::{Level, since_1970, who};
-use crate::failure::{Code, Failure};
+use crate::diagnosis::{since_1970, who};
 use crate::paint::{Paint, Style};
 use crate::prometheus;
-use crate::units::{show_bytes, show_count, show_duration, show_messages, show_percent, show_rough, shown};
 use crate::view::{Blocks, Sample, Subject, View, json};
 use shmq::{OpenError, PeerState, Role};
+use shmq_cli::failure::{Code, Failure};
+use shmq_cli::units::{
+    show_bytes, show_count, show_duration, show_messages, show_percent, show_rough, shown,
+};
 use std::io::{self, Write, stdout};
 use std::time::Duration;
 

@@ -1,19 +1,18 @@
 //! A queue as every command shows it: one struct, from which come the text of `ls` and `stat`, and all JSON.
 //!
 //! A [`Subject`] is a queue that is open for looking; a [`Look`] is what it was like at one moment; a [`View`] is what two
-//! looks say together. Names and units of the fields are part of the schema.
+//! looks say together; what follows from it, [`crate::diagnosis`] adds. Names and units of the fields are part of the schema.
 
-use crate::diagnosis::{self, Advice, State};
-use crate::failure::Failure;
-use crate::units::{plain, show_count, shown};
+use crate::advice::{Advice, State};
 use serde::Serialize;
 use shmq::{EndSnapshot, Inspector, Kind, OpenError, PeerState, Process, Reading, Role, Snapshot};
+use shmq_cli::failure::Failure;
+use shmq_cli::units::{plain, show_count, shown};
 use std::ffi::OsStr;
 use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// A queue that is open for looking.
 #[derive(Debug)]
@@ -148,16 +147,6 @@ impl Subject {
             (Looker::Pool(pool), Some(blocks)) => pool.readings(blocks).collect(),
             (looker, _) => looker.readings(&look.seen).collect(),
         }
-    }
-
-    /// Two looks so far apart.
-    pub fn watch(&self, interval: Duration) -> View {
-        let before = self.look();
-        if interval.is_zero() {
-            return View::new(self, None, &before);
-        }
-        std::thread::sleep(interval);
-        View::new(self, Some(&before), &self.look())
     }
 }
 
@@ -351,8 +340,8 @@ impl End {
 }
 
 impl View {
-    /// What one look says, or two.
-    pub fn new(subject: &Subject, before: Option<&Look>, now: &Look) -> Self {
+    /// What one look says, or two, without what follows from it.
+    pub fn measured(subject: &Subject, before: Option<&Look>, now: &Look) -> Self {
         let (it, seen) = (&subject.inspector, &now.seen);
         let limits = it.limits();
         let fixed = it.kind() == Kind::Slots;
@@ -404,7 +393,6 @@ impl View {
         if let Some(before) = before {
             view.compare(before, now);
         }
-        (view.state, view.advice) = diagnosis::of(&view);
         view
     }
 

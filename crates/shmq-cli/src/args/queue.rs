@@ -1,8 +1,8 @@
 //! `create` and `rm`, and how a new queue is to be.
 
-use crate::units;
 use clap::Args;
 use shmq::Options;
+use shmq_cli::units;
 use std::ffi::OsString;
 
 /// Make a queue; its shape and its limits are fixed from then on

@@ -1,9 +1,9 @@
 //! `send` and `recv`.
 
 use super::QueueOptions;
-use crate::units;
 use clap::{Args, ValueEnum};
 use shmq::Waiting;
+use shmq_cli::units;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! What takes an end to get something done: `drain`, `copy`, `pipe`.
 
 use super::QueueOptions;
-use crate::units;
 use clap::Args;
+use shmq_cli::units;
 use std::ffi::OsString;
 use std::time::Duration;
 

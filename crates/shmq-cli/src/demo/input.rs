@@ -1,6 +1,6 @@
 //! What is streamed: a file, over and over.
 
-use crate::failure::Failure;
+use shmq_cli::failure::Failure;
 use std::fs::File;
 use std::path::Path;
 

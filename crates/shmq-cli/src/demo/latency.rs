@@ -3,11 +3,11 @@
 use super::note::{self, Note};
 use super::scene::{BACK, PAGE, SLOTS_BACK, SLOTS_THERE, Scene, THERE};
 use crate::args::PartArgs;
-use crate::failure::{Code, Failure};
-use crate::interrupt::Interrupt;
 use serde::Serialize;
 use shmq::{Options, Queue, RecvError, SendError, Until, Waiting, slots};
 use shmq_cli::actor::Actor;
+use shmq_cli::failure::{Code, Failure};
+use shmq_cli::interrupt::Interrupt;
 use shmq_cli::page::Page;
 use std::time::{Duration, Instant};
 

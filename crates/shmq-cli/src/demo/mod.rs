@@ -10,8 +10,6 @@ mod scene;
 mod stream;
 
 use crate::args::{DemoArgs, Part, PartArgs};
-use crate::failure::Failure;
-use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::shape::Queue;
 use crate::stat::print;
@@ -22,6 +20,8 @@ use scene::{Brief, PAGE, STREAM, Scene};
 use shmq::{Inspector, Options};
 use shmq_cli::actor::{self, Actor};
 use shmq_cli::draw::mix;
+use shmq_cli::failure::Failure;
+use shmq_cli::interrupt::Interrupt;
 use shmq_cli::page::Page;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! What the processes of the demo note, and the bare cache lines that the queue is compared with.
 
-use crate::failure::Failure;
+use shmq_cli::failure::Failure;
 use shmq_cli::page::{self, Page};
 use std::path::Path;
 

@@ -6,9 +6,9 @@ use super::plan::{BLOCK, Cuts};
 use super::scene::{PAGE, STREAM, Scene};
 use crate::args::{Fault, PartArgs};
 use crate::attach::patiently;
-use crate::failure::Failure;
 use crate::shape::{Message, Producer, Queue};
 use shmq::{Options, RecvError, Until, Waiting};
+use shmq_cli::failure::Failure;
 use shmq_cli::page::Page;
 
 /// Messages the consumer takes at once: after its death, so many may come again.

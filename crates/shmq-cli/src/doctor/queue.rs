@@ -1,13 +1,13 @@
 //! One queue, checked.
 
-use super::{Finding, Part, Verdict};
+use super::finding::{Finding, Part, Verdict};
 use crate::attach::quoted;
-use crate::failure::Failure;
 use crate::ls;
-use crate::units::{show_bytes, shown};
 use crate::view::{Subject, View};
 use rustix::fs;
 use shmq::{Kind, OpenError, Outcome};
+use shmq_cli::failure::Failure;
+use shmq_cli::units::{show_bytes, shown};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The blocks of a pool: what a reader that came now would get.
 
-use super::{End, Entry, show, wanted};
+use super::show::{End, Entry, show, wanted};
 use crate::args::DumpArgs;
 use shmq::{Corruption, Damage, PendingEnd};
 use shmq_pool::{Inspector, Place};

@@ -1,12 +1,12 @@
 //! Raw memory, as it stands.
 
-use super::{Summary, hex, hex_line, length, unless_nobody_reads};
+use super::show::{Summary, hex, hex_line, length, unless_nobody_reads};
 use crate::args::DumpArgs;
 use crate::attach::quoted;
-use crate::failure::{Code, Failure, say};
-use crate::units::shown;
 use crate::view::{Subject, json};
 use serde::Serialize;
+use shmq_cli::failure::{Code, Failure, say};
+use shmq_cli::units::shown;
 use std::io::{self, BufWriter, Write, stdout};
 
 /// Bytes that are read at a time, and of an object of JSON.

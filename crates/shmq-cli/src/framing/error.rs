@@ -1,6 +1,6 @@
 //! Why input could not be cut, and what to do about it.
 
-use super::Cut;
+use super::cut::Cut;
 use std::fmt;
 use std::io;
 

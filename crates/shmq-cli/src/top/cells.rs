@@ -2,11 +2,11 @@
 
 use super::watch::Row;
 #[cfg(feature = "top")]
-use crate::diagnosis::Level;
-use crate::diagnosis::State;
-use crate::units::show_short;
+use crate::advice::Level;
+use crate::advice::State;
 use crate::view::{End, View};
 use shmq::PeerState;
+use shmq_cli::units::show_short;
 
 /// What an end does, in at most seven letters.
 pub fn end(end: &End, role: shmq::Role) -> &'static str {

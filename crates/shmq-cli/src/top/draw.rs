@@ -3,8 +3,7 @@
 use super::cells::{Cells, bar, spark, worst};
 use super::ui::Ui;
 use super::watch::{Moment, Row};
-use crate::diagnosis::Level;
-use crate::units::{show_bytes, show_count, show_messages, show_rough, show_short};
+use crate::advice::Level;
 use crate::view::View;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -12,6 +11,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Borders, Cell, Clear, Paragraph, Table, TableState, Wrap};
 use shmq::{PeerState, Role};
+use shmq_cli::units::{show_bytes, show_count, show_messages, show_rough, show_short};
 use std::time::Duration;
 
 /// Lines of the chosen queue's part, without its frame.

@@ -5,10 +5,10 @@
 //! is still to be told, and a limit of time and of bytes. Where there are too many, the one that came first goes.
 
 use super::watch::Watch;
-use crate::failure::{Failure, say};
-use crate::interrupt::Interrupt;
 use crate::prometheus;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use shmq_cli::failure::{Failure, say};
+use shmq_cli::interrupt::Interrupt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};

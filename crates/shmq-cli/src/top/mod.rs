@@ -8,14 +8,17 @@
 //! | [`listen`] | the numbers of every look over HTTP, for Prometheus |
 //! | [`ui`] | what the keys do: which queue is chosen, how they are sorted |
 //! | [`draw`] | the picture |
+//! | [`live`](mod@live) | looking, drawing and listening to the keys, in turn |
 //! | [`terminal`] | taking the terminal over, and giving it back whatever happens |
 //!
-//! The last three are the feature `top`.
+//! The last four are the feature `top`.
 
 mod cells;
 #[cfg(feature = "top")]
 mod draw;
 mod listen;
+#[cfg(feature = "top")]
+mod live;
 mod once;
 #[cfg(feature = "top")]
 mod terminal;
@@ -24,8 +27,8 @@ mod ui;
 mod watch;
 
 use crate::args::TopArgs;
-use crate::failure::Failure;
 use crate::view::guard;
+use shmq_cli::failure::Failure;
 use watch::Watch;
 
 pub fn run(args: &TopArgs) -> Result<(), Failure> {
@@ -42,7 +45,7 @@ pub fn run(args: &TopArgs) -> Result<(), Failure> {
 
 #[cfg(feature = "top")]
 fn live(watch: Watch, args: &TopArgs) -> Result<(), Failure> {
-    ui::run(watch, args.interval, args.plant_panic)
+    live::run(watch, args.interval, args.plant_panic)
 }
 
 #[cfg(not(feature = "top"))]

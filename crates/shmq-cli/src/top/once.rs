@@ -2,13 +2,13 @@
 
 use super::cells::Cells;
 use super::watch::{Row, Watch};
+use crate::advice::Level;
 use crate::attach::quoted;
-use crate::diagnosis::Level;
-use crate::failure::Failure;
 use crate::paint::{Paint, Style};
 use crate::stat::print;
 use crate::view::{View, json};
 use serde::Serialize;
+use shmq_cli::failure::Failure;
 use std::ffi::OsStr;
 use std::time::Duration;
 

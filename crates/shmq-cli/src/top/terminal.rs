@@ -4,12 +4,13 @@
 //! Giving back is two system calls on values that were stored before, so that it may be done from a signal handler. Only
 //! SIGKILL leaves no time for it; `reset` then helps.
 
-use crate::failure::Failure;
-use crate::interrupt::{self, end_by};
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::layout::{Rect, Size};
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use shmq_cli::failure::Failure;
+use shmq_cli::interrupt;
+use shmq_cli::signal::end_by;
 use signal_hook::consts::{SIGBUS, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::low_level::emulate_default_handler;
 use std::io::{self, IsTerminal, Stdout, Write, stdin, stdout};

@@ -2,9 +2,9 @@
 
 use crate::ls;
 use crate::prometheus::Scrape;
-use crate::units::shown;
 use crate::view::{Look, Subject, View};
 use shmq::OpenError;
+use shmq_cli::units::shown;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
