@@ -5,5 +5,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    shmq_benches::bench::main(std::env::args().skip(1), &[])
+    shmq_benches::program::main(std::env::args().skip(1), &[])
 }

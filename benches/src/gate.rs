@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_types, reason = "the gate is no part of any queue")]
 
-use crate::{pin, pinned};
+use crate::processors::{pin, pinned};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_parent_process_death_signal, waitpid};

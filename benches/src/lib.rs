@@ -4,7 +4,7 @@
 //! Each message carries its number in every word and the receiving side reads every byte, so that no contender gets away
 //! without moving them.
 
-pub mod bench;
+mod bench;
 mod compare;
 mod contenders;
 mod gate;
@@ -13,6 +13,8 @@ mod machine;
 pub mod mq;
 mod payload;
 pub mod placement;
+mod processors;
+pub mod program;
 mod report;
 mod run;
 mod svg;
@@ -20,34 +22,6 @@ mod waiting;
 mod workloads;
 
 pub use contenders::Trial;
+pub use processors::{pin, pinned};
 pub use run::{Figures, Kind, Outcome};
 pub use workloads::in_process;
-
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-
-/// The first two processors that this thread may use, if there are two.
-fn processors() -> Option<[usize; 2]> {
-    let allowed = sched_getaffinity(None).ok()?;
-    let mut usable = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
-    Some([usable.next()?, usable.next()?])
-}
-
-/// Pins this thread to the first or second processor that it may use, if there are two. Says whether it did.
-pub fn pin(which: usize) -> bool {
-    let Some(&cpu) = processors().as_ref().and_then(|both| both.get(which)) else { return false };
-    let mut one = CpuSet::new();
-    one.set(cpu);
-    sched_setaffinity(None, &one).is_ok()
-}
-
-/// Runs something pinned as by [`pin`] and gives this thread its freedom back: threads and processes that it starts
-/// later inherit what it may use.
-pub fn pinned<R>(which: usize, run: impl FnOnce() -> R) -> R {
-    let allowed = sched_getaffinity(None);
-    pin(which);
-    let result = run();
-    if let Ok(allowed) = allowed {
-        let _ = sched_setaffinity(None, &allowed);
-    }
-    result
-}

@@ -1,6 +1,6 @@
 //! Queues of C++ projects, by the program that `ci/cpp-peers.sh` builds; one start for each sample.
 
-use super::{Trial, because};
+use super::trial::{Trial, because};
 use crate::gate::Place;
 use crate::run::{Kind, Outcome, Task, trips_counted};
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! What the kernel offers between two processes: pipes, sockets that keep messages apart, POSIX message queues, and the
 //! bare futex. All of them by blocking calls, as they are used.
 
-use super::{Trial, because};
+use super::trial::{Trial, because};
 use crate::mq;
 use crate::payload::{Payload, Scratch, Sum};
 use crate::run::{Kind, Task};

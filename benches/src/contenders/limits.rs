@@ -6,7 +6,7 @@
 
 #![allow(clippy::disallowed_types, reason = "the limits are what the queues are measured against")]
 
-use super::Trial;
+use super::trial::Trial;
 use crate::payload::{Payload, Scratch, Sum, fill};
 use crate::run::{Kind, Task};
 use memmap2::{MmapOptions, MmapRaw};

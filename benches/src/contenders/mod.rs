@@ -13,34 +13,16 @@ mod peers_threads;
 mod shmq_processes;
 mod shmq_threads;
 mod standard;
+mod trial;
 
 #[cfg(feature = "peers")]
 mod cpp;
 
 use crate::gate::Place;
 use crate::payload::Payload;
-use crate::run::{Outcome, Task};
+use crate::run::Task;
 use bytemuck::Pod;
-
-/// One variant of a contender, and how to run a number of messages or trips of it.
-pub struct Trial {
-    /// Whose it is.
-    pub family: &'static str,
-    /// How it is used.
-    pub variant: &'static str,
-    /// Runs it, or says why that cannot be.
-    pub run: Box<dyn Fn(u64) -> Result<Outcome, String>>,
-}
-
-impl Trial {
-    fn new(
-        family: &'static str,
-        variant: &'static str,
-        run: impl Fn(u64) -> Result<Outcome, String> + 'static,
-    ) -> Self {
-        Self { family, variant, run: Box::new(run) }
-    }
-}
+pub use trial::Trial;
 
 /// For messages of a fixed size that fit a stack.
 pub fn fixed<const N: usize>(task: Task) -> Vec<Trial>
@@ -87,9 +69,4 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
     }
     all.extend(limits::any::<P>(task));
     all
-}
-
-/// An error as a reason.
-fn because(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }

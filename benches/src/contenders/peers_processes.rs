@@ -1,6 +1,6 @@
 //! Other people's queues between two processes. All of them are set up to lose nothing.
 
-use super::{Trial, because};
+use super::trial::{Trial, because};
 use crate::gate::Gate;
 use crate::payload::{Batch, Payload, Sum, Words, fill};
 use crate::run::{Outcome, Task};

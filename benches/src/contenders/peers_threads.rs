@@ -1,7 +1,7 @@
 //! Other people's queues between two threads.
 
-use super::Trial;
 use super::standard::boxed;
+use super::trial::Trial;
 use crate::payload::{Batch, Payload, Sum, Words, fill};
 use crate::run::Task;
 use bytemuck::Pod;

@@ -4,7 +4,7 @@
 use super::shmq_threads::{
     Bytes, RECORDS, SLOTS, limit, options, records_family, sent, sharing, slots_family,
 };
-use super::{Trial, because};
+use super::trial::{Trial, because};
 use crate::payload::{Batch, Payload, Scratch, Sum, Words};
 use crate::run::Task;
 use bytemuck::Pod;

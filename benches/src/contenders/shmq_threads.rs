@@ -1,6 +1,6 @@
 //! shmq between two threads: `pair` and `channel`.
 
-use super::{Trial, because};
+use super::trial::{Trial, because};
 use crate::payload::{Batch, Payload, Scratch, Sum, Words};
 use crate::run::Task;
 use bytemuck::Pod;

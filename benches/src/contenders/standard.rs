@@ -1,6 +1,6 @@
 //! The channels of the standard library.
 
-use super::Trial;
+use super::trial::Trial;
 use crate::payload::{Payload, Sum, Words, fill};
 use crate::run::Task;
 use bytemuck::Pod;

@@ -1,15 +1,10 @@
 //! The other process: this program again, with an errand.
 
-use super::streams::Stream;
-use super::{death, idle, wire};
-use crate::pin;
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use super::errand::Errand;
 use rustix::time::{ClockId, clock_gettime};
-use serde::{Deserialize, Serialize};
-use shmq::Waiting;
 use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -27,58 +22,6 @@ pub fn set_again(arguments: &[&str]) {
 
 /// Nothing here takes nearly as long.
 const LIMIT: Duration = Duration::from_secs(120);
-
-/// What the other process is to do.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum Errand {
-    /// Send back every message.
-    Echo(wire::Medium),
-    /// Send a stream.
-    Send {
-        /// What and how.
-        stream: Stream,
-        /// The queue.
-        name: String,
-    },
-    /// Wait for what does not come, and say what that cost.
-    Wait {
-        /// How.
-        wait: idle::Wait,
-        /// The queue.
-        name: String,
-    },
-    /// Send one message and hold the role until killed.
-    Hold {
-        /// The queue.
-        name: String,
-    },
-    /// Take the role as soon as it is free, and send when that was.
-    Succeed {
-        /// The queue.
-        name: String,
-    },
-}
-
-/// The presets of [`Waiting`].
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub enum Preset {
-    Default,
-    SharedCore,
-    LowPower,
-    DedicatedCore,
-}
-
-impl Preset {
-    /// The preset itself.
-    pub fn waiting(self) -> Waiting {
-        match self {
-            Self::Default => Waiting::new(),
-            Self::SharedCore => Waiting::shared_core(),
-            Self::LowPower => Waiting::low_power(),
-            Self::DedicatedCore => Waiting::dedicated_core(),
-        }
-    }
-}
 
 /// A child; killed when dropped.
 pub struct Child(std::process::Child);
@@ -127,26 +70,6 @@ impl Drop for Child {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// What a child does instead of `main`.
-pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
-    let parent = arguments.next().expect("the parent's process id");
-    set_parent_process_death_signal(Some(Signal::KILL)).expect("to die with the parent");
-    // It may have died before that.
-    if getppid().is_none_or(|id| id.as_raw_nonzero().to_string() != parent) {
-        return ExitCode::FAILURE;
-    }
-    pin(1);
-    let errand = arguments.next().expect("an errand");
-    match serde_json::from_str(&errand).expect("an errand that was written by this program") {
-        Errand::Echo(medium) => wire::echo(&medium),
-        Errand::Send { stream, name } => stream.send(&name),
-        Errand::Wait { wait, name } => wait.run(&name),
-        Errand::Hold { name } => death::hold(&name),
-        Errand::Succeed { name } => death::succeed(&name),
-    }
-    ExitCode::SUCCESS
 }
 
 /// Ends everything, and leaves no files, when nothing has happened for [`LIMIT`].

@@ -1,6 +1,7 @@
 //! How soon a blocked receiver is told that its producer was killed, and how soon a successor reaches it.
 
-use super::child::{Child, Errand, Name, now_ns};
+use super::child::{Child, Name, now_ns};
+use super::errand::Errand;
 use crate::bench::Bench;
 use crate::compare::Contender;
 use crate::run::Figures;

@@ -1,6 +1,7 @@
 //! What an end uses that waits for what does not come.
 
-use super::child::{Child, Errand, Name, Preset, now_ns};
+use super::child::{Child, Name, now_ns};
+use super::errand::{Errand, Preset, Wait};
 use crate::bench::Bench;
 use crate::compare::Contender;
 use crate::run::Figures;
@@ -16,15 +17,6 @@ use std::time::Duration;
 const SETTLE: Duration = Duration::from_millis(300);
 /// By so much the call lasts longer than the measurement.
 const SPARE: Duration = Duration::from_millis(100);
-
-/// The child's errand: to wait on one end of a queue.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Wait {
-    sends: bool,
-    /// `None`: no queue at all, a bare sleep of 10 ms time and again.
-    preset: Option<Preset>,
-    duration: Duration,
-}
 
 /// What waiting cost the child.
 #[derive(Debug, Serialize, Deserialize)]

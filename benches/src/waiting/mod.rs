@@ -6,6 +6,7 @@
 
 pub mod child;
 mod death;
+mod errand;
 mod idle;
 mod slow;
 mod streams;
@@ -13,10 +14,34 @@ mod wake;
 pub mod wire;
 
 use crate::bench::Bench;
+use crate::processors::pin;
+use errand::Errand;
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use std::process::ExitCode;
 
 /// All of it.
 pub fn run(bench: &mut Bench) {
     for workload in [wake::run, streams::fences, streams::adaptive, slow::run, idle::run, death::run] {
         workload(bench);
     }
+}
+
+/// What a child does instead of `main`.
+pub fn run_errand(mut arguments: impl Iterator<Item = String>) -> ExitCode {
+    let parent = arguments.next().expect("the parent's process id");
+    set_parent_process_death_signal(Some(Signal::KILL)).expect("to die with the parent");
+    // It may have died before that.
+    if getppid().is_none_or(|id| id.as_raw_nonzero().to_string() != parent) {
+        return ExitCode::FAILURE;
+    }
+    pin(1);
+    let errand = arguments.next().expect("an errand");
+    match serde_json::from_str(&errand).expect("an errand that was written by this program") {
+        Errand::Echo(medium) => wire::echo(&medium),
+        Errand::Send { stream, name } => stream.send(&name),
+        Errand::Wait { wait, name } => wait.run(&name),
+        Errand::Hold { name } => death::hold(&name),
+        Errand::Succeed { name } => death::succeed(&name),
+    }
+    ExitCode::SUCCESS
 }

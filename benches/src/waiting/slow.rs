@@ -1,10 +1,11 @@
 //! One end much slower than the other: what arrives, and how often anybody sleeps.
 
-use super::child::{Preset, now_ns};
-use super::streams::{Shape, Stream, Streamed};
+use super::child::now_ns;
+use super::errand::{Preset, Shape, Stream};
+use super::streams::Streamed;
 use crate::bench::Bench;
 use crate::compare::Contender;
-use crate::pinned;
+use crate::processors::pinned;
 use crate::run::Figures;
 use crate::run::work;
 

@@ -1,14 +1,14 @@
 //! Streams from a child to this process, by blocking calls on both sides: what being able to sleep costs them, and what
 //! adaptive polling does for them.
 
-use super::child::{Child, Errand, Name, Preset, now_ns};
+use super::child::{Child, Name, now_ns};
+use super::errand::{Errand, Preset, Shape, Stream};
 use crate::bench::Bench;
 use crate::compare::Contender;
 use crate::payload::{Sum, Words};
-use crate::pinned;
+use crate::processors::pinned;
 use crate::run::work;
 use bytemuck::Pod;
-use serde::{Deserialize, Serialize};
 use shmq::{EndSnapshot, Inspector, Options, Queue, Until, Waiting, slots};
 use std::sync::atomic::{Ordering, fence};
 
@@ -16,30 +16,6 @@ use std::sync::atomic::{Ordering, fence};
 const DEPTH: u64 = 1024;
 /// Messages before the clock starts: twice around.
 const WARM: u64 = 2 * DEPTH;
-
-/// The two kinds of queue.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub enum Shape {
-    Records,
-    Slots,
-}
-
-/// A stream and how to move it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Stream {
-    pub shape: Shape,
-    /// Bytes of a message: 8, 64, 256, 1024 or 4096.
-    pub bytes: usize,
-    pub preset: Preset,
-    pub adaptive: bool,
-    /// Whether the sender adds a full fence to every message.
-    pub fence: bool,
-    /// How many, after the warm lap.
-    pub messages: u64,
-    /// What each end does between two messages, in units of [`work`].
-    pub send_work: u32,
-    pub recv_work: u32,
-}
 
 /// What a stream took.
 pub struct Streamed {

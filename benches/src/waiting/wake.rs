@@ -3,7 +3,7 @@
 use super::wire::Call;
 use crate::bench::Bench;
 use crate::compare::Contender;
-use crate::pinned;
+use crate::processors::pinned;
 use crate::run::{Outcome, round_trips};
 use std::hint::spin_loop;
 use std::time::{Duration, Instant};

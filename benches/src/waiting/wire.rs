@@ -2,13 +2,13 @@
 
 #![allow(clippy::disallowed_types, reason = "the bare futex is what the queues are measured against")]
 
-use super::child::{Child, Errand, Name, Preset};
+use super::child::{Child, Name};
+use super::errand::{Errand, Medium, Preset};
 use crate::mq;
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::thread::futex;
-use serde::{Deserialize, Serialize};
 use shmq::{Inspector, Options, Queue, Until, slots};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,22 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Messages that may be pending; there is never more than one.
 const DEPTH: u64 = 8;
 
-/// What carries the word.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Medium {
-    /// Two words of shared memory.
-    Futex,
-    /// What is inherited as standard input and output, read and written: pipes or a socket.
-    Descriptors,
-    /// The same, as POSIX message queues.
-    MessageQueues,
-    /// Two queues of records, there and back.
-    Records(String, String),
-    /// Two queues of fixed-size messages.
-    Slots(String, String),
-}
-
-/// One end of it. Waiting means sleeping.
+/// One end of what carries the word. Waiting means sleeping.
 pub trait Wire {
     /// Passes a word on.
     fn send(&mut self, word: u64);

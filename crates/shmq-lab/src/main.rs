@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     shmq_cli::interrupt::first_process();
     let outcome = match Cli::parse().command {
         // The program of the benches package, with an exit code of its own.
-        Command::Bench(args) => return shmq_benches::bench::main(args.arguments, &["bench"]),
+        Command::Bench(args) => return shmq_benches::program::main(args.arguments, &["bench"]),
         Command::Contrast(args) => contrast::run(&args),
         Command::ContrastPart(args) => contrast::write(&args),
         Command::Torture(args) => torture::run(&args),

@@ -11,7 +11,7 @@
 //! | [`storm`] | one queue, seen from the parent: who dies when |
 //! | [`queue`], [`tally`] | what it tortures, and what it adds up |
 //! | [`footprint`] | memory and descriptors |
-//! | [`report`] | what is said at the end |
+//! | [`progress`], [`report`] | what is said meanwhile, and at the end |
 
 mod check;
 mod consumer;
@@ -20,6 +20,7 @@ mod note;
 mod plan;
 mod planted;
 mod producer;
+mod progress;
 mod queue;
 mod report;
 mod stage;
@@ -29,6 +30,7 @@ mod tally;
 use crate::args::{Part, Plant, TortureArgs, TorturePartArgs};
 use footprint::Footprint;
 use plan::Form;
+use progress::Progress;
 use report::Report;
 use shmq::slots;
 use shmq_cli::actor;
@@ -36,7 +38,6 @@ use shmq_cli::draw::{Draw, mix};
 use shmq_cli::failure::Failure;
 use shmq_cli::interrupt::Interrupt;
 use stage::Stage;
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 use storm::{Brief, Files, Storm};
 use tally::Tally;
@@ -68,7 +69,7 @@ fn records(stage: &Stage, draw: &mut Draw, part: Part) -> Result<(), Failure> {
     match part {
         Part::Consumer => consumer::run(stage, draw, || queue.consumer()),
         Part::Producer if stage.plant == Some(Plant::PublishBeforePayload) => {
-            producer::run_planted(stage, draw, || queue.producer())
+            planted::run(stage, draw, || queue.producer())
         }
         Part::Producer => producer::run(stage, draw, || queue.producer()),
     }
@@ -91,7 +92,7 @@ fn slots<const WORDS: usize>(stage: &Stage, draw: &mut Draw, part: Part) -> Resu
     match part {
         Part::Consumer => consumer::run(stage, draw, consumer),
         Part::Producer if stage.plant == Some(Plant::PublishBeforePayload) => {
-            producer::run_planted(stage, draw, producer)
+            planted::run(stage, draw, producer)
         }
         Part::Producer => producer::run(stage, draw, producer),
     }
@@ -153,36 +154,4 @@ fn new_seed() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     // Short enough to be typed again.
     mix(now.as_nanos() as u64 ^ u64::from(std::process::id())) % 1_000_000_000
-}
-
-/// A line on a terminal that says how far it is.
-pub struct Progress {
-    bar: Option<indicatif::ProgressBar>,
-    begin: Instant,
-}
-
-impl Progress {
-    fn new(begin: Instant) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = indicatif::ProgressBar::new_spinner();
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
-        Self { bar, begin }
-    }
-
-    /// So many have died, and so many messages have passed.
-    pub fn show(&self, kills: u64, messages: u64) {
-        use shmq_cli::units::{show_count, show_duration};
-        let Some(bar) = &self.bar else { return };
-        let time = show_duration(Duration::from_secs(self.begin.elapsed().as_secs()));
-        let (kills, messages) = (show_count(kills), show_count(messages));
-        bar.set_message(format!("{time}: {kills} killed, {messages} messages, all in order so far"));
-    }
-
-    fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }

@@ -1,9 +1,10 @@
 //! A producer with a planted bug, to show that the checks find one: its payload arrives after the word that publishes it.
 
-use super::producer::Sender;
+use super::producer::{Sender, hold};
 use super::stage::{CallError, End, Stage};
 use memmap2::MmapOptions;
 use shmq::{AttachError, PeerState, Until, Waiting};
+use shmq_cli::draw::Draw;
 use shmq_cli::failure::Failure;
 use shmq_core::{Fault, Faulty, Geometry, Map, RecordTx, Refused, SlotTx, Window};
 use std::ops::Range;
@@ -17,6 +18,20 @@ pub struct Planted<S> {
 enum Ring {
     Records(RecordTx<Faulty<Map>>),
     Slots(SlotTx<Faulty<Map>>),
+}
+
+/// As [`super::producer::run`], through faulty memory.
+pub fn run<S: Sender>(
+    stage: &Stage,
+    draw: &mut Draw,
+    take: impl Fn() -> Result<S, AttachError>,
+) -> Result<(), Failure> {
+    while let Some(seat) = stage.take(&take)? {
+        if hold(stage, draw, Planted::new(stage, seat)?)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Maps the queue a second time, with the fault.

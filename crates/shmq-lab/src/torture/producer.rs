@@ -2,7 +2,6 @@
 
 use super::note::{Note, Sending, Wrong};
 use super::plan::Unit;
-use super::planted::Planted;
 use super::stage::{CallError, End, Stage, Temper, linger, some_patience};
 use bytemuck::Pod;
 use shmq::{AttachError, PeerState, Trusted, Until, Waiting, slots};
@@ -39,22 +38,8 @@ pub fn run<S: Sender>(
     Ok(())
 }
 
-/// The same with a producer whose memory is faulty.
-pub fn run_planted<S: Sender>(
-    stage: &Stage,
-    draw: &mut Draw,
-    take: impl Fn() -> Result<S, AttachError>,
-) -> Result<(), Failure> {
-    while let Some(seat) = stage.take(&take)? {
-        if hold(stage, draw, Planted::new(stage, seat)?)? {
-            break;
-        }
-    }
-    Ok(())
-}
-
 /// Sends until it leaves; whether it leaves for good.
-fn hold(stage: &Stage, draw: &mut Draw, mut tx: impl Sender) -> Result<bool, Failure> {
+pub fn hold(stage: &Stage, draw: &mut Draw, mut tx: impl Sender) -> Result<bool, Failure> {
     let mut next = tx.next_sequence();
     let before = Sending::read(&stage.page);
     if let Some(wrong) = before.verdict(next) {

@@ -1,10 +1,10 @@
 //! One queue under torture, seen from the parent: it starts both ends, kills, stops and continues them, replaces whoever is
 //! gone, and in the end has the queue finished and drained.
 
-use super::Progress;
 use super::footprint::{Footprint, Growth};
 use super::note::{self, Holder, Note, Sending, Taking, Wrong};
 use super::plan::Form;
+use super::progress::Progress;
 use super::queue::Queue;
 use super::stage::{NOTES, QUEUE, WHY, path, some_time};
 use super::tally::{Moment, Tally};

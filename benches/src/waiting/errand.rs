@@ -1,0 +1,105 @@
+//! What the other process is to do, as it is told.
+
+use serde::{Deserialize, Serialize};
+use shmq::Waiting;
+use std::time::Duration;
+
+/// What the other process is to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Errand {
+    /// Send back every message.
+    Echo(Medium),
+    /// Send a stream.
+    Send {
+        /// What and how.
+        stream: Stream,
+        /// The queue.
+        name: String,
+    },
+    /// Wait for what does not come, and say what that cost.
+    Wait {
+        /// How.
+        wait: Wait,
+        /// The queue.
+        name: String,
+    },
+    /// Send one message and hold the role until killed.
+    Hold {
+        /// The queue.
+        name: String,
+    },
+    /// Take the role as soon as it is free, and send when that was.
+    Succeed {
+        /// The queue.
+        name: String,
+    },
+}
+
+/// The presets of [`Waiting`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Preset {
+    Default,
+    SharedCore,
+    LowPower,
+    DedicatedCore,
+}
+
+impl Preset {
+    /// The preset itself.
+    pub fn waiting(self) -> Waiting {
+        match self {
+            Self::Default => Waiting::new(),
+            Self::SharedCore => Waiting::shared_core(),
+            Self::LowPower => Waiting::low_power(),
+            Self::DedicatedCore => Waiting::dedicated_core(),
+        }
+    }
+}
+
+/// What carries the word.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Medium {
+    /// Two words of shared memory.
+    Futex,
+    /// What is inherited as standard input and output, read and written: pipes or a socket.
+    Descriptors,
+    /// The same, as POSIX message queues.
+    MessageQueues,
+    /// Two queues of records, there and back.
+    Records(String, String),
+    /// Two queues of fixed-size messages.
+    Slots(String, String),
+}
+
+/// The child's errand: to wait on one end of a queue.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Wait {
+    pub sends: bool,
+    /// `None`: no queue at all, a bare sleep of 10 ms time and again.
+    pub preset: Option<Preset>,
+    pub duration: Duration,
+}
+
+/// The two kinds of queue.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Shape {
+    Records,
+    Slots,
+}
+
+/// A stream and how to move it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stream {
+    pub shape: Shape,
+    /// Bytes of a message: 8, 64, 256, 1024 or 4096.
+    pub bytes: usize,
+    pub preset: Preset,
+    pub adaptive: bool,
+    /// Whether the sender adds a full fence to every message.
+    pub fence: bool,
+    /// How many, after the warm lap.
+    pub messages: u64,
+    /// What each end does between two messages, in units of [`crate::run::work`].
+    pub send_work: u32,
+    pub recv_work: u32,
+}
