@@ -299,32 +299,102 @@ fn for_every_ordering_it_is_written_down_which_test_notices_a_weaker_one() {
     }
 }
 
-#[test]
-fn every_relative_link_leads_somewhere() {
-    for name in [
-        "README.md",
-        "CHANGELOG.md",
-        "docs/FORMAT.md",
-        "docs/DESIGN.md",
-        "docs/MIGRATION.md",
-        "docs/WAITING.md",
-        "docs/RAW.md",
-        "docs/OPERATIONS.md",
-        "docs/JSON.md",
-        "docs/CORRECTNESS.md",
-    ] {
-        let text = read(name);
-        let inline = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        let defined =
-            text.lines().filter(|line| line.starts_with('[')).filter_map(|line| line.split("]: ").nth(1));
-        for link in inline.chain(defined) {
-            let target = link.split('#').next().unwrap_or(link);
-            if target.is_empty() || target.starts_with("http") {
-                continue;
-            }
-            let path = root().join(name).parent().expect("a file has a folder").join(target);
-            assert!(path.exists(), "{name} links to {link}, which is not there");
+/// The documents: at the top, in `docs/`, of each crate, and of the litmus texts.
+fn documents() -> Vec<String> {
+    let names = |folder: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(root().join(folder)).unwrap_or_else(|e| panic!("{folder}: {e}"));
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("plain text")).collect()
+    };
+    let mut all: Vec<String> = names("").into_iter().filter(|name| name.ends_with(".md")).collect();
+    all.extend(
+        names("docs").into_iter().filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")),
+    );
+    all.extend(names("crates").into_iter().map(|name| format!("crates/{name}/README.md")));
+    all.extend(["docs/results/README.md".into(), "tests/litmus/README.md".into()]);
+    all.retain(|name| root().join(name).exists());
+    all
+}
+
+/// The lines of a document that are not in a code block.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut code = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        code ^= fence;
+        !code && !fence
+    })
+}
+
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = prose(text).filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let title = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+            kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+        })
+        .collect()
+}
+
+/// The links of a document that lead nowhere: to a file or heading that is not there, or by a label that is not defined.
+fn broken_links(name: &str, text: &str) -> Vec<String> {
+    let lines: Vec<&str> = prose(text).collect();
+    let defined = |line: &str| -> Option<(String, String)> {
+        let (label, target) = line.strip_prefix('[')?.split_once("]: ")?;
+        Some((label.into(), target.into()))
+    };
+    let labels: BTreeMap<String, String> = lines.iter().filter_map(|line| defined(line)).collect();
+    let mut broken = Vec::new();
+    let mut targets: Vec<String> = labels.values().cloned().collect();
+    let prose = lines.join("\n");
+    targets.extend(prose.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())));
+    for used in prose.split("][").skip(1).filter_map(|rest| Some(rest.split_once(']')?.0)) {
+        if !labels.contains_key(used) {
+            broken.push(format!("{name} has no [{used}]: line"));
         }
+    }
+    for target in targets.into_iter().filter(|target| !target.starts_with("http")) {
+        let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
+        let path = match file {
+            "" => root().join(name),
+            file => root().join(name).parent().expect("a file has a folder").join(file),
+        };
+        if !path.exists() {
+            broken.push(format!("{name} links to {target}: there is no such file"));
+        } else if !anchor.is_empty() {
+            let there =
+                if file.is_empty() { text.into() } else { std::fs::read_to_string(path).expect("text") };
+            if !anchors(&there).contains(anchor) {
+                broken.push(format!("{name} links to {target}: there is no such heading"));
+            }
+        }
+    }
+    broken
+}
+
+#[test]
+fn every_link_between_documents_leads_to_a_file_and_a_heading() {
+    let documents = documents();
+    assert!(documents.len() > 15, "{documents:?}");
+    let broken: Vec<String> = documents.iter().flat_map(|name| broken_links(name, &read(name))).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn null_control_a_link_that_leads_nowhere_is_found() {
+    let sound = "# One, and *two*\n[a](README.md) [b](#one-and-two) [c](docs/DESIGN.md#orderings) [d][x]\n\n[x]: LICENSE-MIT\n";
+    assert_eq!(broken_links("README.md", sound), <[String; 0]>::default());
+    for (good, bad) in [
+        ("(README.md)", "(README.txt)"),
+        ("(#one-and-two)", "(#one)"),
+        ("DESIGN.md#orderings", "DESIGN.md#ordering"),
+        ("[x]: LICENSE-MIT", "[x]: LICENSE"),
+        ("[d][x]", "[d][y]"),
+        ("# One", "```\n# One\n```\n"),
+    ] {
+        assert!(sound.contains(good));
+        assert_eq!(broken_links("README.md", &sound.replace(good, bad)).len(), 1, "{bad}");
     }
 }
 

@@ -74,13 +74,3 @@ fn the_documented_limits_and_handle_of_a_pool_are_those_in_use() {
     let bytes = |name: &str| 8 * words.iter().filter(|row| row[0] == name).count() as u64;
     assert_eq!((bytes("LENT"), bytes("HELD")), (LENT, HELD));
 }
-
-#[test]
-fn every_relative_link_of_the_pool_leads_somewhere() {
-    let text = document();
-    for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        let target = link.split('#').next().unwrap_or(link);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(target);
-        assert!(path.exists(), "docs/POOL.md links to {link}, which is not there");
-    }
-}
