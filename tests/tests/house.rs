@@ -239,7 +239,7 @@ const ROOTS: &[&str] = &[
     "crates/shmq-core/src/lib.rs",
     "crates/shmq-raw/src/lib.rs",
     "crates/shmq-pool/src/lib.rs",
-    "crates/shmq-cli/src/lib.rs",
+    "crates/shmq-tool/src/lib.rs",
     "crates/shmq-cli/src/main.rs",
     "crates/shmq-lab/src/main.rs",
     "benches/src/lib.rs",
@@ -282,8 +282,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("shmq", &["shmq-core"]),
     ("shmq-raw", &["shmq", "shmq-core"]),
     ("shmq-pool", &["shmq", "shmq-core"]),
-    ("shmq-cli", &["shmq", "shmq-raw", "shmq-pool"]),
-    ("shmq-lab", &["shmq", "shmq-cli", "shmq-core", "shmq-benches", "shmq-pool", "shmq-raw"]),
+    ("shmq-tool", &["shmq"]),
+    ("shmq-cli", &["shmq", "shmq-pool", "shmq-raw", "shmq-tool"]),
+    ("shmq-lab", &["shmq", "shmq-core", "shmq-benches", "shmq-pool", "shmq-raw", "shmq-tool"]),
 ];
 
 #[test]

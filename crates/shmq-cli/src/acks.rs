@@ -1,7 +1,7 @@
 //! What a reader has finished, as it says itself: counts of messages, as lines or as numbers of 4 bytes.
 
 use crate::framing::Frame;
-use shmq_cli::failure::Failure;
+use shmq_tool::failure::Failure;
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -129,7 +129,7 @@ fn digits(text: &[u8]) -> Option<u64> {
 }
 
 fn nonsense(line: &[u8]) -> String {
-    let line = shmq_cli::units::plain(&String::from_utf8_lossy(line));
+    let line = shmq_tool::units::plain(&String::from_utf8_lossy(line));
     format!(
         "the reader acknowledges {line:?}, which is no number of messages; each line is one, and an empty line is 1"
     )

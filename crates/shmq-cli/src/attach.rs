@@ -2,7 +2,7 @@
 
 use crate::shape::Queue;
 use shmq::AttachError;
-use shmq_cli::units::shown;
+use shmq_tool::units::shown;
 use std::ffi::OsStr;
 use std::time::{Duration, Instant};
 

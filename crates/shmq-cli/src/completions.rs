@@ -3,7 +3,7 @@
 use crate::args::{Cli, CompletionsArgs, ManArgs};
 use crate::stat::print;
 use clap::{Command, CommandFactory};
-use shmq_cli::failure::Failure;
+use shmq_tool::failure::Failure;
 use std::io;
 
 pub fn completions(args: &CompletionsArgs) -> Result<(), Failure> {

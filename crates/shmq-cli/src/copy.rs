@@ -11,9 +11,9 @@ use shmq::{
     AttachError, Inspector, Kind, OpenError, Options, PeerState, PendingEnd, RecvError, Role, SendError,
     Until,
 };
-use shmq_cli::failure::{Code, Failure, say};
-use shmq_cli::interrupt::Interrupt;
-use shmq_cli::units::{show_bytes, show_messages};
+use shmq_tool::failure::{Code, Failure, say};
+use shmq_tool::interrupt::Interrupt;
+use shmq_tool::units::{show_bytes, show_messages};
 use std::time::{Duration, Instant};
 
 const NOW: Until = Until::After(Duration::ZERO);

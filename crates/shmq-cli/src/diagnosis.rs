@@ -9,7 +9,7 @@ use crate::attach::quoted;
 use crate::view::{End, Look, Subject, View};
 use shmq::PeerState::{Attached, Left, Lost, NeverAttached};
 use shmq::Role;
-use shmq_cli::units::{show_count, show_percent, show_rough};
+use shmq_tool::units::{show_count, show_percent, show_rough};
 use std::ffi::OsStr;
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use crate::stat::print;
 use crate::view::json;
 use finding::{Finding, Part, Verdict};
 use serde::Serialize;
-use shmq_cli::failure::{Code, Failure};
+use shmq_tool::failure::{Code, Failure};
 use std::path::Path;
 
 /// What `--json` prints.

@@ -10,10 +10,10 @@ use crate::stat::print;
 use crate::view::{Words, json};
 use serde::Serialize;
 use shmq::{Damage, Kind, OpenError, Options, PendingEnd, RecvError, Until};
-use shmq_cli::failure::{Code, Failure, say};
-use shmq_cli::interrupt::Interrupt;
-use shmq_cli::units::show_bytes;
 use shmq_pool::{Block, Pool, TryRecvError};
+use shmq_tool::failure::{Code, Failure, say};
+use shmq_tool::interrupt::Interrupt;
+use shmq_tool::units::show_bytes;
 use std::io;
 use std::time::Duration;
 

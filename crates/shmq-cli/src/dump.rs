@@ -9,8 +9,8 @@ use crate::attach::quoted;
 use crate::progress::Progress;
 use crate::view::{Subject, Words, json};
 use shmq::{Damage, Kind, PendingEnd};
-use shmq_cli::failure::{Code, Failure, say};
-use shmq_cli::units::shown;
+use shmq_tool::failure::{Code, Failure, say};
+use shmq_tool::units::shown;
 use show::{End, Entry, Summary, show, unless_nobody_reads, wanted};
 use std::io::{self, BufWriter, IsTerminal, Write, stdout};
 

@@ -45,7 +45,7 @@ mod view;
 
 use args::{Cli, Command};
 use clap::Parser;
-use shmq_cli::{failure, interrupt};
+use shmq_tool::{failure, interrupt};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

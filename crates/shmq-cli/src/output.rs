@@ -1,8 +1,8 @@
 //! Where messages go: unbuffered, so that what was written is written, and so that a signal ends the wait for a reader.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use shmq_cli::failure::Failure;
-use shmq_cli::interrupt::Interrupt;
+use shmq_tool::failure::Failure;
+use shmq_tool::interrupt::Interrupt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Seek, Write, stdout};
 use std::os::fd::AsFd;

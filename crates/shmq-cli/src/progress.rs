@@ -65,8 +65,8 @@ impl Progress {
     /// A line above the bar.
     pub fn note(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| shmq_cli::failure::say(text)),
-            None => shmq_cli::failure::say(text),
+            Some(bar) => bar.suspend(|| shmq_tool::failure::say(text)),
+            None => shmq_tool::failure::say(text),
         }
     }
 }

@@ -5,8 +5,8 @@ use shmq::{
     AttachError, CreateError, DrainLimit, Inspector, Kind, OpenError, Options, RecvError, SendError,
     TrySendError, Until, Waiting, slots,
 };
-use shmq_cli::failure::Failure;
-use shmq_cli::units::show_bytes;
+use shmq_tool::failure::Failure;
+use shmq_tool::units::show_bytes;
 use std::ffi::OsStr;
 use std::path::Path;
 

@@ -7,8 +7,8 @@ use crate::paint::{Paint, Style};
 use crate::prometheus;
 use crate::view::{Blocks, Sample, Subject, View, json};
 use shmq::{OpenError, PeerState, Role};
-use shmq_cli::failure::{Code, Failure};
-use shmq_cli::units::{
+use shmq_tool::failure::{Code, Failure};
+use shmq_tool::units::{
     show_bytes, show_count, show_duration, show_messages, show_percent, show_rough, shown,
 };
 use std::io::{self, Write, stdout};

@@ -3,7 +3,7 @@
 //! that went nowhere. What they were is noted before that.
 
 use crate::args::Command;
-use shmq_cli::failure::Failure;
+use shmq_tool::failure::Failure;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// The flags of each, -1 if it is closed.

@@ -6,8 +6,8 @@
 use crate::advice::{Advice, State};
 use serde::Serialize;
 use shmq::{EndSnapshot, Inspector, Kind, OpenError, PeerState, Process, Reading, Role, Snapshot};
-use shmq_cli::failure::Failure;
-use shmq_cli::units::{plain, show_count, shown};
+use shmq_tool::failure::Failure;
+use shmq_tool::units::{plain, show_count, shown};
 use std::ffi::OsStr;
 use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;

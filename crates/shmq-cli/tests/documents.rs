@@ -129,7 +129,9 @@ fn bare(text: &str) -> String {
 fn every_sentence_of_the_command_is_explained() {
     let operations = read("docs/OPERATIONS.md");
     let mut files = Vec::new();
-    sources(&root().join("crates/shmq-cli/src"), &mut files);
+    for folder in ["crates/shmq-cli/src", "crates/shmq-tool/src"] {
+        sources(&root().join(folder), &mut files);
+    }
     let said: Vec<_> =
         files.iter().flat_map(|file| sentences(&std::fs::read_to_string(file).unwrap())).collect();
     assert!(said.len() > 25, "{said:?}");

@@ -13,11 +13,11 @@ mod torture;
 
 use args::{Cli, Command};
 use clap::Parser;
-use shmq_cli::failure::Failure;
+use shmq_tool::failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    shmq_cli::interrupt::first_process();
+    shmq_tool::interrupt::first_process();
     let outcome = match Cli::parse().command {
         // The program of the benches package, with an exit code of its own.
         Command::Bench(args) => return shmq_benches::program::main(args.arguments, &["bench"]),

@@ -1,7 +1,7 @@
 //! `demo` and its parts.
 
 use clap::{Args, ValueEnum};
-use shmq_cli::units;
+use shmq_tool::units;
 use std::path::PathBuf;
 
 /// Show it: two processes, 1 GiB, killed in mid-stream, nothing lost

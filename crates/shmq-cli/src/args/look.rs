@@ -1,7 +1,7 @@
 //! What looks and takes nothing: `ls`, `stat`, `dump`, `doctor`.
 
 use clap::Args;
-use shmq_cli::units;
+use shmq_tool::units;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;

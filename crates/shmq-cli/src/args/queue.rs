@@ -2,7 +2,7 @@
 
 use clap::Args;
 use shmq::Options;
-use shmq_cli::units;
+use shmq_tool::units;
 use std::ffi::OsString;
 
 /// Make a queue; its shape and its limits are fixed from then on

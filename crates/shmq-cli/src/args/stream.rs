@@ -3,7 +3,7 @@
 use super::QueueOptions;
 use clap::{Args, ValueEnum};
 use shmq::Waiting;
-use shmq_cli::units;
+use shmq_tool::units;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;

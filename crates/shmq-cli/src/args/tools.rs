@@ -1,7 +1,7 @@
 //! The command line of what watches queues and of what helps at the shell.
 
 use clap::Args;
-use shmq_cli::units;
+use shmq_tool::units;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;

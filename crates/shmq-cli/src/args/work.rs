@@ -2,7 +2,7 @@
 
 use super::QueueOptions;
 use clap::Args;
-use shmq_cli::units;
+use shmq_tool::units;
 use std::ffi::OsString;
 use std::time::Duration;
 

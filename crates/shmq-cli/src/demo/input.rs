@@ -1,6 +1,6 @@
 //! What is streamed: a file, over and over.
 
-use shmq_cli::failure::Failure;
+use shmq_tool::failure::Failure;
 use std::fs::File;
 use std::path::Path;
 

@@ -5,10 +5,10 @@ use super::scene::{BACK, PAGE, SLOTS_BACK, SLOTS_THERE, Scene, THERE};
 use crate::args::PartArgs;
 use serde::Serialize;
 use shmq::{Options, Queue, RecvError, SendError, Until, Waiting, slots};
-use shmq_cli::actor::Actor;
-use shmq_cli::failure::{Code, Failure};
-use shmq_cli::interrupt::Interrupt;
-use shmq_cli::page::Page;
+use shmq_tool::actor::Actor;
+use shmq_tool::failure::{Code, Failure};
+use shmq_tool::interrupt::Interrupt;
+use shmq_tool::page::Page;
 use std::time::{Duration, Instant};
 
 const BLOCKS: usize = 10;

@@ -18,11 +18,11 @@ use plan::{Cuts, Kill, Victim};
 use report::Report;
 use scene::{Brief, PAGE, STREAM, Scene};
 use shmq::{Inspector, Options};
-use shmq_cli::actor::{self, Actor};
-use shmq_cli::draw::mix;
-use shmq_cli::failure::Failure;
-use shmq_cli::interrupt::Interrupt;
-use shmq_cli::page::Page;
+use shmq_tool::actor::{self, Actor};
+use shmq_tool::draw::mix;
+use shmq_tool::failure::Failure;
+use shmq_tool::interrupt::Interrupt;
+use shmq_tool::page::Page;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

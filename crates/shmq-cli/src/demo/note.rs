@@ -1,7 +1,7 @@
 //! What the processes of the demo note, and the bare cache lines that the queue is compared with.
 
-use shmq_cli::failure::Failure;
-use shmq_cli::page::{self, Page};
+use shmq_tool::failure::Failure;
+use shmq_tool::page::{self, Page};
 use std::path::Path;
 
 /// The words.

@@ -1,6 +1,6 @@
 //! What the stream is, as a function of a seed: any process can work out any message without its predecessors.
 
-use shmq_cli::draw::{Draw, mix};
+use shmq_tool::draw::{Draw, mix};
 
 /// The input is cut into blocks of this size, and each block in two at a random place.
 pub const BLOCK: u64 = 4096;

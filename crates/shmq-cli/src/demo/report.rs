@@ -3,8 +3,8 @@
 use super::latency::Percentiles;
 use super::stream::RUN;
 use serde::Serialize;
-use shmq_cli::failure::Failure;
-use shmq_cli::units::{plain, show_bytes, show_count, show_duration, show_messages};
+use shmq_tool::failure::Failure;
+use shmq_tool::units::{plain, show_bytes, show_count, show_duration, show_messages};
 use std::time::Duration;
 
 /// The outcome. As it stands it is the JSON: names and units are part of the schema.

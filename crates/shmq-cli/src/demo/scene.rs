@@ -1,8 +1,8 @@
 //! The files and processes of a demo, which go when it does.
 
 use crate::args::{Fault, Part};
-use shmq_cli::actor::{self, Actor};
-use shmq_cli::failure::Failure;
+use shmq_tool::actor::{self, Actor};
+use shmq_tool::failure::Failure;
 use std::path::PathBuf;
 
 /// The queue of the stream, those of the round trips, and the page.

@@ -8,8 +8,8 @@ use crate::args::{Fault, PartArgs};
 use crate::attach::patiently;
 use crate::shape::{Message, Producer, Queue};
 use shmq::{Options, RecvError, Until, Waiting};
-use shmq_cli::failure::Failure;
-use shmq_cli::page::Page;
+use shmq_tool::failure::Failure;
+use shmq_tool::page::Page;
 
 /// Messages the consumer takes at once: after its death, so many may come again.
 pub const RUN: u64 = 64;

@@ -5,7 +5,7 @@ use memmap2::{Advice, MmapOptions};
 use rustix::fs;
 use rustix::thread::{MembarrierQuery, membarrier_query};
 use shmq::{Options, PeerState, Queue, Role};
-use shmq_cli::units::{plain, show_bytes, show_percent};
+use shmq_tool::units::{plain, show_bytes, show_percent};
 
 const TMPFS: i64 = 0x0102_1994;
 /// What container engines give unless told otherwise.

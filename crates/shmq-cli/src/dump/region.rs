@@ -5,8 +5,8 @@ use crate::args::DumpArgs;
 use crate::attach::quoted;
 use crate::view::{Subject, json};
 use serde::Serialize;
-use shmq_cli::failure::{Code, Failure, say};
-use shmq_cli::units::shown;
+use shmq_tool::failure::{Code, Failure, say};
+use shmq_tool::units::shown;
 use std::io::{self, BufWriter, Write, stdout};
 
 /// Bytes that are read at a time, and of an object of JSON.

@@ -3,8 +3,8 @@
 use crate::args::DumpArgs;
 use serde::Serialize;
 use shmq::PendingEnd;
-use shmq_cli::failure::Failure;
-use shmq_cli::units::plain;
+use shmq_tool::failure::Failure;
+use shmq_tool::units::plain;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 

@@ -8,8 +8,8 @@ use super::{NOW, Next, Receiver, SLICE, take};
 use crate::acks::{Acks, Answer};
 use crate::shape::Consumer;
 use shmq::{Inspector, PeerState, RecvError, Role, Until};
-use shmq_cli::failure::Failure;
-use shmq_cli::units::show_messages;
+use shmq_tool::failure::Failure;
+use shmq_tool::units::show_messages;
 use std::time::{Duration, Instant};
 
 /// Pauses between two looks for a message beyond those that were given out, as no call waits for that. An answer ends a

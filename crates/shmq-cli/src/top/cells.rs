@@ -6,7 +6,7 @@ use crate::advice::Level;
 use crate::advice::State;
 use crate::view::{End, View};
 use shmq::PeerState;
-use shmq_cli::units::show_short;
+use shmq_tool::units::show_short;
 
 /// What an end does, in at most seven letters.
 pub fn end(end: &End, role: shmq::Role) -> &'static str {

@@ -11,7 +11,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Borders, Cell, Clear, Paragraph, Table, TableState, Wrap};
 use shmq::{PeerState, Role};
-use shmq_cli::units::{show_bytes, show_count, show_messages, show_rough, show_short};
+use shmq_tool::units::{show_bytes, show_count, show_messages, show_rough, show_short};
 use std::time::Duration;
 
 /// Lines of the chosen queue's part, without its frame.

@@ -7,8 +7,8 @@
 use super::watch::Watch;
 use crate::prometheus;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use shmq_cli::failure::{Failure, say};
-use shmq_cli::interrupt::Interrupt;
+use shmq_tool::failure::{Failure, say};
+use shmq_tool::interrupt::Interrupt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@ use super::terminal::Screen;
 use super::ui::{Then, Ui};
 use super::watch::Watch;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
-use shmq_cli::failure::Failure;
+use shmq_tool::failure::Failure;
 use std::io;
 use std::time::{Duration, Instant};
 

@@ -28,7 +28,7 @@ mod watch;
 
 use crate::args::TopArgs;
 use crate::view::guard;
-use shmq_cli::failure::Failure;
+use shmq_tool::failure::Failure;
 use watch::Watch;
 
 pub fn run(args: &TopArgs) -> Result<(), Failure> {

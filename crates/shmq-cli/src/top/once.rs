@@ -8,7 +8,7 @@ use crate::paint::{Paint, Style};
 use crate::stat::print;
 use crate::view::{View, json};
 use serde::Serialize;
-use shmq_cli::failure::Failure;
+use shmq_tool::failure::Failure;
 use std::ffi::OsStr;
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use crate::ls;
 use crate::prometheus::Scrape;
 use crate::view::{Look, Subject, View};
 use shmq::OpenError;
-use shmq_cli::units::shown;
+use shmq_tool::units::shown;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;

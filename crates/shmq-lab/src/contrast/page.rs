@@ -4,7 +4,7 @@
 use super::report::{Report, Row};
 use super::traffic::{Count, SIZES};
 use crate::args::Medium;
-use shmq_cli::units::{show_bytes, show_count};
+use shmq_tool::units::{show_bytes, show_count};
 
 /// Where the columns of a chart begin, how wide they are, and how high a row is.
 const RATE: f64 = 130.0;

@@ -4,8 +4,8 @@ use super::medium::Measured;
 use super::traffic::{Count, SIZES};
 use crate::args::Medium;
 use serde::Serialize;
-use shmq_cli::failure::Failure;
-use shmq_cli::units::{show_bytes, show_count, show_short};
+use shmq_tool::failure::Failure;
+use shmq_tool::units::{show_bytes, show_count, show_short};
 
 /// One medium at one size.
 #[derive(Debug, Serialize)]

@@ -3,7 +3,7 @@
 use super::note::{Note, Taking, Wrong};
 use super::stage::{Stage, linger};
 use crate::args::Plant;
-use shmq_cli::failure::Failure;
+use shmq_tool::failure::Failure;
 
 /// What one life of the consumer has seen.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use super::stage::{CallError, End, Stage, Temper, some_patience};
 use crate::args::Plant;
 use bytemuck::Pod;
 use shmq::{AttachError, DrainLimit, PeerState, Trusted, Until, View, Waiting, slots};
-use shmq_cli::draw::Draw;
-use shmq_cli::failure::Failure;
+use shmq_tool::draw::Draw;
+use shmq_tool::failure::Failure;
 use std::time::Duration;
 
 /// A receiving end with all its operations behind one.

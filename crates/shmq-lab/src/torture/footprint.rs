@@ -2,7 +2,7 @@
 
 use rustix::process::Pid;
 use serde::Serialize;
-use shmq_cli::failure::Failure;
+use shmq_tool::failure::Failure;
 use std::path::Path;
 
 /// Where `/proc` says that the descriptor of an inotify instance leads.

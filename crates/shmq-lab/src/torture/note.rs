@@ -2,8 +2,8 @@
 //! to do, and what it found wrong.
 
 use shmq::Role;
-use shmq_cli::failure::Failure;
-use shmq_cli::page::{self, Page};
+use shmq_tool::failure::Failure;
+use shmq_tool::page::{self, Page};
 use std::path::Path;
 
 /// The words.

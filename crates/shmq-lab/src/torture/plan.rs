@@ -1,7 +1,7 @@
 //! What a queue under torture is and what it carries, as a function of a seed: any process can work out any message
 //! without its predecessors.
 
-use shmq_cli::draw::{Draw, mix};
+use shmq_tool::draw::{Draw, mix};
 
 /// Messages of a block: either each by itself, or in batches of 4 or 8.
 const BLOCK: u64 = 8;

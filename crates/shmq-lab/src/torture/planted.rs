@@ -4,9 +4,9 @@ use super::producer::{Sender, hold};
 use super::stage::{CallError, End, Stage};
 use memmap2::MmapOptions;
 use shmq::{AttachError, PeerState, Until, Waiting};
-use shmq_cli::draw::Draw;
-use shmq_cli::failure::Failure;
 use shmq_core::{Fault, Faulty, Geometry, Map, RecordTx, Refused, SlotTx, Window};
+use shmq_tool::draw::Draw;
+use shmq_tool::failure::Failure;
 use std::ops::Range;
 
 /// An end that holds its role lawfully, and sends through other memory.

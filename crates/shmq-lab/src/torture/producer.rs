@@ -5,8 +5,8 @@ use super::plan::Unit;
 use super::stage::{CallError, End, Stage, Temper, linger, some_patience};
 use bytemuck::Pod;
 use shmq::{AttachError, PeerState, Trusted, Until, Waiting, slots};
-use shmq_cli::draw::Draw;
-use shmq_cli::failure::Failure;
+use shmq_tool::draw::Draw;
+use shmq_tool::failure::Failure;
 use std::io::IoSlice;
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! How far it is, on a terminal.
 
 use indicatif::ProgressBar;
-use shmq_cli::units::{show_count, show_duration};
+use shmq_tool::units::{show_count, show_duration};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 
 use super::plan::Form;
 use shmq::{AttachError, Inspector, Options, Role, slots};
-use shmq_cli::failure::Failure;
+use shmq_tool::failure::Failure;
 use std::path::Path;
 
 /// The queue, of either shape.

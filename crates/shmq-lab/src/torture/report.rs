@@ -5,8 +5,8 @@ use super::note::Wrong;
 use super::tally::{Moment, Tally};
 use crate::args::Plant;
 use serde::Serialize;
-use shmq_cli::failure::Failure;
-use shmq_cli::units::{show_bytes, show_count, show_duration};
+use shmq_tool::failure::Failure;
+use shmq_tool::units::{show_bytes, show_count, show_duration};
 use std::path::PathBuf;
 use std::time::Duration;
 

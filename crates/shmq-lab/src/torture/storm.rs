@@ -10,11 +10,11 @@ use super::stage::{NOTES, QUEUE, WHY, path, some_time};
 use super::tally::{Moment, Tally};
 use crate::args::Plant;
 use shmq::{Inspector, PeerState, Role};
-use shmq_cli::actor::{self, Actor};
-use shmq_cli::draw::Draw;
-use shmq_cli::failure::Failure;
-use shmq_cli::interrupt::Interrupt;
-use shmq_cli::page::Page;
+use shmq_tool::actor::{self, Actor};
+use shmq_tool::draw::Draw;
+use shmq_tool::failure::Failure;
+use shmq_tool::interrupt::Interrupt;
+use shmq_tool::page::Page;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
