@@ -265,8 +265,10 @@ fn doctor_has_nothing_to_say_of_a_pool_in_full_use() {
             let mut held = std::collections::VecDeque::new();
             while let Ok(block) = reader.read(Until::Forever) {
                 held.push_back(block);
-                if held.len() > 2 {
-                    held.pop_front().map(shmq_pool::Block::acknowledge);
+                if held.len() > 2
+                    && let Some(block) = held.pop_front()
+                {
+                    block.acknowledge();
                 }
             }
         });
