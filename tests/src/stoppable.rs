@@ -42,6 +42,7 @@ pub enum Went {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one of them at a time, in a test")]
 enum Both {
     Records(shmq::Producer, shmq::Consumer),
     Slots(shmq::slots::Producer<u64>, shmq::slots::Consumer<u64>),

@@ -9,9 +9,6 @@
 use rustix::thread::sched_getaffinity;
 use std::sync::OnceLock;
 
-/// So many waits at most sleep at once between two that try to spin.
-const SELDOM: u8 = 255;
-
 /// What an end knows of the processors it runs on.
 #[derive(Clone, Debug)]
 pub struct Processors {
@@ -50,7 +47,7 @@ impl Processors {
 
     fn learn(&mut self, only_one: bool) -> bool {
         if only_one {
-            self.pause = self.pause.saturating_mul(2).saturating_add(1).min(SELDOM);
+            self.pause = self.pause.saturating_mul(2).saturating_add(1);
             self.until_try = self.pause;
         } else {
             self.pause = 0;

@@ -35,6 +35,7 @@ pub struct Span {
 impl Span {
     /// Bytes.
     #[cfg(all(test, feature = "testing"))]
+    #[allow(clippy::len_without_is_empty, reason = "an empty one is like any other")]
     pub fn len(&self) -> u64 {
         self.len
     }

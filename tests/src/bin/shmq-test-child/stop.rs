@@ -1,5 +1,7 @@
 //! Calls that are ended by signals, and ends that share one processor.
 
+#![allow(clippy::disallowed_types, reason = "a counter of this process, not shared bytes")]
+
 use crate::resource::{Trouble, Verdict, need};
 use crate::{Outcome, said};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
