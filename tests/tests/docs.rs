@@ -398,6 +398,76 @@ fn null_control_a_link_that_leads_nowhere_is_found() {
     }
 }
 
+/// The sources in which tests may lie, by their path without `.rs`.
+fn sources() -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![root().join("tests"), root().join("crates")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                all.insert(path.with_extension("").display().to_string(), text);
+            }
+        }
+    }
+    all
+}
+
+/// The names like `file::test` in a cell for which no file of that name has that test.
+fn unknown_tests<'a>(cell: &'a str, sources: &BTreeMap<String, String>) -> Vec<&'a str> {
+    let names = cell.split('`').skip(1).step_by(2).filter(|name| name.contains("::"));
+    let is_there = |name: &str| {
+        let (file, test) = name.split_once("::").expect("a name of two parts");
+        let (file, function) = (format!("/{file}"), format!("fn {test}("));
+        let has_it = |text: &str| {
+            text.split("#[test]").skip(1).any(|rest| {
+                let mut lines = rest.lines().map(str::trim);
+                lines
+                    .find(|line| !line.is_empty() && !line.starts_with("#["))
+                    .is_some_and(|line| line.starts_with(&function))
+            })
+        };
+        sources.iter().any(|(path, text)| path.ends_with(&file) && has_it(text))
+    };
+    names.filter(|name| !is_there(name)).collect()
+}
+
+#[test]
+fn every_promise_names_its_tests_for_every_shape() {
+    let correctness = read("docs/CORRECTNESS.md");
+    let rows = table(section(&correctness, "The promises, shape by shape"), "promise");
+    let sources = sources();
+    let mut shapes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for row in &rows {
+        let [promise, shape, tests] = row[..] else { panic!("{row:?}") };
+        assert!(!tests.is_empty(), "{row:?}: neither a test nor a reason");
+        let unknown = unknown_tests(tests, &sources);
+        assert!(unknown.is_empty(), "{promise}, {shape}: no such tests: {unknown:#?}");
+        shapes.entry(promise.split(' ').next().expect("a number")).or_default().push(shape);
+    }
+    let all = ["records", "slots", "pair", "pool", "raw region", "seqlock", "inspector", "tools"];
+    for (promise, shapes) in &shapes {
+        assert_eq!(shapes[..], all, "{promise}");
+    }
+    for promise in ["P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9"] {
+        assert!(shapes.contains_key(promise), "{promise} is not in the table");
+    }
+}
+
+#[test]
+fn null_control_a_test_that_is_not_there_is_missed() {
+    let sources = sources();
+    let here = "`docs::null_control_a_test_that_is_not_there_is_missed`, and `memcpy`";
+    assert!(unknown_tests(here, &sources).is_empty());
+    // Another file, another name, a function that is no test.
+    for wrong in ["`dogs::null_control_a_test_that_is_not_there_is_missed`", "`docs::null`", "`docs::root`"] {
+        assert_eq!(unknown_tests(wrong, &sources).len(), 1, "{wrong}");
+    }
+}
+
 #[test]
 fn every_example_is_listed_in_the_readme() {
     let readme = read("README.md");

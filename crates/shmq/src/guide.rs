@@ -10,6 +10,7 @@ macro_rules! guides {
         #[doc = concat!(
             "[DESIGN.md]: crate::guide::design\n",
             "[DESIGN.md#a-hostile-peer]: crate::guide::design#a-hostile-peer\n",
+            "[DESIGN.md#crash-states]: crate::guide::design#crash-states\n",
             "[FORMAT.md]: crate::guide::format\n",
             "[FORMAT.md#after-a-crash]: crate::guide::format#after-a-crash\n",
             "[WAITING.md]: crate::guide::waiting\n",
@@ -18,6 +19,7 @@ macro_rules! guides {
             "[BENCHMARKS.md#adaptive-polling]: https://docs.rs/crate/shmq/latest/source/docs/BENCHMARKS.md\n",
             "[BENCHMARKS.md#how-to-read-it]: https://docs.rs/crate/shmq/latest/source/docs/BENCHMARKS.md\n",
             "[CORRECTNESS.md#memory-model]: https://docs.rs/crate/shmq/latest/source/docs/CORRECTNESS.md\n",
+            "[TOUR.md]: https://docs.rs/crate/shmq/latest/source/docs/TOUR.md\n",
             "[POOL.md]: https://docs.rs/shmq-pool/latest/shmq_pool/guide/\n",
             "[RAW.md]: https://docs.rs/shmq-raw/latest/shmq_raw/guide/\n",
         )]
