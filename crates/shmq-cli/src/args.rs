@@ -22,7 +22,7 @@ Exit codes:
   1  failure; one sentence on stderr says what to do
   2  wrong usage
   3  timed out
-  4  the other end died before it was done (or is gone, see `send --need-consumer`)
+  4  the other end died before it was done (or is gone: `send --need-consumer`)
   5  the queue is corrupt";
 
 const EXAMPLES: &str = "\
@@ -36,8 +36,8 @@ Examples:
 
 /// Message queues between two processes, in shared memory.
 ///
-/// A queue is a file with one sending and one receiving end. A bare NAME means a file in /dev/shm; a NAME with a slash is
-/// a path. Either end may be killed at any moment: a new one takes over where it was, with nothing lost or torn.
+/// A queue is a file with one sending and one receiving end. A bare NAME means a file in /dev/shm; a NAME with a slash is a path. Either end
+/// may be killed at any moment: a new one goes on where it was, and nothing is lost or torn.
 #[derive(Debug, Parser)]
 #[command(name = "shmq", version, after_help = format!("{EXAMPLES}\n\n{CODES}"), subcommand_required = true)]
 #[command(arg_required_else_help = true)]

@@ -6,11 +6,10 @@ use std::path::PathBuf;
 
 /// Show it: two processes, 1 GiB, killed in mid-stream, nothing lost
 ///
-/// Cuts a file (this program, unless told otherwise) into messages of 0 to 4096 bytes and streams it from one process to another,
-/// again and again, until enough has passed. Now and then one of them is killed with SIGKILL, and a successor goes on by sequence
-/// number. Every message is checked. Then the round trip of 8 bytes is measured over two queues of each shape, beside that
-/// of a bare cache line. With --slots the stream goes over a queue of fixed-size messages, each of 64 bytes: its number and 56
-/// bytes of the file.
+/// Cuts a file (this program, unless told otherwise) into messages of 0 to 4096 bytes and sends it from one process to another, again
+/// and again, until --bytes have passed. Now and then one of the two is killed with SIGKILL, and a successor goes on by sequence
+/// number. Every message is checked. Then a round trip of 8 bytes is timed, over queues of both kinds and over a bare cache line.
+/// With --slots the stream goes over a queue of fixed-size messages of 64 bytes: a number, and 56 bytes of the file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -21,22 +20,22 @@ Examples:
 
 Exit code 1 if anything was lost, torn, out of order, or seen again beyond the allowance.")]
 pub struct DemoArgs {
-    /// What to stream [default: this program]
+    /// The file to send [default: this program]
     #[arg(long)]
     pub file: Option<PathBuf>,
     /// One JSON object instead of the table
     #[arg(long)]
     pub json: bool,
-    /// Draws the cuts and the kills [default: a new one each time, printed]
+    /// Seed for the cuts and the kills [default: a new one each time, printed]
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Stream over a queue of fixed-size messages
+    /// Use a queue of fixed-size messages
     #[arg(long)]
     pub slots: bool,
-    /// How much to stream at least
+    /// Bytes to send at least
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = units::stream)]
     pub bytes: u64,
-    /// How often to kill, a million times at most
+    /// Number of kills, a million at most
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub kills: u64,
     /// Plants a fault that the demo must find: for its own test

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Tell what a queue is doing, who holds its ends, and who waits for whom
+/// Show what a queue is doing, who holds its ends, and who waits for whom
 ///
 /// Takes no end and disturbs nobody; needs permission to read the file only.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub struct StatArgs {
     pub sample: Duration,
 }
 
-/// List the queues of this machine: what they do, what waits, who holds their ends
+/// List the queues of this machine: state, waiting messages, who holds their ends
 ///
 /// Files that are no queues are skipped. Takes no end and disturbs nobody.
 #[derive(Debug, Args)]
@@ -69,9 +69,9 @@ pub struct LsArgs {
 
 /// Show what waits in a queue or a pool, without taking it; or what is in raw memory
 ///
-/// At a file in use, one that nobody holds, a copy from another machine, one from before a crash, or one that is
-/// damaged: as far as it can be read, and then where it stops and why. Without a framing: number, length and text of
-/// each message on a line, where what is no text is escaped.
+/// Works on a file in use, one that nobody uses, a copy from another machine, one from before a crash, and a damaged one. Reads as far
+/// as it can, and then says where it stops and why. Without a framing option it prints number, length and text of each message on a
+/// line; bytes that are no text are escaped.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -102,13 +102,13 @@ pub struct DumpArgs {
     /// Before each message its length, 4 bytes, little-endian
     #[arg(long, group = "form")]
     pub length_prefixed: bool,
-    /// An object for each message
+    /// One JSON object for each message
     #[arg(long, group = "form")]
     pub json: bool,
-    /// Stop after so many messages, blocks, or elements of raw memory
+    /// Stop after this many messages, blocks, or elements of raw memory
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
-    /// Of each message or block only the first bytes, or of raw memory [default: all of it, but 64 bytes of a block]
+    /// Show only this many bytes of each message or block, or of raw memory [default: all, but 64 of a block]
     #[arg(long, value_name = "SIZE", value_parser = units::some_bytes)]
     #[arg(conflicts_with_all = ["lines", "length_prefixed"])]
     pub bytes: Option<u64>,
@@ -116,8 +116,8 @@ pub struct DumpArgs {
 
 /// Check queues and the machine they are on, and say what to do
 ///
-/// Of each queue: format, positions, every message, both ends, and the file. Of the machine: shared memory and
-/// its space, and what the kernel offers. Takes no end and disturbs nobody, but reads each queue from end to end.
+/// Checks of each queue the format, positions, every message, both ends and the file. Checks of the machine the shared memory, its
+/// free space and the kernel's features. Takes no end and disturbs nobody, but reads each queue from end to end.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -139,7 +139,7 @@ pub struct DoctorArgs {
     /// One JSON object instead of text
     #[arg(long)]
     pub json: bool,
-    /// Only what is not fine
+    /// Show only what is not fine
     #[arg(short, long)]
     pub quiet: bool,
 }

@@ -5,10 +5,9 @@ use shmq::Options;
 use shmq_tool::units;
 use std::ffi::OsString;
 
-/// Make a queue; its shape and its limits are fixed from then on
+/// Make a queue; its shape and its limits cannot be changed later
 ///
-/// Messages have any length up to a limit, or with --slots all exactly the same: such a queue is faster for small
-/// messages.
+/// Messages have any length up to a limit. With --slots all have exactly the same size, which is faster for small messages.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -39,13 +38,13 @@ pub struct QueueOptions {
     #[arg(long, value_name = "SIZE", value_parser = units::some_bytes, requires = "depth")]
     #[arg(conflicts_with_all = ["capacity", "max_message", "max_messages"])]
     pub slots: Option<u64>,
-    /// With --slots: so many messages fit, exactly
+    /// With --slots: the number of messages that fit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), requires = "slots")]
     pub depth: Option<u64>,
     /// Who may open it, in octal; both ends must be able to write it [default: 0600]
     #[arg(long, value_parser = units::mode)]
     pub mode: Option<u32>,
-    /// At most 32 bytes that name what the messages are; an end that names another tag is refused
+    /// Up to 32 bytes that name the schema of the messages; an end with another tag is refused
     #[arg(long, value_name = "TEXT", value_parser = units::tag)]
     pub tag: Option<String>,
 }
@@ -87,9 +86,9 @@ impl QueueOptions {
     }
 }
 
-/// Remove queues, with whatever waits in them
+/// Remove queues, and the messages in them
 ///
-/// Both ends are taken first, so that nobody is cut off; a process that is just leaving is given half a second.
+/// Takes both ends first, so a queue in use is not removed. Waits half a second for a process that is just leaving.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -100,7 +99,7 @@ pub struct RmArgs {
     /// Names of the queues, or their paths
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<OsString>,
-    /// Remove them although a process uses them, or although they are damaged; no error if there is none
+    /// Remove them even if a process uses them or they are damaged; no error if there is none
     #[arg(long)]
     pub force: bool,
 }

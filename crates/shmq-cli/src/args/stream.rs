@@ -31,9 +31,9 @@ impl Wait {
 
 /// Send each line of a file or of standard input as a message
 ///
-/// Declares the end of data at the end, so that the receiver is done once it has everything. Waits while the queue is full, also
-/// for a receiver that has yet to come, or to come back. Queues of fixed-size messages (`create --slots`) take messages of
-/// their size only.
+/// Declares the end of data after the last message, so that the receiver ends once it has everything. Waits while the queue is full, even
+/// if no receiver is there yet, or it has gone. Queues of fixed-size messages (`create --slots`) take only messages of
+/// their size.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -41,7 +41,7 @@ Examples:
   tail -F app.log | shmq send log --create --capacity 16MiB
   shmq send frames movie.raw --chunk 64KiB
   shmq send ticks ticks.bin --create --slots 64 --depth 1000 --chunk
-  shmq send log app.log --resume      go on where the one before was killed
+  shmq send log app.log --resume      go on where a killed sender was
 
 If the input cannot be read or cut, the messages before that are sent and the end of data is not declared: \
 the receiver is told that its producer was lost.")]
@@ -53,16 +53,16 @@ pub struct SendArgs {
     /// Make the queue if there is none
     #[arg(long)]
     pub create: bool,
-    /// Leave without declaring the end of data: another `send` can go on
+    /// Do not declare the end of data: another `send` can go on
     #[arg(long)]
     pub no_finish: bool,
-    /// Skip as many messages of the input as were ever sent: for the same input and framing as the sender before
+    /// Skip what was sent before; needs the same input and framing as the sender before
     #[arg(long, conflicts_with = "raw")]
     pub resume: bool,
-    /// Each line is a message, without its line end; so is what follows the last one [default]
+    /// Each line is a message, without its line end; so is a last line that has none [default]
     #[arg(long, group = "framing")]
     pub lines: bool,
-    /// Messages of this many bytes, the last one may be shorter; with fixed-size messages leave the size out
+    /// Messages of this many bytes, the last one may be shorter; for fixed-size messages leave SIZE out
     #[arg(long, value_name = "SIZE", group = "framing", value_parser = units::chunk, num_args = 0..=1)]
     pub chunk: Option<Option<u64>>,
     /// A stream of bytes: messages as the input happens to arrive, or of the fixed size
@@ -71,7 +71,7 @@ pub struct SendArgs {
     /// Before each message its length, 4 bytes, little-endian
     #[arg(long, group = "framing")]
     pub length_prefixed: bool,
-    /// Give up when the queue stays full for so long (exit code 3)
+    /// Give up when the queue stays full for this long (exit code 3)
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub timeout: Option<Duration>,
     /// Give up when the queue is full and its receiver has left or died (exit code 4), instead of waiting for another
@@ -86,12 +86,12 @@ pub struct SendArgs {
 
 /// Receive messages and write each as a line to standard output
 ///
-/// Waits for the queue to appear and for messages to come, until the end of data. A message leaves the queue only once it was
-/// written: if this process is killed or its output breaks, the rest is still there, and at most what had just
-/// been written, 64 KiB or one message, comes twice.
+/// Waits for the queue to appear and for messages to come, until the end of data. A message leaves the queue only after it was written. If
+/// this process is killed or its output breaks, the rest is still there. At most 64 KiB or one message, written just before, come
+/// twice.
 ///
-/// Written is not processed: what a pipe or a socket holds is lost with the program that was to read it. Where that matters, use --ack, with
-/// which only what that program says it has finished leaves the queue; if it dies, the next one gets the rest.
+/// Written is not processed. What a pipe or a socket holds is lost if the program that reads it dies. Where that matters, use --ack: then
+/// only what that program says it has finished leaves the queue, and the next one gets the rest.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -101,7 +101,7 @@ Examples:
   shmq recv log --follow | grep ERROR    also across restarts of the sender
   shmq recv log --follow --output /var/log/app.log
   shmq recv frames --raw > movie.raw
-  shmq recv jobs --ack <&3 >&3           3: a socket to whoever does them
+  shmq recv jobs --ack <&3 >&3           3: a socket to the worker
 
 With --ack, standard input says what is finished: each line is a number of messages, an empty line is one; with --length-prefixed, \
 numbers of 4 bytes, little-endian. `shmq pipe --recv --ack` starts a program that way.
@@ -112,10 +112,10 @@ and a note says so.")]
 pub struct RecvArgs {
     /// Name of the queue, or its path
     pub name: OsString,
-    /// Stop after so many messages
+    /// Stop after this many messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
-    /// Give up when nothing came for so long (exit code 3)
+    /// Give up when nothing comes for this long (exit code 3)
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub timeout: Option<Duration>,
     /// Take what is there; do not wait, neither for the queue nor for messages
@@ -136,7 +136,7 @@ pub struct RecvArgs {
     /// Take only what the reader acknowledges, on standard input
     #[arg(long, conflicts_with = "raw")]
     pub ack: bool,
-    /// Write to this file instead, at its end; open it anew on SIGHUP, as log rotation needs it
+    /// Append to this file instead; open it anew on SIGHUP, as log rotation needs it
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Refuse a queue that was created with another tag

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 /// Watch queues: how fast, how full, who is there, what is wrong
 ///
-/// A live view of the queues named, or of all in /dev/shm. Takes no role and disturbs nobody. Keys: arrows choose a
-/// queue, Enter shows its peers and history, s sorts, a hides what is well, space stops the picture, + and - change the
-/// pace, q ends it.
+/// A live view of the queues named, or of all in /dev/shm. Takes no role and disturbs nobody. Keys: arrows choose a queue, Enter shows its
+/// peers and history, s sorts, a hides what is well, space pauses the view, + and - change the pace, q ends it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,20 +24,20 @@ are.
 
 JSON: one object, \"schema\":\"shmq.top/1\". NO_COLOR turns colours off.")]
 pub struct TopArgs {
-    /// Names of the queues, or their paths [default: every queue in /dev/shm, also those yet to come]
+    /// Names of the queues, or their paths [default: every queue in /dev/shm, also new ones]
     #[arg(value_name = "NAME")]
     pub names: Vec<OsString>,
     /// Time between two looks
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::pace)]
     pub interval: Duration,
-    /// Two looks, their difference as text, and done
+    /// Look twice, print the difference as text, and end
     #[arg(long, conflicts_with = "listen")]
     pub once: bool,
     /// With --once: one JSON object instead of text
     #[arg(long, requires = "once")]
     pub json: bool,
     /// Show nothing; serve Prometheus text over HTTP at this address. There is no password: keep to 127.0.0.1, or to a network
-    /// whose members may know
+    /// whose members may see the numbers
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<std::net::SocketAddr>,
     /// Panics in the live view: for the test that the terminal is given back

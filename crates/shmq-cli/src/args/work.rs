@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// Empty a queue or a pool: discard what waits, or print it
 ///
-/// Takes the receiving end, and is refused while a consumer holds it. Takes what waited when it began; what a producer sends
-/// meanwhile stays. The blocks of a pool go back to its writer, also those that a reader had in its hands when it died.
+/// Takes the receiving end, and is refused while a consumer holds it. Takes what waited when it began. What a producer sends meanwhile
+/// stays. The blocks of a pool go back to its writer, also those that a dead reader held.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,7 @@ pub struct DrainArgs {
     /// Leave the newest N messages
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub keep: u64,
-    /// Take so many at most
+    /// Take this many at most
     #[arg(long, value_name = "N")]
     pub count: Option<u64>,
     /// Print each message and a line end, before it is taken
@@ -51,9 +51,9 @@ impl DrainArgs {
 
 /// Copy what waits in a queue into another, a larger one for instance
 ///
-/// The source is only looked at, so that this also saves what can be read of a damaged one; with --move its messages
-/// are taken, each after it was sent, and its consumer must be gone. If there is no DST, it is made like SRC, but for the
-/// options given. Messages get new sequence numbers.
+/// Only looks at the source, so it also saves what can be read of a damaged one. With --move each message is taken from the source after
+/// it was sent; the source must then have no consumer. If there is no DST, it is made like SRC, except for the options given. Messages
+/// get new sequence numbers.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -79,7 +79,7 @@ pub struct CopyArgs {
     /// Declare the end of data in DST, if it was declared in SRC and everything was copied
     #[arg(long)]
     pub finish: bool,
-    /// Give up when DST stays full for so long although it has a consumer
+    /// Give up when DST stays full for this long although it has a consumer
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
     pub timeout: Duration,
     /// One JSON object that says what was copied
@@ -91,12 +91,12 @@ pub struct CopyArgs {
 
 /// Run any program as one end of a queue
 ///
-/// --send: what COMMAND prints is sent, each line a message. --recv: messages are its standard input, each as a line. The exit
-/// status of COMMAND is passed on. If it fails, the end of data is not declared, so that the receiver learns of it.
+/// With --send, each line that COMMAND prints is sent as a message. With --recv, COMMAND reads each message as a line from its standard
+/// input. The exit status of COMMAND is passed on. If COMMAND fails, the end of data is not declared, so that the receiver learns of it.
 ///
-/// A message that was written to COMMAND has left the queue, whether COMMAND read it or not: if it dies, what was in the pipe is lost, up to 64
-/// KiB. With --ack nothing is: COMMAND prints a line with a number whenever it has finished so many messages (an empty
-/// line is one), only they are taken, and the next COMMAND gets the rest.
+/// A message that was written to COMMAND has left the queue, whether COMMAND read it or not. If COMMAND dies, up to 64 KiB in the pipe are
+/// lost. With --ack nothing is lost: COMMAND prints a line with the number of messages it has finished since the last such line (an
+/// empty line means 1). Only those are taken, and the next COMMAND gets the rest.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -142,7 +142,7 @@ pub struct PipeArgs {
     /// With --recv: go on when the sender has left or died, until the end of data
     #[arg(long, conflicts_with = "send")]
     pub follow: bool,
-    /// Say what was done as one JSON object, on standard error
+    /// Print what was done as one JSON object, on standard error
     #[arg(long)]
     pub json: bool,
     /// The program and its arguments
