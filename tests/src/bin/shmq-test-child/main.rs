@@ -1,6 +1,8 @@
 //! The other process of the tests: runs one named script and reports by lines on stdout. Not for users.
 
 mod attach;
+#[cfg(target_arch = "x86_64")]
+mod errno;
 mod forks;
 mod kernel;
 mod memory;
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
         ["hold", name, role] => role::hold(name, role),
         ["race", name, witness, who, rounds] => role::race(name, witness, number(who), number(rounds)),
         ["lock", name, role] => role::lock(name, role),
+        #[cfg(target_arch = "x86_64")]
+        ["errno", operation, folder] => errno::errno(operation, folder),
         ["step", kind, name, script, mode] => step::step(kind, name, script, mode),
         ["scribble", kind, name, role, seed, mode] => {
             scribble::scribble(kind, name, role, number(seed), mode)
