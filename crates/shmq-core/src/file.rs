@@ -32,9 +32,9 @@ impl QueueFile {
         let path = segment::path_of(name)
             .ok_or_else(|| CreateError::Name { name: name.to_string_lossy().into() })?;
         let path = segment::absolute(path);
-        let (file, geometry) = segment::create(&path, geometry, options)?;
+        let (file, (geometry, id)) = segment::create(&path, geometry, options)?;
         observe::created(Some(&path), geometry.kind, geometry.length);
-        Self::made(file, Some(path), geometry, options)
+        Ok(Self { file, path: Some(path), geometry, id, options: options.clone() })
     }
 
     /// Opens it for both ways, if it is of this kind and has the options' tag.
@@ -59,25 +59,15 @@ impl QueueFile {
 
     /// A sealed file without a name.
     pub fn anonymous(geometry: Geometry, options: &Options) -> Result<Self, CreateError> {
-        let (file, geometry) = segment::create_anonymous(geometry, options)?;
+        let (file, (geometry, id)) = segment::create_anonymous(geometry, options)?;
         observe::created(None, geometry.kind, geometry.length);
-        Self::made(file, None, geometry, options)
-    }
-
-    fn made(
-        file: File,
-        path: Option<PathBuf>,
-        geometry: Geometry,
-        options: &Options,
-    ) -> Result<Self, CreateError> {
-        let failed = |source| CreateError::Io { doing: doing("look at", path.as_deref()), source };
-        let id = FileId::of(&file).map_err(failed)?;
-        Ok(Self { file, path, geometry, id, options: options.clone() })
+        Ok(Self { file, path: None, geometry, id, options: options.clone() })
     }
 
     /// What [`QueueFile::anonymous`] made, by its descriptor.
     pub fn from_fd(fd: OwnedFd, kind: Kind, options: &Options) -> Result<Self, OpenError> {
-        if !segment::is_sealed(fd.as_fd()) {
+        let failed = |source| OpenError::Io { doing: "ask for the seals of the descriptor".into(), source };
+        if !segment::is_sealed(fd.as_fd()).map_err(failed)? {
             return Err(OpenError::NotSealed);
         }
         let file = File::from(fd);
@@ -153,6 +143,15 @@ impl QueueFile {
         &self.options
     }
 
+    /// Takes back what was just made, because it is of no use to its maker after all.
+    pub fn unmake(&self) {
+        if let Some(path) = &self.path {
+            if FileId::at(path).is_ok_and(|now| now == Some(self.id)) {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+
     /// Removes the file, after taking both roles so that nobody is cut off. Raw memory has none; who has it mapped
     /// keeps it.
     pub fn remove(&self) -> Result<(), AttachError> {
@@ -169,7 +168,7 @@ impl QueueFile {
                 return Err(AttachError::Busy { role, pid });
             }
         }
-        if FileId::at(path) != Some(self.id) {
+        if FileId::at(path).map_err(failed("look at"))? != Some(self.id) {
             return Err(AttachError::Removed);
         }
         std::fs::remove_file(path).map_err(failed("remove"))

@@ -301,8 +301,10 @@ impl Seat {
             return Err(AttachError::Busy { role, pid: window.load(role.words().pid, at::COUNT_LOAD) });
         }
         // Whoever removes a queue takes both roles first; so a name that leads here now leads here while we stay.
-        if path.is_some_and(|path| FileId::at(path) != Some(id)) {
-            return Err(AttachError::Removed);
+        if let Some(name) = path {
+            if FileId::at(name).map_err(failed("look at", path))? != Some(id) {
+                return Err(AttachError::Removed);
+            }
         }
         let durable = segment::is_durable(file);
         if durable && probe.is_left_by_another_boot(&window) {

@@ -7,7 +7,6 @@ use crate::memory::{Map, Purpose};
 use memmap2::{Advice, MmapOptions};
 use rustix::fs::{self, AtFlags, FallocateFlags, IFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{Resource, getrlimit};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -97,7 +96,7 @@ pub fn now_ns() -> u64 {
 }
 
 /// Makes the file complete under no name, then gives it its name, never replacing another.
-pub fn create(path: &Path, geometry: Geometry, options: &Options) -> Result<(File, Geometry), CreateError> {
+pub fn create(path: &Path, geometry: Geometry, options: &Options) -> Result<(File, Made), CreateError> {
     let mode = Mode::from_raw_mode(options.mode);
     let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |errno: Errno, what| match errno {
@@ -116,13 +115,13 @@ pub fn create(path: &Path, geometry: Geometry, options: &Options) -> Result<(Fil
     match retry_on_intr(|| fs::open(dir, flags | OFlags::TMPFILE, mode)) {
         Ok(fd) => {
             let file = File::from(fd);
-            let geometry = fill(&file, geometry, options, Some(path))?;
+            let made = fill(&file, geometry, options, Some(path))?;
             let from = link_of(file.as_fd());
             match retry_on_intr(|| fs::linkat(fs::CWD, &from, fs::CWD, path, AtFlags::SYMLINK_FOLLOW)) {
                 // Without /proc there is no way from the descriptor to a name.
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(failed(errno, "give the queue file its name")),
-                Ok(()) => return Ok((file, geometry)),
+                Ok(()) => return Ok((file, made)),
             }
         }
         // A file system without unnamed files.
@@ -134,18 +133,18 @@ pub fn create(path: &Path, geometry: Geometry, options: &Options) -> Result<(Fil
     let fd = retry_on_intr(|| fs::open(&temporary, flags | OFlags::CREATE | OFlags::EXCL, mode))
         .map_err(|e| failed(e, "create the queue file"))?;
     let file = File::from(fd);
-    let made = fill(&file, geometry, options, Some(path)).and_then(|geometry| {
+    let made = fill(&file, geometry, options, Some(path)).and_then(|made| {
         // A hard link never replaces, and works where renameat2 does not.
         retry_on_intr(|| fs::link(&temporary, path))
             .map_err(|e| failed(e, "give the queue file its name"))?;
-        Ok(geometry)
+        Ok(made)
     });
     let _ = fs::unlink(&temporary);
     Ok((file, made?))
 }
 
 /// An anonymous file that can neither shrink nor grow, for processes that pass descriptors.
-pub fn create_anonymous(geometry: Geometry, options: &Options) -> Result<(File, Geometry), CreateError> {
+pub fn create_anonymous(geometry: Geometry, options: &Options) -> Result<(File, Made), CreateError> {
     let plain = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let failed =
         |errno: Errno| CreateError::Io { doing: "create an anonymous queue".into(), source: io_error(errno) };
@@ -154,9 +153,9 @@ pub fn create_anonymous(geometry: Geometry, options: &Options) -> Result<(File, 
         let flags = if huge { plain | MemfdFlags::HUGETLB } else { plain };
         let made = fs::memfd_create("shmq", flags).map_err(failed).and_then(|fd| {
             let file = File::from(fd);
-            let geometry = fill(&file, geometry, options, None)?;
+            let made = fill(&file, geometry, options, None)?;
             fs::fcntl_add_seals(&file, SEALS).map_err(failed)?;
-            Ok((file, geometry))
+            Ok((file, made))
         });
         // Huge pages are a wish: without any to spare, ordinary ones do.
         if made.is_err() && std::mem::take(&mut huge) {
@@ -175,13 +174,24 @@ pub fn random() -> [u8; 16] {
     bytes
 }
 
+/// What was made, and which file it is: known before it has a name, for from then on nothing may fail.
+pub type Made = (Geometry, FileId);
+
+/// Bytes that a file of this process may have. Not the wrapper of `rustix`, which panics where a sandbox forbids the call.
+fn file_size_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: a plain system call with a valid argument, which stays as it is if the call fails.
+    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+    limit.rlim_cur
+}
+
 /// Allocates every block, so that a full file system is an error here and not a SIGBUS later, then writes the geometry.
 fn fill(
     file: &File,
     mut geometry: Geometry,
     options: &Options,
     path: Option<&Path>,
-) -> Result<Geometry, CreateError> {
+) -> Result<Made, CreateError> {
     let stat = fs::fstatfs(file).map_err(|e| CreateError::Io {
         doing: doing("ask for the file system of", path),
         source: io_error(e),
@@ -204,11 +214,9 @@ fn fill(
         other => CreateError::Io { doing: doing("allocate the queue file", path), source: io_error(other) },
     };
     // Over this limit there is a signal (SIGXFSZ), not only an error.
-    match getrlimit(Resource::Fsize).current {
-        Some(limit) if geometry.length > limit => {
-            return Err(CreateError::FileSize { bytes: geometry.length, limit });
-        }
-        _ => {}
+    let limit = file_size_limit();
+    if geometry.length > limit {
+        return Err(CreateError::FileSize { bytes: geometry.length, limit });
     }
     match allocate(file, geometry.length, stat.f_bsize as u64) {
         // The file system cannot allocate ahead: write the zeros.
@@ -238,8 +246,10 @@ fn fill(
         Unready::NoMemory(_) => no_space(Errno::NOMEM),
         Unready::Other(source) => failed(source),
     })?;
+    let id = FileId::of(file)
+        .map_err(|source| CreateError::Io { doing: doing("look at the new file for", path), source })?;
     write_header(&map, &geometry.header());
-    Ok(geometry)
+    Ok((geometry, id))
 }
 
 /// Allocates every block. A signal ends the call, and on tmpfs what it had allocated is free again; so after each one
@@ -320,8 +330,13 @@ pub fn is_whole(fd: impl AsFd, length: u64) -> io::Result<bool> {
 }
 
 /// Whether a memfd's size is final.
-pub fn is_sealed(fd: BorrowedFd<'_>) -> bool {
-    fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SEALS))
+pub fn is_sealed(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    match fs::fcntl_get_seals(fd) {
+        Ok(seals) => Ok(seals.contains(SEALS)),
+        // It is none.
+        Err(Errno::INVAL) => Ok(false),
+        Err(errno) => Err(io_error(errno)),
+    }
 }
 
 /// Whether a write to what is allocated already may want room on the disk, and die of a full one: a file on btrfs that is not
@@ -357,8 +372,12 @@ impl FileId {
     }
 
     /// Of what a name leads to now, if it leads anywhere.
-    pub fn at(path: &Path) -> Option<Self> {
-        fs::lstat(path).map(Self::from).ok()
+    pub fn at(path: &Path) -> io::Result<Option<Self>> {
+        match fs::lstat(path) {
+            Ok(stat) => Ok(Some(stat.into())),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(io_error(errno)),
+        }
     }
 }
 

@@ -144,7 +144,10 @@ impl Region {
     }
 
     fn attach_new(file: QueueFile, options: &Options) -> Result<Self, CreateError> {
-        let failed = |source| CreateError::Io { doing: doing("map the region", file.path()), source };
+        let failed = |source| {
+            file.unmake();
+            CreateError::Io { doing: doing("map the region", file.path()), source }
+        };
         let map = Self::map_file(&file, options, true).map_err(failed)?;
         Ok(Self::over(map, &file.geometry.clone(), Backing::File(Arc::new(file))))
     }

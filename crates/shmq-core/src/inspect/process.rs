@@ -129,12 +129,19 @@ fn has_open(pid: u64, file: BorrowedFd<'_>) -> Option<bool> {
     let flags = AtFlags::STATX_DONT_SYNC;
     let identity = |stat: fs::Statx| (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino);
     let own = fs::statx(file, "", flags | AtFlags::EMPTY_PATH, StatxFlags::INO).map(identity).ok()?;
-    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Some(false) };
+    // Not that of `std`, which panics if closing it fails.
+    let way = fs::OFlags::RDONLY | fs::OFlags::DIRECTORY | fs::OFlags::CLOEXEC;
+    let folder = fs::open(format!("/proc/{pid}/fd"), way, fs::Mode::empty());
+    let Some((folder, entries)) =
+        folder.ok().and_then(|fd| fs::Dir::read_from(&fd).ok().map(|dir| (fd, dir)))
+    else {
+        return Some(false);
+    };
     let mut seen = 0;
     for entry in entries.take(DESCRIPTORS) {
         let Ok(entry) = entry else { return Some(false) };
         seen += 1;
-        let other = fs::statx(fs::CWD, entry.path(), flags, StatxFlags::INO).map(identity);
+        let other = fs::statx(&folder, entry.file_name(), flags, StatxFlags::INO).map(identity);
         if other == Ok(own) {
             return Some(true);
         }
