@@ -260,7 +260,7 @@ fn modules_of_the_engine_know_only_what_stands_above_them() {
     let text = std::fs::read_to_string(&root).expect("a source");
     let order: Vec<_> = text
         .lines()
-        .filter_map(|line| line.strip_prefix("//! | [`")?.split_once('`').map(|(name, _)| name.to_owned()))
+        .filter_map(|line| line.strip_prefix("//! | `")?.split_once('`').map(|(name, _)| name.to_owned()))
         .collect();
     let engine = Crate::read(&root);
     let children: BTreeSet<_> =

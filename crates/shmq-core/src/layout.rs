@@ -28,7 +28,7 @@ pub const MAX_MESSAGE: u64 = u32::MAX as u64 - 15;
 /// Bytes of the user's own tag.
 pub const TAG: usize = 32;
 
-/// What a file holds; see the example of [`crate::Inspector`]. This crate opens the first two; `shmq-raw` and
+/// What a file holds; see the example of [`crate::inspect::Inspector`]. This crate opens the first two; `shmq-raw` and
 /// `shmq-pool` the others. A later version may know more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

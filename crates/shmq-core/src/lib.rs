@@ -5,25 +5,25 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`layout`] | offsets, the geometry page; no behaviour |
-//! | [`slot_layout`] | how fixed-size messages lie in groups that share a commit word |
-//! | [`corruption`] | why a ring cannot be trusted any more |
-//! | [`memory`] | the one seam to shared bytes |
-//! | [`observe`] | what happens seldom, told to `tracing` |
-//! | [`error`] | one enum for each operation |
-//! | [`ring`] | the protocols, one file for each end of each shape |
-//! | [`geometry`] | options, limits, and the geometry page that says them |
-//! | [`segment`] | files: made, opened, checked, mapped |
-//! | [`sigbus`] | truncated files |
-//! | [`stop`] | ending a blocked call from outside |
-//! | [`wake`] | sleeping and waking |
-//! | [`role`] | who holds which end, and whether the other one lives |
-//! | [`processors`] | whether spinning can help |
-//! | [`wait`] | spin, yield, sleep: the loop of every blocking call |
-//! | [`end`] | what every end of a queue is made of |
-//! | [`inspect`] | looking without touching |
-//! | [`metrics`] | what an inspector sees, as numbers with names |
-//! | [`file`] | an open queue file, and the way to its two roles |
+//! | `layout` | offsets, the geometry page; no behaviour |
+//! | `slot_layout` | how fixed-size messages lie in groups that share a commit word |
+//! | `corruption` | why a ring cannot be trusted any more |
+//! | `memory` | the one seam to shared bytes |
+//! | `observe` | what happens seldom, told to `tracing` |
+//! | `error` | one enum for each operation |
+//! | `ring` | the protocols, one file for each end of each shape |
+//! | `geometry` | options, limits, and the geometry page that says them |
+//! | `segment` | files: made, opened, checked, mapped |
+//! | `sigbus` | truncated files |
+//! | `stop` | ending a blocked call from outside |
+//! | `wake` | sleeping and waking |
+//! | `role` | who holds which end, and whether the other one lives |
+//! | `processors` | whether spinning can help |
+//! | `wait` | spin, yield, sleep: the loop of every blocking call |
+//! | `end` | what every end of a queue is made of |
+//! | `inspect` | looking without touching |
+//! | `metrics` | what an inspector sees, as numbers with names |
+//! | `file` | an open queue file, and the way to its two roles |
 
 #[cfg(not(all(
     target_os = "linux",

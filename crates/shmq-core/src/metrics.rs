@@ -1,7 +1,7 @@
 //! A look at a queue as named numbers: for Prometheus, or whatever collects metrics.
 //!
 //! [`METRICS`] lists them, [`Inspector::readings`] takes them of one look. With the feature `metrics`,
-//! [`Inspector::publish`] hands them to the recorder of the `metrics` crate. All of it reads from outside: no end does
+//! `Inspector::publish` hands them to the recorder of the `metrics` crate. All of it reads from outside: no end does
 //! anything for it.
 
 use crate::inspect::{EndSnapshot, Inspector, Snapshot};

@@ -42,8 +42,8 @@ static INSTALLED: Mutex<bool> = Mutex::new(false);
 ///
 /// What it cannot save: a message that was being read or filled in place at that very moment, or
 /// fixed-size messages of the group that was just being taken, may read as zeros without an error; the next call reports it.
-/// Messages that were sent and not received are gone with the file. An [`crate::Inspector`] sees zeros, see
-/// [`crate::Inspector::is_torn`]. On hugetlbfs only the pages of who looks are replaced, not those of an end.
+/// Messages that were sent and not received are gone with the file. An [`crate::inspect::Inspector`] sees zeros, see
+/// [`crate::inspect::Inspector::is_torn`]. On hugetlbfs only the pages of who looks are replaced, not those of an end.
 ///
 /// ```
 /// # let name = format!("shmq-doc-sigbus-{}", std::process::id());

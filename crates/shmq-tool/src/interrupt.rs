@@ -2,7 +2,7 @@
 //!
 //! A command with nothing to put away is left to the system, which ends it at once. One that has ([`Interrupt::catch`])
 //! is told by a flag; and what it waits in, a write to a full pipe say, is interrupted, again and again until it has
-//! looked: a call may begin just after the signal came. Should it not look for [`GRACE`], or not be done by [`MOST`],
+//! looked: a call may begin just after the signal came. Should it not look for `GRACE`, or not be done by `MOST`,
 //! it is ended as the system would have done it.
 //!
 //! The first process of a PID namespace, as a container has one, is not ended by a signal that it does not handle. So

@@ -2,12 +2,12 @@
 //!
 //! | file | what happens there |
 //! |---|---|
-//! | [`inspector`] | the mapping, and what the pages of both ends say |
+//! | `inspector` | the mapping, and what the pages of both ends say |
 //! | `seen` | the bytes, of a file that may be shorter than it says |
-//! | [`walk`] | from message to message, safe against ends that go on |
-//! | [`pending`] | the messages, for users |
-//! | [`check`] | whether everything is as it must be |
-//! | [`process`] | what the kernel tells of the process behind an end |
+//! | `walk` | from message to message, safe against ends that go on |
+//! | `pending` | the messages, for users |
+//! | `check` | whether everything is as it must be |
+//! | `process` | what the kernel tells of the process behind an end |
 
 mod check;
 mod inspector;
