@@ -6,6 +6,7 @@
 //! nothing is left behind (descriptors, mappings, files), and the same operation then works (the child's `errno.rs`).
 //! `--nocapture` prints the table. On x86-64 only: other machines have other registers, and emulators no ptrace.
 #![cfg(target_arch = "x86_64")]
+#![allow(clippy::disallowed_types, reason = "a counter of this process, not shared bytes")]
 
 use libc::*;
 use shmq_tests::process::{Child, Scratch};
@@ -108,6 +109,7 @@ const CLAIMS: &[(&str, &[c_int])] = &[
     ("read-only", &[EROFS]),
     ("RLIMIT_MEMLOCK", &[EAGAIN, ENOMEM, EPERM, ENOSYS]),
     ("RLIMIT_FSIZE", &[]),
+    ("hold it on this file system", &[]),
     ("/proc is not mounted", &[ENOENT]),
 ];
 
@@ -148,6 +150,9 @@ const OPERATIONS: &[&str] = &[
     "region.create",
     "region.anonymous",
     "region.private",
+    "region.open",
+    "region.open_read_only",
+    "pool.open",
     "region.from_fd",
     "region.sync",
     "region.writer",
@@ -285,6 +290,12 @@ fn misleading(text: &str, errno: c_int) -> Option<String> {
         if text.contains(claim) && !true_of.contains(&errno) {
             return Some(format!("it claims {claim:?}: {text}"));
         }
+    }
+    if text.contains(" of:") || text.contains(" at:") || text.contains(" for:") {
+        return Some(format!("it is not a sentence: {text}"));
+    }
+    if text == std::io::Error::from_raw_os_error(errno).to_string() {
+        return Some(format!("it does not say what failed: {text}"));
     }
     let cause = format!("(os error {errno})");
     let named = text.contains(&cause) || CLAIMS.iter().any(|(claim, _)| text.contains(claim));

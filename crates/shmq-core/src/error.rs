@@ -361,7 +361,12 @@ fn unshared(path: &Path, found: &str) -> String {
 
 /// What is being done, and to which file.
 pub fn doing(what: &str, path: Option<&Path>) -> String {
-    path.map_or(what.into(), |path| format!("{what} {}", path.display()))
+    let unfinished = what.ends_with(" of") || what.ends_with(" at") || what.ends_with(" for");
+    match path {
+        Some(path) => format!("{what} {}", path.display()),
+        None if unfinished => format!("{what} the file without a name"),
+        None => what.into(),
+    }
 }
 
 impl From<TrySendError> for SendError {

@@ -315,7 +315,10 @@ impl Seat {
         // Until here a fork by another thread of this process would copy the descriptor and keep the role.
         let token = Token::lock(own.as_fd()).map_err(failed("lock the role of", path))?;
         drop(own);
-        token.must_be_kept(fd.as_fd()).map_err(failed(KEEP_LOCK, None))?;
+        token.must_be_kept(fd.as_fd()).map_err(|e| match e.kind() {
+            io::ErrorKind::Unsupported => failed(KEEP_LOCK, None)(e),
+            _ => failed("ask for the locks of", path)(e),
+        })?;
         segment::make_found_ready(window.memory(), file, true, options).map_err(|unready| match unready {
             Unready::Locked(source) => AttachError::Lock { source },
             Unready::NoMemory(_) => AttachError::NoMemory { bytes: geometry.length },

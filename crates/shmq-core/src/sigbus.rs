@@ -78,15 +78,23 @@ pub fn install() -> io::Result<()> {
         own.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
         // Known before the handler can need it.
         if libc::sigaction(libc::SIGBUS, null(), &mut previous) != 0 {
-            return Err(io::Error::last_os_error());
+            return Err(refused());
         }
         PREVIOUS.store(Box::into_raw(Box::new(previous)), Ordering::Release);
         if libc::sigaction(libc::SIGBUS, &own, null_mut()) != 0 {
-            return Err(io::Error::last_os_error());
+            return Err(refused());
         }
     }
     *installed = true;
     Ok(())
+}
+
+fn refused() -> io::Error {
+    let e = io::Error::last_os_error();
+    io::Error::new(
+        e.kind(),
+        format!("cannot handle SIGBUS: sigaction says {e}; does a sandbox (seccomp) forbid it?"),
+    )
 }
 
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {

@@ -86,7 +86,10 @@ impl StopHandle {
     /// # Errors
     /// If the process, or the system, has no descriptor left.
     pub fn new() -> std::io::Result<Self> {
-        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|errno| {
+            let e = std::io::Error::from(errno);
+            std::io::Error::new(e.kind(), format!("cannot make a stop handle: eventfd says {e}"))
+        })?;
         let (flag, process) = (AtomicU32::new(0), std::process::id());
         Ok(Self { shared: Arc::new(Shared { flag, event, process }) })
     }

@@ -179,7 +179,7 @@ impl Region {
     /// # Errors
     /// What the system said: the disk is full or broken.
     pub fn sync(&self) -> io::Result<()> {
-        self.map.backing().flush()?;
+        self.map.backing().flush().map_err(unsynced)?;
         self.whole()
     }
 
@@ -190,7 +190,7 @@ impl Region {
     pub fn sync_range(&self, offset: usize, len: usize) -> io::Result<()> {
         PlaceError::check(offset, len, self.len)
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-        self.map.backing().flush_range(self.at + offset, len)?;
+        self.map.backing().flush_range(self.at + offset, len).map_err(unsynced)?;
         self.whole()
     }
 
@@ -366,4 +366,8 @@ impl<A> Region<A> {
             Backing::Private(_) => Ok(()),
         }
     }
+}
+
+fn unsynced(e: io::Error) -> io::Error {
+    io::Error::new(e.kind(), format!("cannot write the region to its file: msync says {e}"))
 }

@@ -242,7 +242,10 @@ impl Region {
         }
         let token = role::Token::lock(own.as_fd()).map_err(failed("lock the cell"))?;
         drop(own);
-        token.must_be_kept(file.file.as_fd()).map_err(failed(role::KEEP_LOCK))?;
+        token.must_be_kept(file.file.as_fd()).map_err(|e| match e.kind() {
+            std::io::ErrorKind::Unsupported => failed(role::KEEP_LOCK)(e),
+            _ => failed("ask for the locks of the region")(e),
+        })?;
         Ok((map, None))
     }
 }

@@ -1,4 +1,5 @@
 //! One operation, one of whose system calls fails by the hand of the parent; then a look at what that left behind.
+#![allow(clippy::disallowed_types, reason = "a flag of this process, not shared bytes")]
 
 use crate::{Outcome, said};
 use shmq::{Inspector, Options, Queue, Role, StopHandle, Waiting, slots};
@@ -313,12 +314,22 @@ pub fn errno(operation: &str, folder: &str) -> Outcome {
         "queue.remove" => {
             trial.go(|| Ok(Some(Queue::open(old)?)), |queue| Ok(queue.take().ok_or("taken")?.remove()?), over)
         }
-        "producer.drop" => {
-            trial.go(|| Ok(Some(Queue::open(old)?.producer()?)), |tx| Ok(drop(tx.take())), over)
-        }
-        "consumer.drop" => {
-            trial.go(|| Ok(Some(Queue::open(old)?.consumer()?)), |rx| Ok(drop(rx.take())), over)
-        }
+        "producer.drop" => trial.go(
+            || Ok(Some(Queue::open(old)?.producer()?)),
+            |tx| {
+                tx.take();
+                Ok(())
+            },
+            over,
+        ),
+        "consumer.drop" => trial.go(
+            || Ok(Some(Queue::open(old)?.consumer()?)),
+            |rx| {
+                rx.take();
+                Ok(())
+            },
+            over,
+        ),
         "producer.finish" => {
             let held = || Ok(Some(Queue::anonymous(small)?.producer()?));
             trial.go(held, |tx| Ok(tx.take().ok_or("taken")?.finish()?), over)
@@ -332,7 +343,10 @@ pub fn errno(operation: &str, folder: &str) -> Outcome {
         "stop.new" => trial.go(nothing, |()| Ok(StopHandle::new()?), over),
         "stop.trigger" => trial.go(
             || Ok(StopHandle::new()?),
-            |stop| Ok(stop.trigger()),
+            |stop| {
+                stop.trigger();
+                Ok(())
+            },
             |stop| {
                 if stop.is_triggered() { Ok(()) } else { Err("it is not triggered".into()) }
             },
@@ -348,6 +362,12 @@ pub fn errno(operation: &str, folder: &str) -> Outcome {
         }
         "pool.create" => trial.go(nothing, |()| Ok(Pool::create(new, 4, 1024, &pool_options())?), over),
         "pool.anonymous" => trial.go(nothing, |()| Ok(Pool::anonymous(4, 1024, &pool_options())?), over),
+        "pool.open" => {
+            let there = format!("{folder}/p");
+            let made = || Ok(Pool::create(&there, 4, 1024, &pool_options())?);
+            let gone = |_: Pool| std::fs::remove_file(&there).map_err(said);
+            trial.go(made, |_| Ok(Pool::open(&there)?), gone)
+        }
         "pool.from_fd" => {
             let passed =
                 || Ok(Some(Pool::anonymous(4, 1024, &pool_options())?.as_fd().try_clone_to_owned()?));
@@ -364,6 +384,16 @@ pub fn errno(operation: &str, folder: &str) -> Outcome {
                 Ok(Some(region.fd().ok_or("no descriptor")?.try_clone_to_owned()?))
             };
             trial.go(passed, |fd| Ok(Region::from_fd(fd.take().ok_or("taken")?, regions)?), over)
+        }
+        "region.open" | "region.open_read_only" => {
+            let there = format!("{folder}/r");
+            let made = || Ok(Region::create(&there, regions)?);
+            let gone = |_: Region| std::fs::remove_file(&there).map_err(said);
+            if operation.ends_with("only") {
+                trial.go(made, |_| Ok(Region::open_read_only(&there, regions)?), gone)
+            } else {
+                trial.go(made, |_| Ok(Region::open(&there, regions)?), gone)
+            }
         }
         "region.sync" => trial.go(|| Ok(Region::anonymous(regions)?), |region| Ok(region.sync()?), over),
         "region.writer" => {
