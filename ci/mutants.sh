@@ -19,8 +19,8 @@ tests_of() {
     */ring/* | */window.rs | */checked.rs) echo fuzz_corpus slots crash_states lines room refusals values limits lib ;;
     */geometry.rs | */layout.rs) echo limits attach attach_slots lib ;;
     */segment.rs) echo attach attach_slots files pool_attach process_memfd resources ;;
-    */role.rs) echo attach role_states seats process_role sigbus channel ;;
-    */wake/mod.rs) echo channel waiting_wakes waiting_last waiting_deep process_pair ;;
+    */role.rs) echo attach role_states seats process_role sigbus pairs ;;
+    */wake/mod.rs) echo pairs waiting_wakes waiting_last waiting_deep process_pair ;;
     */wait.rs) echo limits seats channel waiting_wakes waiting_cost waiting_last waiting_death waiting_deep lib ;;
     esac
 }

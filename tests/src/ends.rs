@@ -9,7 +9,7 @@ pub use problem::Problem;
 
 use crate::process::{Dice, SlotMessage, slot_content};
 use shmq::slots::Queue as SlotQueue;
-use shmq::{AttachError, Consumer, Kind, Producer, Queue, Role, Trusted, Waiting};
+use shmq::{AttachError, Consumer, Kind, Producer, Queue, Role, Waiting};
 use std::time::Duration;
 
 /// How long an operation that waits does so.
@@ -150,13 +150,12 @@ impl AnyQueue {
     }
 }
 
-/// A sending end. One of slots can be filled in place only if the other end is vouched for.
+/// A sending end.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "named after what they hold")]
 pub enum Tx {
     Records(Producer),
     Slots(shmq::slots::Producer<SlotMessage>),
-    Vouched(shmq::slots::Producer<SlotMessage, Trusted>),
 }
 
 /// A receiving end.
@@ -165,7 +164,6 @@ pub enum Tx {
 pub enum Rx {
     Records(Consumer),
     Slots(shmq::slots::Consumer<SlotMessage>),
-    Vouched(shmq::slots::Consumer<SlotMessage, Trusted>),
 }
 
 macro_rules! any {
@@ -173,7 +171,6 @@ macro_rules! any {
         match $end {
             Self::Records($as) => $what,
             Self::Slots($as) => $what,
-            Self::Vouched($as) => $what,
         }
     };
 }
@@ -187,7 +184,6 @@ impl Tx {
         match self {
             Self::Records(tx) => records::send(tx, op),
             Self::Slots(tx) => slots::send(tx, op),
-            Self::Vouched(tx) => slots::send_in_place(tx, op),
         }
     }
 
@@ -199,16 +195,14 @@ impl Tx {
         any!(self, tx => tx.finish().map(drop).map_err(Problem::from))
     }
 
-    /// Vouches for the other end, where that makes a difference here.
+    /// Vouches for the other end, so that messages can be used where they lie.
     ///
     /// # Safety
     /// As for [`Producer::trust_peer`].
-    pub unsafe fn vouch(self) -> Self {
-        match self {
-            // SAFETY: the caller's.
-            Self::Slots(tx) => Self::Vouched(unsafe { tx.trust_peer() }),
-            other => other,
-        }
+    pub unsafe fn vouch(mut self) -> Self {
+        // SAFETY: the caller's.
+        any!(&mut self, tx => unsafe { tx.trust_peer() });
+        self
     }
 
     /// Number of the next message.
@@ -224,9 +218,8 @@ impl Tx {
     fn ask(&mut self) {
         any!(self, tx => std::hint::black_box((tx.peer(), tx.peer_epoch(), tx.epoch(), tx.pending())));
         match self {
-            Self::Records(tx) => std::hint::black_box(tx.room().is_some()),
+            Self::Records(tx) => std::hint::black_box(tx.room_bytes().is_some()),
             Self::Slots(tx) => std::hint::black_box(tx.room() > 0),
-            Self::Vouched(tx) => std::hint::black_box(tx.room() > 0),
         };
     }
 }
@@ -240,20 +233,17 @@ impl Rx {
         match self {
             Self::Records(rx) => records::receive(rx, op),
             Self::Slots(rx) => slots::receive(rx, op),
-            Self::Vouched(rx) => slots::receive_in_place(rx, op),
         }
     }
 
-    /// Vouches for the other end, where that makes a difference here.
+    /// Vouches for the other end, so that messages can be used where they lie.
     ///
     /// # Safety
     /// As for [`Consumer::trust_peer`].
-    pub unsafe fn vouch(self) -> Self {
-        match self {
-            // SAFETY: the caller's.
-            Self::Slots(rx) => Self::Vouched(unsafe { rx.trust_peer() }),
-            other => other,
-        }
+    pub unsafe fn vouch(mut self) -> Self {
+        // SAFETY: the caller's.
+        any!(&mut self, rx => unsafe { rx.trust_peer() });
+        self
     }
 
     /// Number of the next message.
@@ -269,7 +259,7 @@ impl Rx {
     fn ask(&mut self) {
         any!(self, rx => std::hint::black_box((rx.peer(), rx.peer_epoch(), rx.epoch(), rx.pending())));
         if let Self::Records(rx) = self {
-            std::hint::black_box(rx.peek_len().is_ok());
+            std::hint::black_box(rx.try_read().is_ok());
         }
     }
 }

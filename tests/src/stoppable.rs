@@ -1,6 +1,6 @@
 //! Ends of every shape that can be blocked and stopped, in every phase of waiting: for tests in this process and in a child.
 
-use shmq::{Options, RecvError, Role, SendError, StopHandle, Trusted, Until, Waiting};
+use shmq::{Options, RecvError, Role, SendError, StopHandle, Until, Waiting};
 use shmq_pool::{LoanError, Pool, Reader, Writer};
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub enum Went {
 enum Both {
     Records(shmq::Producer, shmq::Consumer),
     Slots(shmq::slots::Producer<u64>, shmq::slots::Consumer<u64>),
-    Pair(shmq::Producer<Trusted>, shmq::Consumer<Trusted>),
+    Pair(shmq::Producer, shmq::Consumer),
     Pool(Writer, Reader),
 }
 

@@ -1,6 +1,6 @@
 //! Acknowledging is an act: an early return, a panic or a full file system never takes a message out of the queue.
 
-use shmq::{Consumer, DrainLimit, Options, Producer, Queue, TryRecvError, slots};
+use shmq::{Consumer, Options, Producer, Queue, TryRecvError, Until, slots};
 use shmq_pool::{Pool, Reader};
 use std::fs::File;
 use std::io::{self, Write};
@@ -47,10 +47,6 @@ fn records() -> (Producer, Consumer) {
     (queue.producer().unwrap(), queue.consumer().unwrap())
 }
 
-fn limit(messages: usize) -> DrainLimit {
-    DrainLimit { messages, bytes: usize::MAX }
-}
-
 #[test]
 fn p2_a_record_that_is_not_acknowledged_is_shown_again() {
     for leaving in LEAVINGS {
@@ -74,18 +70,17 @@ fn p2_a_record_that_is_not_acknowledged_is_shown_again() {
 fn p2_a_slot_that_is_not_acknowledged_is_shown_again() {
     for leaving in LEAVINGS {
         let queue = slots::Queue::<u64>::anonymous(8, &Options::new()).unwrap();
-        // SAFETY: the queue is anonymous, and its descriptor was given to nobody.
-        let (mut tx, mut rx) = unsafe { (queue.producer().unwrap(), queue.consumer().unwrap().trust_peer()) };
+        let (mut tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
         tx.try_send_batch(&[1, 2]).unwrap();
         leaving.run(|| {
             let message = rx.try_read().unwrap();
-            leaving.handle(bytemuck::bytes_of(&*message))?;
+            leaving.handle(bytemuck::bytes_of(&message.get()))?;
             message.acknowledge();
             Ok(())
         });
         assert_eq!((tx.pending(), rx.next_sequence()), (2, 0), "{leaving:?}");
         let message = rx.try_read().unwrap();
-        assert_eq!((message.sequence(), *message), (0, 1), "{leaving:?}");
+        assert_eq!((message.sequence(), message.get()), (0, 1), "{leaving:?}");
         message.acknowledge();
         assert_eq!(rx.try_recv(), Ok(2), "acknowledged once is for good");
     }
@@ -114,7 +109,7 @@ fn p2_a_run_that_is_not_acknowledged_is_shown_again() {
         let (mut tx, mut rx) = records();
         tx.try_send_batch(&["one", "two", "three"]).unwrap();
         leaving.run(|| {
-            let mut run = rx.try_run(limit(10)).unwrap();
+            let mut run = rx.try_run(10).unwrap();
             run.next();
             let second = run.next().unwrap().to_vec();
             leaving.handle(&second)?;
@@ -234,7 +229,7 @@ fn p2_what_a_panicking_drain_had_returned_for_is_acknowledged_and_no_more() {
     let (mut tx, mut rx) = records();
     tx.try_send_batch(&["one", "two", "three"]).unwrap();
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        rx.try_drain(limit(10), |message| assert_ne!(message.sequence(), 1, "on purpose"))
+        rx.try_drain(10, |message| assert_ne!(message.sequence(), 1, "on purpose"))
     }));
     assert!(panicked.is_err());
     assert_eq!(rx.try_recv().unwrap(), b"two");
@@ -245,4 +240,41 @@ fn p2_what_a_panicking_drain_had_returned_for_is_acknowledged_and_no_more() {
     let panicked = catch_unwind(AssertUnwindSafe(|| rx.try_drain(10, |n| assert_ne!(n, 2, "on purpose"))));
     assert!(panicked.is_err());
     assert_eq!(rx.try_recv(), Ok(2));
+}
+
+#[test]
+fn p2_an_error_ends_a_drain_and_is_told_and_its_message_is_shown_again() {
+    let (mut tx, mut rx) = records();
+    tx.try_send_batch(&["one", "two", "three"]).unwrap();
+    let full = |message: &shmq::View<'_>| match message.sequence() {
+        1 => File::options().write(true).open("/dev/full")?.write_all(&message.to_vec()),
+        _ => Ok(()),
+    };
+    let ended = rx.try_drain(10, full).unwrap();
+    assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!((rx.next_sequence(), tx.pending()), (1, 2));
+    assert_eq!(rx.drain(10, Until::Forever, |_| Err::<(), _>("at once")), Ok(Err("at once")));
+    assert_eq!(rx.drain(10, Until::Forever, |_| Ok::<(), ()>(())), Ok(Ok(2)));
+
+    let (mut tx, mut rx) = slots::pair::<u64>(8).unwrap();
+    tx.try_send_batch(&[1, 2, 3]).unwrap();
+    assert_eq!(rx.try_drain(10, |n| if n < 2 { Ok(()) } else { Err(n) }), Ok(Err(2)));
+    assert_eq!((rx.next_sequence(), tx.pending()), (1, 2));
+    assert_eq!(rx.drain(10, Until::Forever, |_| Err::<(), _>("at once")), Ok(Err("at once")));
+    assert_eq!(rx.drain(10, Until::Forever, |_| Ok::<(), ()>(())), Ok(Ok(2)));
+
+    let queue = slots::Queue::anonymous_bytes(1, 8, &Options::new()).unwrap();
+    let (mut tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
+    for message in [b"a", b"b", b"c"] {
+        tx.try_send(message).unwrap();
+    }
+    let ended =
+        rx.try_drain(10, |message| if message.to_vec() == b"a" { Ok(()) } else { Err(message.sequence()) });
+    assert_eq!((ended, rx.next_sequence()), (Ok(Err(1)), 1));
+    assert!(
+        catch_unwind(AssertUnwindSafe(|| rx.try_drain(10, |message| assert_eq!(message.sequence(), 1))))
+            .is_err()
+    );
+    assert_eq!(rx.drain(10, Until::Forever, |_| {}), Ok(1));
+    assert_eq!(rx.try_drain(10, |_| {}), Err(TryRecvError::Empty));
 }

@@ -65,19 +65,29 @@ fn p5_what_does_not_lie_inside_is_refused_and_changes_nothing() {
 #[test]
 fn p5_slices_of_a_trusted_end_are_the_shared_memory_itself() {
     let pool = pool(2, 4099);
+    let (mut tx, mut rx) = (pool.writer().unwrap(), pool.reader().unwrap());
+    assert!(tx.try_loan().unwrap().as_mut_slice().is_none(), "not without trust");
     // SAFETY: the pool is anonymous, and its descriptor was given to nobody.
-    let (tx, rx) = unsafe { (pool.writer().unwrap().trust_peer(), pool.reader().unwrap().trust_peer()) };
+    unsafe {
+        tx.trust_peer();
+        rx.trust_peer();
+    }
     let mut loan = tx.try_loan().unwrap();
-    assert_eq!((loan.len(), loan.values::<u64>().len(), loan.values::<[u8; 4096]>().len()), (4099, 512, 1));
-    assert!(loan.values::<()>().is_empty(), "values without bytes are none");
-    loan.values_mut::<u64>()[511] = 7;
-    loan[4098] = 9;
+    assert_eq!(loan.values_mut::<u64>().unwrap().len(), 512);
+    assert_eq!(loan.values_mut::<[u8; 4096]>().unwrap().len(), 1);
+    assert!(loan.values_mut::<()>().unwrap().is_empty(), "values without bytes are none");
+    loan.values_mut::<u64>().unwrap()[511] = 7;
+    loan.as_mut_slice().unwrap()[4098] = 9;
     loan.send(4099).unwrap();
     let block = rx.try_read().unwrap();
-    assert_eq!((block.len(), block.values::<u64>()[511], block[4098]), (4099, 7, 9));
+    assert_eq!(
+        (block.len(), block.values::<u64>().unwrap()[511], block.as_slice().unwrap()[4098]),
+        (4099, 7, 9)
+    );
+    assert_eq!((block.read_value(511 * 8), block.read_value::<[u8; 2]>(4098).is_err()), (Ok(7u64), true));
     // Slices, other than blocks, may go to other threads.
-    let sum =
-        std::thread::scope(|s| s.spawn(|| 0u64).join().unwrap() + block.values::<u64>().iter().sum::<u64>());
+    let values = block.values::<u64>().unwrap();
+    let sum = std::thread::scope(|s| s.spawn(|| values.iter().sum::<u64>()).join().unwrap());
     assert_eq!(sum, 7);
 }
 

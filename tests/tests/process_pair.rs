@@ -47,7 +47,7 @@ fn p2_streams_between_threads_arrive_whole_and_in_order() {
                 } else if dice.below(3) == 0 {
                     content(i, MAX, &mut message);
                     let mut claim = tx.claim(message.len(), Until::Forever).unwrap();
-                    claim.copy_from_slice(&message);
+                    claim.as_mut_slice().unwrap().copy_from_slice(&message);
                     assert_eq!(claim.commit(), i);
                     i += 1;
                 } else {
@@ -69,11 +69,13 @@ fn p2_streams_between_threads_arrive_whole_and_in_order() {
         let end = loop {
             let outcome = match how {
                 "guard" => rx.read(Until::Forever).map(|m| {
-                    check(m.sequence(), &m);
+                    check(m.sequence(), m.as_slice().unwrap());
                     m.acknowledge();
                 }),
                 "drain" => rx
-                    .drain(DrainLimit::default(), Until::Forever, |view| check(view.sequence(), view))
+                    .drain(DrainLimit::default(), Until::Forever, |view| {
+                        check(view.sequence(), view.as_slice().unwrap())
+                    })
                     .map(drop),
                 _ => rx.recv_into(&mut buffer, Until::Forever).map(|r| check(r.sequence, &buffer[..r.len])),
             };
@@ -176,7 +178,7 @@ fn given_up_claims_and_dropped_guards_wedge_nothing() {
     let (mut tx, mut rx) = pair(&options()).unwrap();
     for i in 0..200u64 {
         let mut claim = tx.try_claim(MAX).unwrap();
-        claim.fill(0xee);
+        claim.as_mut_slice().unwrap().fill(0xee);
         claim.abort();
         let mut batch = tx.try_batch().unwrap();
         batch.push(&[0xdd; 100]).unwrap();

@@ -14,7 +14,7 @@ fn value(n: u64) -> [u8; 12] {
 }
 
 /// Sends a value, or every so often something else.
-fn send<T>(tx: &mut Producer<T>, n: u64, other: u64, queue: &mut VecDeque<(u64, usize)>) -> bool {
+fn send(tx: &mut Producer, n: u64, other: u64, queue: &mut VecDeque<(u64, usize)>) -> bool {
     let len = if n % other == other - 1 { (n * 7 % 60) as usize } else { 12 };
     let sent = if len == 12 { tx.try_send_value(&value(n)) } else { tx.try_send(&bytes(n, len)) };
     if sent.is_ok() {

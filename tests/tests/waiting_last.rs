@@ -9,13 +9,14 @@ const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
 
 /// Receives until an error, comparing every message; returns the error and how many have come in all.
 fn until_the_end(rx: &mut Consumer, max: usize) -> (RecvError, u64) {
-    let (mut got, mut expected) = (Vec::new(), Vec::new());
+    let mut expected = Vec::new();
     loop {
-        match rx.recv_vec(&mut got, Until::Forever) {
+        let sequence = rx.next_sequence();
+        match rx.recv(Until::Forever) {
             Err(error) => return (error, rx.next_sequence()),
-            Ok(received) => {
-                content(received.sequence, max, &mut expected);
-                assert!(got == expected, "message {} is torn", received.sequence);
+            Ok(got) => {
+                content(sequence, max, &mut expected);
+                assert!(got == expected, "message {sequence} is torn");
             }
         }
     }

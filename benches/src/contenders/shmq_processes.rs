@@ -8,7 +8,7 @@ use super::trial::{Trial, because};
 use crate::payload::{Batch, Payload, Scratch, Sum, Words};
 use crate::run::Task;
 use bytemuck::Pod;
-use shmq::{Consumer, Producer, Queue, Trusted, Until, Waiting, slots};
+use shmq::{Consumer, Producer, Queue, Until, Waiting, slots};
 use std::sync::Arc;
 
 /// Opens a queue that both processes have, and takes each role in the process that is to have it.
@@ -23,14 +23,16 @@ macro_rules! opened {
     }};
 }
 
-fn trusted(tx: Producer) -> Producer<Trusted> {
+fn trusted(mut tx: Producer) -> Producer {
     // SAFETY: the other process is this program, and touches the queue through its own end alone.
-    unsafe { tx.trust_peer() }
+    unsafe { tx.trust_peer() };
+    tx
 }
 
-fn trusting(rx: Consumer) -> Consumer<Trusted> {
+fn trusting(mut rx: Consumer) -> Consumer {
     // SAFETY: as above.
-    unsafe { rx.trust_peer() }
+    unsafe { rx.trust_peer() };
+    rx
 }
 
 /// Fixed-size messages filled and read where they lie; between threads, too.
@@ -43,12 +45,12 @@ where
         task.run::<Words<N>, _, _, _, _>(count, || {
             opened!(
                 slots::Queue::<[u64; N]>::anonymous(depth, &shmq::Options::new()),
-                |tx: slots::Producer<[u64; N]>| {
+                |mut tx: slots::Producer<[u64; N]>| {
                     // SAFETY: as for `trusted`.
-                    let mut tx = unsafe { tx.trust_peer() };
+                    unsafe { tx.trust_peer() };
                     move |n, _| {
                         let Ok(mut claim) = tx.try_claim() else { return 0 };
-                        *claim = [n; N];
+                        *claim.as_mut().expect("trusted") = [n; N];
                         claim.commit();
                         1
                     }
@@ -56,10 +58,10 @@ where
                 |mut rx: slots::Consumer<[u64; N]>| {
                     rx.set_shared_cache(task.shared_cache);
                     // SAFETY: as for `trusted`.
-                    let mut rx = unsafe { rx.trust_peer() };
+                    unsafe { rx.trust_peer() };
                     move |_, sum: &mut Sum| {
                         rx.try_read().map_or(0, |message| {
-                            let n = sum.words(&*message);
+                            let n = sum.words(message.as_ref().expect("trusted"));
                             message.acknowledge();
                             n
                         })
@@ -179,8 +181,8 @@ where
                     |rx: Consumer| {
                         let mut rx = trusting(rx);
                         move |max: u64, sum: &mut Sum| {
-                            let each = |message: &shmq::View<'_, Trusted>| {
-                                sum.bytes(message);
+                            let each = |message: &shmq::View<'_>| {
+                                sum.bytes(message.as_slice().expect("trusted"));
                             };
                             rx.try_drain(limit(max), each).unwrap_or(0) as u64
                         }
@@ -223,7 +225,7 @@ fn in_place<P: Payload>(task: Task) -> Trial {
                     let mut tx = trusted(tx);
                     move |n, _| {
                         let Ok(mut claim) = tx.try_claim(P::len(n)) else { return 0 };
-                        crate::payload::fill(&mut claim, n);
+                        crate::payload::fill(claim.as_mut_slice().expect("trusted"), n);
                         claim.commit();
                         1
                     }
@@ -233,7 +235,7 @@ fn in_place<P: Payload>(task: Task) -> Trial {
                     let mut rx = trusting(rx);
                     move |_, sum: &mut Sum| {
                         rx.try_read().map_or(0, |message| {
-                            let n = sum.bytes(&message);
+                            let n = sum.bytes(message.as_slice().expect("trusted"));
                             message.acknowledge();
                             n
                         })

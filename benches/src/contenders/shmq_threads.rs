@@ -1,10 +1,10 @@
-//! shmq between two threads: `pair` and `channel`.
+//! shmq between two threads: pairs of either shape.
 
 use super::trial::{Trial, because};
 use crate::payload::{Batch, Payload, Scratch, Sum, Words};
 use crate::run::Task;
 use bytemuck::Pod;
-use shmq::{DrainLimit, Options, TrySendError, Until, channel, pair};
+use shmq::{DrainLimit, Options, TrySendError, Until, pair, slots};
 
 pub const RECORDS: &str = "shmq records";
 pub const SLOTS: &str = "shmq slots";
@@ -43,19 +43,19 @@ where
     let mut all = vec![
         Trial::new(SLOTS, "try", move |count| {
             task.run::<Words<N>, _, _, _, _>(count, || {
-                let (mut tx, mut rx) = channel::<[u64; N]>(depth).map_err(because)?;
+                let (mut tx, mut rx) = slots::pair::<[u64; N]>(depth).map_err(because)?;
                 Ok((
-                    || move |n, _| u64::from(tx.try_send([n; N]).is_ok()),
+                    || move |n, _| u64::from(tx.try_send(&[n; N]).is_ok()),
                     || move |_, sum: &mut Sum| rx.try_recv().map_or(0, |message| sum.words(&message)),
                 ))
             })
         }),
         Trial::new(SLOTS, "recv", move |count| {
             task.run::<Words<N>, _, _, _, _>(count, || {
-                let (mut tx, mut rx) = channel::<[u64; N]>(depth).map_err(because)?;
+                let (mut tx, mut rx) = slots::pair::<[u64; N]>(depth).map_err(because)?;
                 Ok((
-                    || move |n, _| u64::from(tx.send([n; N]).is_ok()),
-                    || move |_, sum: &mut Sum| sum.words(&rx.recv().expect("a message")),
+                    || move |n, _| u64::from(tx.send(&[n; N], Until::Forever).is_ok()),
+                    || move |_, sum: &mut Sum| sum.words(&rx.recv(Until::Forever).expect("a message")),
                 ))
             })
         }),
@@ -94,14 +94,16 @@ where
     if task.batch > 1 {
         all.push(Trial::new(SLOTS, "batches", move |count| {
             task.run::<Words<N>, _, _, _, _>(count, || {
-                let (mut tx, mut rx) = channel::<[u64; N]>(depth).map_err(because)?;
+                let (mut tx, mut rx) = slots::pair::<[u64; N]>(depth).map_err(because)?;
                 let (mut batch, mut got) = (Batch::<N>::new(task.batch), vec![[0; N]; task.batch]);
                 Ok((
-                    move || move |n: u64, max: u64| tx.try_send_slice(batch.messages(n, max)) as u64,
+                    move || {
+                        move |n: u64, max: u64| tx.try_send_slice(batch.messages(n, max)).unwrap_or(0) as u64
+                    },
                     move || {
                         move |max: u64, sum: &mut Sum| {
                             let most = got.len().min(max as usize);
-                            let some = rx.try_recv_slice(&mut got[..most]);
+                            let some = rx.try_recv_slice(&mut got[..most]).unwrap_or(0);
                             got[..some].iter().map(|message| sum.words(message)).sum()
                         }
                     },
@@ -111,16 +113,17 @@ where
         let most = task.batch as u64;
         all.push(Trial::new(SLOTS, "iterators", move |count| {
             task.run::<Words<N>, _, _, _, _>(count, || {
-                let (mut tx, mut rx) = channel::<[u64; N]>(depth).map_err(because)?;
+                let (mut tx, mut rx) = slots::pair::<[u64; N]>(depth).map_err(because)?;
                 Ok((
                     move || {
                         move |n: u64, max: u64| {
-                            tx.try_send_iter((n..n + max.min(most)).map(|n| [n; N])) as u64
+                            tx.try_send_iter((n..n + max.min(most)).map(|n| [n; N])).unwrap_or(0) as u64
                         }
                     },
                     move || {
                         move |max: u64, sum: &mut Sum| {
-                            rx.try_drain(max.min(most) as usize, |message| _ = sum.words(&message)) as u64
+                            rx.try_drain(max.min(most) as usize, |message| _ = sum.words(&message))
+                                .unwrap_or(0) as u64
                         }
                     },
                 ))
@@ -139,8 +142,8 @@ where
                     },
                     || {
                         move |max: u64, sum: &mut Sum| {
-                            let each = |message: &shmq::View<'_, _>| {
-                                sum.bytes(message);
+                            let each = |message: &shmq::View<'_>| {
+                                sum.bytes(message.as_slice().expect("a pair"));
                             };
                             rx.try_drain(limit(max), each).unwrap_or(0) as u64
                         }
@@ -188,7 +191,7 @@ fn in_place<P: Payload>(task: Task) -> Trial {
                 || {
                     move |n, _| {
                         let Ok(mut claim) = tx.try_claim(P::len(n)) else { return 0 };
-                        crate::payload::fill(&mut claim, n);
+                        crate::payload::fill(claim.as_mut_slice().expect("a pair"), n);
                         claim.commit();
                         1
                     }
@@ -196,7 +199,7 @@ fn in_place<P: Payload>(task: Task) -> Trial {
                 || {
                     move |_, sum: &mut Sum| {
                         rx.try_read().map_or(0, |message| {
-                            let n = sum.bytes(&message);
+                            let n = sum.bytes(message.as_slice().expect("a pair"));
                             message.acknowledge();
                             n
                         })

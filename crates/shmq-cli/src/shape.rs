@@ -2,8 +2,8 @@
 
 use crate::args::QueueOptions;
 use shmq::{
-    AttachError, CreateError, DrainLimit, Inspector, Kind, OpenError, Options, RecvError, SendError,
-    TrySendError, Until, Waiting, slots,
+    AttachError, CreateError, Inspector, Kind, OpenError, Options, RecvError, SendError, TrySendError, Until,
+    Waiting, slots,
 };
 use shmq_tool::failure::Failure;
 use shmq_tool::units::show_bytes;
@@ -187,9 +187,7 @@ impl Consumer {
     /// The messages that are there, once there is one, up to so many: to be looked at first and acknowledged later.
     pub fn run(&mut self, messages: usize, until: Until) -> Result<Run<'_>, RecvError> {
         Ok(match self {
-            Self::Records(consumer) => {
-                Run::Records(consumer.run(DrainLimit { messages, bytes: usize::MAX }, until)?)
-            }
+            Self::Records(consumer) => Run::Records(consumer.run(messages, until)?),
             Self::Slots(consumer) => Run::Slots(consumer.run(messages, until)?),
         })
     }
@@ -243,7 +241,7 @@ impl Run<'_> {
 #[derive(Debug)]
 pub enum Message<'a> {
     Records(shmq::View<'a>),
-    Slots(slots::View<'a>),
+    Slots(shmq::View<'a>),
 }
 
 impl Message<'_> {
@@ -267,7 +265,7 @@ impl Message<'_> {
         bytes.resize(start + self.len(), 0);
         let inside = match self {
             Self::Records(view) => view.read_into(0, &mut bytes[start..]),
-            Self::Slots(view) => view.read_into(&mut bytes[start..]),
+            Self::Slots(view) => view.read_into(0, &mut bytes[start..]),
         };
         debug_assert!(inside.is_ok());
     }

@@ -39,12 +39,29 @@ pub struct End<R> {
     processors: Processors,
     /// As they were when it was attached.
     pub limits: Limits,
+    trusts_peer: bool,
 }
 
 impl<R> End<R> {
     /// Of what was attached.
     pub fn new(ring: R, seat: Seat, limits: Limits) -> Self {
-        Self { ring, seat, waiting: Waiting::default(), processors: Processors::new(), limits }
+        // Between two threads both ends are this program's.
+        let trusts_peer = seat.is_private();
+        Self { ring, seat, waiting: Waiting::default(), processors: Processors::new(), limits, trusts_peer }
+    }
+
+    /// Vouches for the peer: it writes to the ring through this crate alone.
+    ///
+    /// # Safety
+    /// That it does, as long as this end lives, and that nobody else writes there.
+    pub unsafe fn trust_peer(&mut self) {
+        self.trusts_peer = true;
+    }
+
+    /// Whether what is lent to this end may be had as slices: nobody else writes there.
+    #[inline(always)]
+    pub fn trusts_peer(&self) -> bool {
+        self.trusts_peer
     }
 
     /// Lets a handle end the blocked calls of this end, instead of the one it had; `None`: none does.

@@ -7,7 +7,7 @@
 //! `cargo run --release -p shmq-pool --example video [FRAMES]`
 
 use indicatif::{ProgressBar, ProgressStyle};
-use shmq_pool::{Block, Options, Pool, RecvError, Trusted, Until, Waiting};
+use shmq_pool::{Block, Options, Pool, RecvError, Until, Waiting};
 use std::error::Error;
 use std::process::{Child, Command};
 use std::time::Instant;
@@ -35,7 +35,7 @@ fn film(frames: u64) -> Result<(), Box<dyn Error>> {
     let mut tx = pool.writer()?;
     tx.set_waiting(Waiting::new().across_restarts(true));
     // SAFETY: the other end is this program, which writes to no block that it reads.
-    let tx = unsafe { tx.trust_peer() };
+    unsafe { tx.trust_peer() };
     let mut reader = start(&name)?;
     let bar = ProgressBar::new(frames * FRAME as u64);
     bar.set_style(ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {msg}")?);
@@ -48,9 +48,9 @@ fn film(frames: u64) -> Result<(), Box<dyn Error>> {
             reader = start(&name)?;
         }
         let mut loan = tx.loan(Until::Forever)?;
-        draw(&mut loan[8..8 + FRAME], n);
-        let sum = checksum(&loan[8..8 + FRAME]);
-        loan[..8].copy_from_slice(&sum.to_le_bytes());
+        let (sum, pixels) = loan.as_mut_slice().ok_or("the reader is not trusted")?.split_at_mut(8);
+        draw(&mut pixels[..FRAME], n);
+        sum.copy_from_slice(&checksum(&pixels[..FRAME]).to_le_bytes());
         loan.send(8 + FRAME)?;
         bar.inc(FRAME as u64);
     }
@@ -72,22 +72,22 @@ fn start(name: &str) -> Result<Child, Box<dyn Error>> {
 }
 
 fn read(name: &str) -> Result<(), Box<dyn Error>> {
-    let rx = Pool::open_with(name, &Options::new().tag(SCHEMA))?.reader()?;
+    let mut rx = Pool::open_with(name, &Options::new().tag(SCHEMA))?.reader()?;
     // SAFETY: the other end is this program, which writes to no block that is not on loan to it.
-    let rx = unsafe { rx.trust_peer() };
+    unsafe { rx.trust_peer() };
     let again = rx.to_be_seen_again();
     let (mut frames, mut changed) = (0u64, 0u64);
-    let mut previous: Option<Block<'_, Trusted>> = None;
+    let mut previous: Option<Block<'_>> = None;
     loop {
         let block = match rx.read(Until::Forever) {
             Ok(block) => block,
             Err(RecvError::Finished) => break,
             Err(gone) => return Err(gone.into()),
         };
-        let (sum, pixels) = block.split_at(8);
+        let (sum, pixels) = block.as_slice().ok_or("the writer is not trusted")?.split_at(8);
         assert!(checksum(pixels).to_le_bytes() == sum, "frame {} is not what was drawn", block.sequence());
         // Two frames at a time, both where they are: how many of some pixels have changed?
-        if let Some(previous) = &previous {
+        if let Some(previous) = previous.as_ref().and_then(Block::as_slice) {
             let pairs = pixels.iter().zip(&previous[8..]).step_by(4096);
             changed += pairs.filter(|(now, before)| now != before).count() as u64;
         }

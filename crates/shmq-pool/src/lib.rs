@@ -93,8 +93,7 @@ pub use reader::{Block, Reader};
 pub use writer::{Loan, Writer};
 
 pub use shmq::{
-    AttachError, Checked, CreateError, OpenError, Options, OutOfBounds, PeerState, StopHandle, Trusted,
-    Until, Waiting,
+    AttachError, CreateError, OpenError, Options, OutOfBounds, PeerState, StopHandle, Until, Waiting,
 };
 
 use bytemuck::Pod;

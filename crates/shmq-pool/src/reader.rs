@@ -4,18 +4,16 @@ use crate::error::{Corruption, RecvError, TryRecvError};
 use crate::protocol::{Bytes, PoolRx, Take, Taken};
 use crate::{check, positions};
 use bytemuck::Pod;
-use shmq::{Checked, OutOfBounds, PeerState, StopHandle, Trusted, Until, Waiting};
+use shmq::{OutOfBounds, PeerState, StopHandle, Until, Waiting};
 use shmq_core::error::WaitEnd;
 use shmq_core::{End, Map};
 use std::cell::RefCell;
-use std::marker::PhantomData;
-use std::ops::Deref;
 
 /// The end that reads blocks where they are, and gives them back.
 ///
 /// Several blocks may be held at a time, and acknowledged in any order; the writer has so many fewer. They borrow the
-/// reader, which is [`Send`] but not [`Sync`]: a reader and its blocks belong to one thread. (Of a trusted reader,
-/// the slices may go to others.)
+/// reader, which is [`Send`] but not [`Sync`]: a reader and its blocks belong to one thread. (The slices of a
+/// reader that trusts its peer may go to others.)
 ///
 /// `try_` calls do not allocate, make no system call unless the writer sleeps, and take bounded time, whatever the
 /// size of the blocks.
@@ -49,19 +47,18 @@ use std::ops::Deref;
 /// Killed at any moment, it is succeeded by whoever takes the same end next. The successor first sees again what the
 /// dead one had received and not acknowledged, and nothing else: [`Block::is_again`] and the sequence numbers tell.
 #[derive(Debug)]
-pub struct Reader<T = Checked> {
+pub struct Reader {
     // The mappings go first; the seat then leaves and wakes the writer.
     bytes: Bytes<Map>,
     end: RefCell<End<PoolRx<Map>>>,
-    trust: PhantomData<fn(&T)>,
 }
 
 impl Reader {
     pub(crate) fn new(end: End<PoolRx<Map>>) -> Self {
-        Self { bytes: end.ring.bytes().clone(), end: RefCell::new(end), trust: PhantomData }
+        Self { bytes: end.ring.bytes().clone(), end: RefCell::new(end) }
     }
 
-    /// Vouches for the writer's process: blocks are then slices; see the example of [`Block`].
+    /// Vouches for the writer's process: blocks can then be had as slices; see the example of [`Block`].
     ///
     /// Allocates nothing, makes no system call, bounded.
     ///
@@ -69,26 +66,27 @@ impl Reader {
     /// Until the reader and its blocks are dropped, no other process may write to a block while it is held here, nor change
     /// the length of the file or punch holes in it, for what is cut off and grown again comes back as zeros: true
     /// if only this crate's calls touch the file, or its descriptor was given to nobody.
-    pub unsafe fn trust_peer(self) -> Reader<Trusted> {
-        Reader { bytes: self.bytes, end: self.end, trust: PhantomData }
+    pub unsafe fn trust_peer(&mut self) {
+        // SAFETY: the caller's promise is this one.
+        unsafe { self.end.get_mut().trust_peer() }
     }
 }
 
-impl<T> Reader<T> {
+impl Reader {
     /// The next block in place, if there is one; see the example of [`Reader`]. First come those that were dropped, or left
     /// by a predecessor, without being acknowledged.
     ///
     /// # Errors
     /// [`TryRecvError::Empty`], also when the writer is gone, as another may come; [`TryRecvError::Finished`],
     /// [`TryRecvError::Corrupt`].
-    pub fn try_read(&self) -> Result<Block<'_, T>, TryRecvError> {
+    pub fn try_read(&self) -> Result<Block<'_>, TryRecvError> {
         let mut end = self.end.borrow_mut();
         let found = end.ring.try_take();
         if !matches!(found, Take::Block(_)) && end.is_torn() {
             return Err(TryRecvError::Corrupt { what: Corruption::TRUNCATED });
         }
         match found {
-            Take::Block(taken) => Ok(Block { reader: self, taken }),
+            Take::Block(taken) => Ok(Block { reader: self, taken, trusted: end.trusts_peer() }),
             Take::Empty => Err(TryRecvError::Empty),
             Take::Finished => Err(TryRecvError::Finished),
             Take::Corrupt(what) => Err(TryRecvError::Corrupt { what }),
@@ -116,7 +114,7 @@ impl<T> Reader<T> {
     ///
     /// # Errors
     /// [`RecvError`]. A writer that has left or died is reported once everything was received.
-    pub fn read(&self, until: impl Into<Until>) -> Result<Block<'_, T>, RecvError> {
+    pub fn read(&self, until: impl Into<Until>) -> Result<Block<'_>, RecvError> {
         let mut end = self.end.borrow_mut();
         let all_held = end.ring.holding() == self.blocks();
         let outcome = end.block(until.into(), |ring| match ring.try_take() {
@@ -131,7 +129,7 @@ impl<T> Reader<T> {
             return Err(RecvError::Corrupt { what: Corruption::TRUNCATED });
         }
         match outcome {
-            Ok(done) => done.map(|taken| Block { reader: self, taken }),
+            Ok(done) => done.map(|taken| Block { reader: self, taken, trusted: end.trusts_peer() }),
             Err(WaitEnd::TimedOut) => Err(RecvError::TimedOut),
             Err(WaitEnd::Left) => Err(RecvError::WriterLeft),
             Err(WaitEnd::Lost) => Err(RecvError::WriterLost),
@@ -220,27 +218,28 @@ impl<T> Reader<T> {
 ///
 /// ```
 /// # let pool = shmq_pool::Pool::anonymous(2, 4096, &shmq_pool::Options::new())?;
-/// # let (tx, rx) = (pool.writer()?, pool.reader()?);
+/// # let (tx, mut rx) = (pool.writer()?, pool.reader()?);
 /// # let mut loan = tx.try_loan()?;
 /// # loan.write_values(0, &[1u32, 2, 3])?;
 /// # loan.send(12)?;
 /// // SAFETY: the pool is anonymous, and its descriptor was given to nobody.
-/// let rx = unsafe { rx.trust_peer() };
+/// unsafe { rx.trust_peer() };
 /// let block = rx.try_read()?;
-/// assert_eq!(block[4], 2);
-/// assert_eq!(block.values::<u32>().iter().sum::<u32>(), 6); // zero-copy
+/// assert_eq!(block.as_slice().unwrap()[4], 2);
+/// assert_eq!(block.values::<u32>().unwrap().iter().sum::<u32>(), 6); // zero-copy
 /// # Ok::<(), shmq_pool::Error>(())
 /// ```
 ///
 /// In a child of `fork` it must not be used.
 #[derive(Debug)]
 #[must_use = "a block that is not acknowledged is shown again"]
-pub struct Block<'a, T = Checked> {
-    reader: &'a Reader<T>,
+pub struct Block<'a> {
+    reader: &'a Reader,
     taken: Taken,
+    trusted: bool,
 }
 
-impl<T> Block<'_, T> {
+impl Block<'_> {
     /// Bytes that were sent; see the example of [`Block`].
     pub fn len(&self) -> usize {
         self.taken.len as usize
@@ -304,6 +303,16 @@ impl<T> Block<'_, T> {
         Ok(())
     }
 
+    /// A plain value, copied from an offset. Any offset will do.
+    ///
+    /// # Errors
+    /// As [`Block::read_into`].
+    pub fn read_value<V: Pod>(&self, offset: usize) -> Result<V, OutOfBounds> {
+        let mut value = V::zeroed();
+        self.read_into(offset, bytemuck::bytes_of_mut(&mut value))?;
+        Ok(value)
+    }
+
     /// Copies values out of the block, which is taken as a slice of them, from value number `first` on; see the
     /// example of [`Block`].
     ///
@@ -333,24 +342,22 @@ impl<T> Block<'_, T> {
     }
 }
 
-impl Block<'_, Trusted> {
-    /// The block as a slice of plain values, as many as were sent whole; see the example of [`Block`].
-    pub fn values<V: Pod>(&self) -> &[V] {
-        crate::cast(self)
-    }
-}
-
-impl Deref for Block<'_, Trusted> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+impl<'a> Block<'a> {
+    /// The block itself, without a copy, after [`Reader::trust_peer`]; else `None`. See the example of [`Block`].
+    pub fn as_slice(&self) -> Option<&[u8]> {
+        let at = self.reader.bytes.pointer(self.taken.block);
         // SAFETY: the block lies inside the mapping, which lives as long as the reader, and `len` was checked; the writer's process,
         // vouched for, does not write it while it is held here.
-        unsafe { std::slice::from_raw_parts(self.reader.bytes.pointer(self.taken.block), self.len()) }
+        self.trusted.then(|| unsafe { std::slice::from_raw_parts(at, self.len()) })
+    }
+
+    /// The block as a slice of plain values, as many as were sent whole, as [`Block::as_slice`]; see the example of [`Block`].
+    pub fn values<V: Pod>(&self) -> Option<&[V]> {
+        self.as_slice().map(crate::cast)
     }
 }
 
-impl<T> Drop for Block<'_, T> {
+impl Drop for Block<'_> {
     fn drop(&mut self) {
         self.reader.end.borrow_mut().ring.leave(self.taken);
     }

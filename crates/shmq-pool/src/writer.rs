@@ -4,17 +4,15 @@ use crate::error::{Corruption, LoanError, SendError, TryLoanError};
 use crate::protocol::{Bytes, NoLoan, PoolTx, Unsent};
 use crate::{check, positions};
 use bytemuck::Pod;
-use shmq::{Checked, OutOfBounds, PeerState, StopHandle, Trusted, Until, Waiting};
+use shmq::{OutOfBounds, PeerState, StopHandle, Until, Waiting};
 use shmq_core::error::WaitEnd;
 use shmq_core::{End, Map};
 use std::cell::RefCell;
-use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
 
 /// The end that fills blocks: it lends them to its user one by one, and sends those that are full.
 ///
 /// Several loans may be out at a time. They borrow the writer, which is [`Send`] but not [`Sync`]: a writer and its
-/// loans belong to one thread. (Of a trusted writer, the slices may go to others.)
+/// loans belong to one thread. (The slices of a writer that trusts its peer may go to others.)
 ///
 /// `try_` calls do not allocate, make no system call unless the reader sleeps, and take bounded time, whatever the
 /// size of the blocks.
@@ -40,19 +38,18 @@ use std::ops::{Deref, DerefMut};
 /// Killed at any moment, it is succeeded by whoever takes the same end next, and no block is lost: what it had on
 /// loan is free again, what it had sent is sent.
 #[derive(Debug)]
-pub struct Writer<T = Checked> {
+pub struct Writer {
     // The mappings go first; the seat then leaves and wakes the reader.
     bytes: Bytes<Map>,
     end: RefCell<End<PoolTx<Map>>>,
-    trust: PhantomData<fn(&T)>,
 }
 
 impl Writer {
     pub(crate) fn new(end: End<PoolTx<Map>>) -> Self {
-        Self { bytes: end.ring.bytes().clone(), end: RefCell::new(end), trust: PhantomData }
+        Self { bytes: end.ring.bytes().clone(), end: RefCell::new(end) }
     }
 
-    /// Vouches for the reader's process: loans are then slices; see the example of [`Loan`].
+    /// Vouches for the reader's process: loans can then be had as slices; see the example of [`Loan`].
     ///
     /// Allocates nothing, makes no system call, bounded.
     ///
@@ -61,24 +58,25 @@ impl Writer {
     /// change the length of the file or punch holes in it, for what is cut off and grown again comes back as zeros:
     /// true if only this crate's calls touch the file, or its descriptor was given to nobody. The library sees to the
     /// rest: no block is on loan twice, and none is lent before the reader has given it back.
-    pub unsafe fn trust_peer(self) -> Writer<Trusted> {
-        Writer { bytes: self.bytes, end: self.end, trust: PhantomData }
+    pub unsafe fn trust_peer(&mut self) {
+        // SAFETY: the caller's promise is this one.
+        unsafe { self.end.get_mut().trust_peer() }
     }
 }
 
-impl<T> Writer<T> {
+impl Writer {
     /// A block to write, if one is free; see the example of [`Writer`]. It holds whatever was there before.
     ///
     /// # Errors
     /// [`TryLoanError`].
-    pub fn try_loan(&self) -> Result<Loan<'_, T>, TryLoanError> {
+    pub fn try_loan(&self) -> Result<Loan<'_>, TryLoanError> {
         let mut end = self.end.borrow_mut();
         let found = end.ring.try_loan();
         if end.is_torn() {
             return Err(TryLoanError::Corrupt { what: Corruption::TRUNCATED });
         }
         match found {
-            Ok(block) => Ok(Loan { writer: self, block }),
+            Ok(block) => Ok(Loan { writer: self, block, trusted: end.trusts_peer() }),
             Err(NoLoan::NoneFree) => Err(TryLoanError::NoneFree),
             Err(NoLoan::Corrupt(what)) => Err(TryLoanError::Corrupt { what }),
         }
@@ -106,7 +104,7 @@ impl<T> Writer<T> {
     ///
     /// # Errors
     /// [`LoanError`].
-    pub fn loan(&self, until: impl Into<Until>) -> Result<Loan<'_, T>, LoanError> {
+    pub fn loan(&self, until: impl Into<Until>) -> Result<Loan<'_>, LoanError> {
         let mut end = self.end.borrow_mut();
         if end.ring.lent() == self.blocks() {
             return Err(LoanError::AllLent);
@@ -119,7 +117,7 @@ impl<T> Writer<T> {
             return Err(LoanError::Corrupt { what: Corruption::TRUNCATED });
         }
         match outcome {
-            Ok(Ok(block)) => Ok(Loan { writer: self, block }),
+            Ok(Ok(block)) => Ok(Loan { writer: self, block, trusted: end.trusts_peer() }),
             Ok(Err(NoLoan::Corrupt(what))) => Err(LoanError::Corrupt { what }),
             Ok(Err(NoLoan::NoneFree)) | Err(WaitEnd::TimedOut) => Err(LoanError::TimedOut),
             Err(WaitEnd::Left) => Err(LoanError::ReaderLeft),
@@ -236,12 +234,12 @@ impl<T> Writer<T> {
 ///
 /// ```
 /// # let pool = shmq_pool::Pool::anonymous(2, 4096, &shmq_pool::Options::new())?;
-/// # let (tx, rx) = (pool.writer()?, pool.reader()?);
+/// # let (mut tx, rx) = (pool.writer()?, pool.reader()?);
 /// // SAFETY: the pool is anonymous, and its descriptor was given to nobody.
-/// let tx = unsafe { tx.trust_peer() };
+/// unsafe { tx.trust_peer() };
 /// let mut loan = tx.try_loan()?;
-/// loan[..5].copy_from_slice(b"hello");
-/// loan.values_mut::<u32>()[100] = 7; // zero-copy: the reader sees this memory
+/// loan.as_mut_slice().unwrap()[..5].copy_from_slice(b"hello");
+/// loan.values_mut::<u32>().unwrap()[100] = 7; // zero-copy: the reader sees this memory
 /// loan.send(404)?;
 /// # assert_eq!(rx.try_read()?.len(), 404);
 /// # Ok::<(), shmq_pool::Error>(())
@@ -249,12 +247,13 @@ impl<T> Writer<T> {
 ///
 /// In a child of `fork` it must not be used, nor even dropped.
 #[derive(Debug)]
-pub struct Loan<'a, T = Checked> {
-    writer: &'a Writer<T>,
+pub struct Loan<'a> {
+    writer: &'a Writer,
     block: u32,
+    trusted: bool,
 }
 
-impl<T> Loan<'_, T> {
+impl Loan<'_> {
     /// Sends the first `len` bytes of the block; returns the sequence number. Does not wait. What lies behind them
     /// travels along, but the reader is not shown it.
     ///
@@ -328,37 +327,23 @@ impl<T> Loan<'_, T> {
     }
 }
 
-impl Loan<'_, Trusted> {
-    /// The block as a slice of plain values, as many as fit; see the example of [`Loan`]. Blocks begin on pages, so
-    /// every usual alignment is met.
-    pub fn values<V: Pod>(&self) -> &[V] {
-        crate::cast(self)
-    }
-
-    /// As [`Loan::values`], to write; see the example of [`Loan`].
-    pub fn values_mut<V: Pod>(&mut self) -> &mut [V] {
-        crate::cast_mut(self)
-    }
-}
-
-impl Deref for Loan<'_, Trusted> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+impl Loan<'_> {
+    /// The block itself, to be filled without a copy, after [`Writer::trust_peer`]; else `None`. See the example of [`Loan`].
+    pub fn as_mut_slice(&mut self) -> Option<&mut [u8]> {
+        let at = self.writer.bytes.pointer(self.block);
         // SAFETY: the block lies inside the mapping, which lives as long as the writer; it is on loan to this value alone, and the
-        // reader's process, vouched for, does not write it.
-        unsafe { std::slice::from_raw_parts(self.writer.bytes.pointer(self.block), self.capacity()) }
+        // reader's process, vouched for, neither writes nor reads it; `self` is borrowed mutably.
+        self.trusted.then(|| unsafe { std::slice::from_raw_parts_mut(at, self.capacity()) })
+    }
+
+    /// The block as a slice of plain values, as many as fit, as [`Loan::as_mut_slice`]; see the example of [`Loan`]. Blocks begin
+    /// on pages, so every usual alignment is met.
+    pub fn values_mut<V: Pod>(&mut self) -> Option<&mut [V]> {
+        self.as_mut_slice().map(crate::cast_mut)
     }
 }
 
-impl DerefMut for Loan<'_, Trusted> {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as for `deref`, and `self` is borrowed mutably; the reader's process does not read it either.
-        unsafe { std::slice::from_raw_parts_mut(self.writer.bytes.pointer(self.block), self.capacity()) }
-    }
-}
-
-impl<T> Drop for Loan<'_, T> {
+impl Drop for Loan<'_> {
     fn drop(&mut self) {
         self.writer.end.borrow_mut().ring.give_back(self.block);
     }

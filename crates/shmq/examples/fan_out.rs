@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn consume(mut rx: shmq::Consumer<shmq::Trusted>, pace: Duration) -> Result<Seen, RecvError> {
+fn consume(mut rx: shmq::Consumer, pace: Duration) -> Result<Seen, RecvError> {
     let mut seen = Seen { events: 0, missed: 0 };
     let mut next = 0;
     loop {

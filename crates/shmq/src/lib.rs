@@ -41,13 +41,12 @@
 //! | call | allocates | system calls | bounded |
 //! |---|---|---|---|
 //! | `try_send`, `try_send_slices`, `try_send_value`, `try_send_batch`, `try_send_slice` | no | none, one wake if the consumer sleeps | by what was to be sent |
-//! | `try_claim`, `write_at`, `commit`, abort, `try_batch`, `push` | no | as above | by what was claimed |
-//! | `try_recv_into`, `try_recv_value`, `try_read`, `read_into`, `try_drain`, `try_run`, `acknowledge`, `peek_len`; with slots also `try_recv`, `try_peek`, `try_recv_slice` | no | none, one wake if the producer sleeps | by what it took, and 16 KiB |
-//! | `try_recv_vec` | to grow the vector | as above | as above |
-//! | `try_recv` of messages of any length, `to_vec` | yes | as above | as above |
+//! | `try_claim`, `write_at`, `write_value`, `commit`, `abort`, `try_batch`, `push` | no | as above | by what was claimed |
+//! | `try_recv_into`, `try_recv_value`, `try_read`, `read_into`, `read_value`, `as_slice`, `try_drain`, `try_run`, `acknowledge`; of values also `try_recv`, `try_recv_slice` | no | none, one wake if the producer sleeps | by what it took, and 16 KiB |
+//! | `try_recv` of bytes, `to_vec` | yes | as above | as above |
 //! | the same with `until` | as without | none while it spins; each yield is one; asleep, at most 100 wake-ups a second, after a tenth of a second some ten | by `until` |
 //! | `peer` | no | one, none between two threads | yes |
-//! | `pending`, `room`, `limits`, `next_sequence`, `epoch`, `peer_epoch`, `set_waiting`, `set_stop` | no | none | yes |
+//! | `pending`, `room`, `room_bytes`, `limits`, `next_sequence`, `epoch`, `peer_epoch`, `set_waiting`, `set_stop` | no | none | yes |
 //! | [`Inspector::snapshot`] | no | one or a few for each end | yes |
 //! | create, open, taking a role, `finish`, dropping an end | yes | yes | by the ring size |
 //! | [`sigbus::install`], [`StopHandle::new`] | yes | yes | yes |
@@ -87,13 +86,15 @@
 //! descriptor that carries the lock; the role is then held until the child calls `exec` or ends. The window is some
 //! system calls long.
 
+mod ends;
 pub mod guide;
+mod receiving;
 mod records;
 pub mod slots;
+mod view;
 
-pub use records::{
-    Batch, Claim, Consumer, DrainLimit, Message, Messages, Producer, Queue, Received, Run, View, pair,
-};
+pub use receiving::{DrainLimit, DrainStep, Received};
+pub use records::{Batch, Claim, Consumer, Message, Producer, Queue, Run, pair};
 pub use shmq_core::error::{
     AttachError, Corruption, CreateError, Error, OpenError, RecvError, SendError, TryRecvError, TrySendError,
 };
@@ -109,67 +110,7 @@ pub use shmq_core::segment::path_of;
 pub use shmq_core::sigbus;
 pub use shmq_core::stop::StopHandle;
 pub use shmq_core::wait::{Until, Waiting};
-pub use slots::channel;
-
-/// Type-state of an end whose peer is not vouched for: whatever it writes, nothing here breaks.
-///
-/// Messages in place are then not slices; they are written and read by copying.
-///
-/// ```
-/// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
-/// let mut tx: shmq::Producer<shmq::Checked> = queue.producer()?; // `shmq::Producer` for short
-/// let mut claim = tx.try_claim(5)?;
-/// claim.write_at(0, b"hello")?;
-/// claim.commit();
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// ```compile_fail,E0608
-/// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
-/// let mut tx = queue.producer()?;
-/// let mut claim = tx.try_claim(5)?;
-/// claim[0] = 1; // the peer could write there, too
-/// # Ok::<(), shmq::Error>(())
-/// ```
-#[derive(Debug)]
-pub struct Checked(());
-
-/// Type-state of an end whose peer's process is vouched for, so that messages can be plain slices. The ends of a
-/// [`pair`] are, by construction; see the examples of [`Producer::trust_peer`] and [`Claim`].
-#[derive(Debug)]
-pub struct Trusted(());
-
-/// An offset and length that do not lie inside a message. Nothing was copied; see the example of [`Claim::write_at`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfBounds {
-    /// Where it was to start.
-    pub offset: usize,
-    /// How many bytes.
-    pub len: usize,
-    /// How many there are.
-    pub available: usize,
-}
-
-impl OutOfBounds {
-    fn check(offset: usize, len: usize, available: usize) -> Result<(), Self> {
-        match offset.checked_add(len) {
-            Some(end) if end <= available => Ok(()),
-            _ => Err(Self { offset, len, available }),
-        }
-    }
-}
-
-impl std::fmt::Display for OutOfBounds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { offset, len, available } = self;
-        write!(
-            f,
-            "{len} bytes at offset {offset} do not lie inside the {available} there are; claim more or copy less"
-        )
-    }
-}
-
-impl std::error::Error for OutOfBounds {}
+pub use view::{OutOfBounds, View};
 
 static_assertions::assert_impl_all!(Producer: Send);
 static_assertions::assert_impl_all!(Consumer: Send);

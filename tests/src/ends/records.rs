@@ -1,7 +1,7 @@
 //! What one end of a queue of records does.
 
 use super::{Done, Op, Problem, SHORT, message, sent, took};
-use shmq::{Consumer, DrainLimit, Kind, Producer};
+use shmq::{Consumer, Kind, Producer};
 use std::io::IoSlice;
 
 pub fn send(tx: &mut Producer, op: &Op) -> Result<Done, Problem> {
@@ -53,10 +53,9 @@ const VALUE: usize = 24;
 
 pub fn receive(rx: &mut Consumer, op: &Op) -> Result<Done, Problem> {
     let mut messages = Vec::new();
-    let limit = |messages: &usize| DrainLimit { messages: *messages, bytes: usize::MAX };
     match op {
         // Values, where that is what came; they have a way of their own.
-        Op::Recv if rx.peek_len() == Ok(VALUE) => {
+        Op::Recv if rx.try_read().is_ok_and(|message| message.len() == VALUE) => {
             let sequence = rx.next_sequence();
             messages.push((sequence, rx.try_recv_value::<[u8; VALUE]>()?.to_vec()));
         }
@@ -67,12 +66,11 @@ pub fn receive(rx: &mut Consumer, op: &Op) -> Result<Done, Problem> {
             messages.push((got.sequence, buffer));
         }
         Op::RecvWaiting => {
-            let mut buffer = Vec::new();
-            let got = rx.recv_vec(&mut buffer, SHORT)?;
-            messages.push((got.sequence, buffer));
+            let sequence = rx.next_sequence();
+            messages.push((sequence, rx.recv(SHORT)?));
         }
         Op::Drain(most) => {
-            rx.try_drain(limit(most), |view| messages.push((view.sequence(), view.to_vec())))?;
+            rx.try_drain(*most, |view| messages.push((view.sequence(), view.to_vec())))?;
         }
         Op::Guard | Op::Keep => {
             let message = rx.try_read()?;
@@ -86,7 +84,7 @@ pub fn receive(rx: &mut Consumer, op: &Op) -> Result<Done, Problem> {
             }
         }
         Op::Run(most) | Op::Look(most) => {
-            let mut run = rx.try_run(limit(most))?;
+            let mut run = rx.try_run(*most)?;
             while let Some(view) = run.next() {
                 messages.push((view.sequence(), view.to_vec()));
             }

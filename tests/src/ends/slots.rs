@@ -2,7 +2,6 @@
 
 use super::{Done, Op, Problem, SHORT, sent, took};
 use crate::process::{SlotMessage, slot_content};
-use shmq::Trusted;
 use shmq::slots::{Consumer, Producer};
 
 const SIZE: usize = size_of::<SlotMessage>();
@@ -11,57 +10,61 @@ fn many(next: u64, lens: &[usize]) -> Vec<SlotMessage> {
     (0..lens.len() as u64).map(|i| slot_content(next.wrapping_add(i))).collect()
 }
 
-pub fn send<T>(tx: &mut Producer<SlotMessage, T>, op: &Op) -> Result<Done, Problem> {
+pub fn send(tx: &mut Producer<SlotMessage>, op: &Op) -> Result<Done, Problem> {
     let next = tx.next_sequence();
     Ok(match op {
-        Op::Send(_) | Op::Claim(_) | Op::Part(..) => sent(&[SIZE], tx.try_send(&slot_content(next))?),
+        Op::Send(_) => sent(&[SIZE], tx.try_send(&slot_content(next))?),
+        Op::Claim(_) | Op::Part(..) | Op::Abort(_) => {
+            let mut claim = tx.try_claim()?;
+            match claim.as_mut() {
+                Some(place) => *place = slot_content(next),
+                None => claim.write(&slot_content(next)),
+            }
+            if matches!(op, Op::Abort(_)) {
+                claim.abort();
+                return Ok(Done::default());
+            }
+            sent(&[SIZE], claim.commit())
+        }
         Op::SendWaiting(_) => sent(&[SIZE], tx.send(&slot_content(next), SHORT)?),
         Op::Slices(_) => match tx.try_send_slice(&[slot_content(next)])? {
             0 => return Err(Problem::Nothing),
             _ => sent(&[SIZE], next),
         },
         Op::Batch(lens) => sent(&vec![SIZE; lens.len()], tx.try_send_batch(&many(next, lens))?.start),
-        Op::Pushes(lens) => match tx.try_send_slice(&many(next, lens))? {
-            0 if !lens.is_empty() => return Err(Problem::Nothing),
-            n => sent(&vec![SIZE; n], next),
-        },
-        Op::Abort(_) | Op::AbortBatch(_) => Done::default(),
+        Op::Pushes(lens) | Op::AbortBatch(lens) => {
+            let mut batch = tx.try_batch()?;
+            for message in many(next, lens) {
+                batch.push(&message)?;
+            }
+            match op {
+                Op::Pushes(_) => sent(&vec![SIZE; lens.len()], batch.commit().start),
+                _ => Done::default(),
+            }
+        }
         other => return Err(Problem::Wrong(format!("{other:?} by a producer"))),
     })
-}
-
-pub fn send_in_place(tx: &mut Producer<SlotMessage, Trusted>, op: &Op) -> Result<Done, Problem> {
-    let next = tx.next_sequence();
-    match op {
-        Op::Claim(_) | Op::Part(..) => {
-            let mut claim = tx.try_claim()?;
-            *claim = slot_content(next);
-            Ok(sent(&[SIZE], claim.commit()))
-        }
-        // A claim of slots that is forgotten is one that is given up.
-        Op::Abort(_) => {
-            let mut claim = tx.try_claim()?;
-            *claim = slot_content(next);
-            claim.abort();
-            Ok(Done::default())
-        }
-        op => send(tx, op),
-    }
 }
 
 fn bytes(message: &SlotMessage) -> Vec<u8> {
     message.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-pub fn receive<T>(rx: &mut Consumer<SlotMessage, T>, op: &Op) -> Result<Done, Problem> {
+pub fn receive(rx: &mut Consumer<SlotMessage>, op: &Op) -> Result<Done, Problem> {
     let next = rx.next_sequence();
     let number = |(i, message): (usize, &SlotMessage)| (next.wrapping_add(i as u64), bytes(message));
     Ok(match op {
-        Op::Recv | Op::Guard => took(vec![(next, bytes(&rx.try_recv()?))]),
+        Op::Recv => took(vec![(next, bytes(&rx.try_recv()?))]),
         Op::RecvWaiting => took(vec![(next, bytes(&rx.recv(SHORT)?))]),
-        Op::Keep => {
-            rx.try_peek()?;
-            Done::default()
+        Op::Guard | Op::Keep => {
+            let message = rx.try_read()?;
+            let content = message.as_ref().copied().unwrap_or_else(|| message.get());
+            let seen = (message.sequence(), bytes(&content));
+            if *op == Op::Keep {
+                return Ok(Done::default());
+            }
+            message.acknowledge();
+            took(vec![seen])
         }
         Op::Drain(most) => {
             let mut messages = vec![SlotMessage::default(); *most];
@@ -79,19 +82,4 @@ pub fn receive<T>(rx: &mut Consumer<SlotMessage, T>, op: &Op) -> Result<Done, Pr
         }
         other => return Err(Problem::Wrong(format!("{other:?} by a consumer"))),
     })
-}
-
-pub fn receive_in_place(rx: &mut Consumer<SlotMessage, Trusted>, op: &Op) -> Result<Done, Problem> {
-    match op {
-        Op::Guard | Op::Keep => {
-            let message = rx.try_read()?;
-            let seen = (message.sequence(), bytes(&message));
-            if *op == Op::Keep {
-                return Ok(Done::default());
-            }
-            message.acknowledge();
-            Ok(took(vec![seen]))
-        }
-        op => receive(rx, op),
-    }
 }

@@ -207,7 +207,7 @@ fn send(tx: &mut shmq::Producer, bytes: &mut Bytes<'_>, max: u64) {
         }),
         _ => tx.try_send(&message).map(|_| ()),
     };
-    assert!(tx.room().is_none_or(|room| room <= max));
+    assert!(tx.room_bytes().is_none_or(|room| room <= max));
     if let Err(TrySendError::Corrupt { what }) = sent {
         assert!(matches!(tx.try_send(b""), Err(TrySendError::Corrupt { what: w }) if w == what), "sticky");
     }

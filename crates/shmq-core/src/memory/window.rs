@@ -225,39 +225,44 @@ impl<M: Memory> Window<M> {
         self.copy_out_at(self.offset(position) as u64, into);
     }
 
-    /// Overwrites `from.len()` bytes at any byte `offset` after a position, leaving their neighbours as they are.
-    pub fn patch(&self, position: u64, offset: u64, from: &[u8], site: Site) {
-        let (mut at, mut from) = (position.wrapping_add(offset & !7), from);
+    /// Overwrites `from.len()` bytes at any byte `offset` after a place, all of them inside the ring; leaves their neighbours
+    /// as they are.
+    pub fn patch_at(&self, place: u64, offset: u64, from: &[u8], site: Site) {
+        let (mut at, mut from) = (place + (offset & !7), from);
         let skip = (offset & 7) as usize;
         if skip != 0 {
             let (head, rest) = from.split_at(from.len().min(8 - skip));
             self.patch_word(at, skip, head, site);
-            (at, from) = (at.wrapping_add(8), rest);
+            (at, from) = (at + 8, rest);
         }
         let (body, last) = from.split_at(from.len() & !7);
-        self.copy_in(at, body);
+        if !body.is_empty() {
+            self.copy_in_at(at, body);
+        }
         if !last.is_empty() {
-            self.patch_word(at.wrapping_add(body.len() as u64), 0, last, site);
+            self.patch_word(at + body.len() as u64, 0, last, site);
         }
     }
 
     fn patch_word(&self, at: u64, skip: usize, bytes: &[u8], site: Site) {
-        let mut word = self.load_word(at, site).to_le_bytes();
+        let mut word = self.load_at(at, site).to_le_bytes();
         word[skip..skip + bytes.len()].copy_from_slice(bytes);
-        self.store_word(at, u64::from_le_bytes(word), site);
+        self.store_at(at, u64::from_le_bytes(word), site);
     }
 
-    /// Copies bytes from any byte `offset` after a position.
-    pub fn extract(&self, position: u64, offset: u64, into: &mut [u8], site: Site) {
-        let at = position.wrapping_add(offset & !7);
-        let skip = (offset & 7) as usize;
-        if skip == 0 {
-            return self.copy_out(at, into);
+    /// Copies bytes from any byte `offset` after a place, all of them inside the ring.
+    pub fn extract_at(&self, place: u64, offset: u64, into: &mut [u8], site: Site) {
+        let (at, skip) = (place + (offset & !7), (offset & 7) as usize);
+        let head = if skip == 0 { 0 } else { into.len().min(8 - skip) };
+        let (head, rest) = into.split_at_mut(head);
+        let mut rest_at = at;
+        if !head.is_empty() {
+            head.copy_from_slice(&self.load_at(at, site).to_le_bytes()[skip..skip + head.len()]);
+            rest_at += 8;
         }
-        let cut = into.len().min(8 - skip);
-        let (head, rest) = into.split_at_mut(cut);
-        head.copy_from_slice(&self.load_word(at, site).to_le_bytes()[skip..skip + cut]);
-        self.copy_out(at.wrapping_add(8), rest);
+        if !rest.is_empty() {
+            self.copy_out_at(rest_at, rest);
+        }
     }
 
     /// Stores a word of each line between two positions once more, with what it holds; at most the whole ring. A line that was

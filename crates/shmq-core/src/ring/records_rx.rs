@@ -288,7 +288,7 @@ impl<M: Memory> RecordRx<M> {
     /// Copies bytes from anywhere inside a message.
     pub fn extract(&self, record: &Record, offset: u64, into: &mut [u8]) {
         debug_assert!(offset + into.len() as u64 <= record.len);
-        self.ring.extract(record.payload, offset, into, at::POLL);
+        self.ring.extract_at(self.ring.place(record.payload), offset, into, at::POLL);
     }
 
     /// Takes a message: it will not be seen again. As [`RecordRx::settle`], says whether space was given back.

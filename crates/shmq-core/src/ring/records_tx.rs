@@ -284,7 +284,7 @@ impl<M: Memory> RecordTx<M> {
     /// Writes payload bytes anywhere inside a place.
     pub fn patch(&mut self, place: &Place, offset: u64, bytes: &[u8]) {
         debug_assert!(offset + bytes.len() as u64 <= place.len);
-        self.ring.patch(place.payload(), offset, bytes, at::LATER_WORD);
+        self.ring.patch_at(self.ring.place(place.payload()), offset, bytes, at::LATER_WORD);
     }
 
     /// Zeroes the words of a place between two offsets, multiples of 8.

@@ -227,8 +227,8 @@ impl<M: Memory> SlotRx<M> {
     }
 
     /// Hands over the messages that are there, at most so many and at most the depth, and moves on behind each as `skip` does
-    /// once `each` has returned. Returns how many.
-    pub fn drain<P: Pod>(&mut self, most: usize, mut each: impl FnMut(P)) -> usize {
+    /// once `each` has said to go on. Returns how many.
+    pub fn drain<P: Pod>(&mut self, most: usize, mut each: impl FnMut(P) -> bool) -> usize {
         debug_assert_eq!(size_of::<P>() as u64, self.groups.layout().size);
         let first = self.cursor.next();
         let end = first + self.groups.layout().depth.min(most as u64);
@@ -236,7 +236,9 @@ impl<M: Memory> SlotRx<M> {
             while self.cursor.next() < end {
                 let Some(place) = self.groups.place(&self.cursor) else { break };
                 // SAFETY: invariant O.
-                each(unsafe { self.ring.value_in(&place, 0) });
+                if !each(unsafe { self.ring.value_in(&place, 0) }) {
+                    return (self.cursor.next() - first) as usize;
+                }
                 self.skip();
             }
         }

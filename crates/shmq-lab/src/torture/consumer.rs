@@ -6,7 +6,7 @@ use super::producer::end;
 use super::stage::{CallError, End, Stage, Temper, some_patience};
 use crate::args::Plant;
 use bytemuck::Pod;
-use shmq::{AttachError, DrainLimit, PeerState, Trusted, Until, View, Waiting, slots};
+use shmq::{AttachError, DrainLimit, PeerState, Until, View, Waiting, slots};
 use shmq_tool::draw::Draw;
 use shmq_tool::failure::Failure;
 use std::time::Duration;
@@ -92,7 +92,7 @@ fn finish(stage: &Stage, next: u64) -> Result<(), Failure> {
 }
 
 end!([] shmq::Consumer);
-end!([P: Pod] slots::Consumer<P, Trusted>);
+end!([P: Pod] slots::Consumer<P>);
 
 impl Receiver for shmq::Consumer {
     fn receive(
@@ -112,12 +112,10 @@ impl Receiver for shmq::Consumer {
             }
             1 => {
                 check.copying(1);
-                let mut buffer = Vec::new();
-                let got = self.try_recv_vec(&mut buffer)?;
-                check.copied(got.sequence, &buffer);
+                check.copied(number, &self.try_recv()?);
             }
             2 => {
-                let len = self.peek_len()?;
+                let len = self.try_read()?.len();
                 if let Some(less) = len.checked_sub(1) {
                     // One byte too short: the message stays.
                     let refused = self.try_recv_into(&mut vec![0; less]);
@@ -178,7 +176,7 @@ impl Receiver for shmq::Consumer {
     }
 }
 
-impl<P: Pod> Receiver for slots::Consumer<P, Trusted> {
+impl<P: Pod> Receiver for slots::Consumer<P> {
     fn receive(
         &mut self,
         how: u64,
@@ -194,7 +192,7 @@ impl<P: Pod> Receiver for slots::Consumer<P, Trusted> {
                 check.copied(number, bytemuck::bytes_of(&message));
             }
             1 => {
-                let message = self.try_peek()?;
+                let message = self.try_read()?.get();
                 check.in_place(number, bytemuck::bytes_of(&message));
                 check.kept();
             }
@@ -208,13 +206,15 @@ impl<P: Pod> Receiver for slots::Consumer<P, Trusted> {
             }
             4 => {
                 let message = self.try_read()?;
-                check.in_place(message.sequence(), bytemuck::bytes_of(&*message));
+                let place = message.as_ref().ok_or_else(|| CallError::Failed("not trusted".into()))?;
+                check.in_place(message.sequence(), bytemuck::bytes_of(place));
                 message.acknowledge();
                 check.released();
             }
             5 => {
                 let message = self.try_read()?;
-                check.in_place(message.sequence(), bytemuck::bytes_of(&*message));
+                let place = message.as_ref().ok_or_else(|| CallError::Failed("not trusted".into()))?;
+                check.in_place(message.sequence(), bytemuck::bytes_of(place));
                 drop(message);
                 check.kept();
             }

@@ -80,14 +80,16 @@ fn slots<const WORDS: usize>(stage: &Stage, draw: &mut Draw, part: Part) -> Resu
     // SAFETY of both: the queue has a fresh name and mode 0600; the programs that map it are this one and the parent,
     // which only looks. A planted fault is in the order of stores, and there are no references to what it stores.
     let producer = || {
-        let tx = queue.producer()?;
+        let mut tx = queue.producer()?;
         // SAFETY: see above.
-        Ok(unsafe { tx.trust_peer() })
+        unsafe { tx.trust_peer() };
+        Ok(tx)
     };
     let consumer = || {
-        let rx = queue.consumer()?;
+        let mut rx = queue.consumer()?;
         // SAFETY: see above.
-        Ok(unsafe { rx.trust_peer() })
+        unsafe { rx.trust_peer() };
+        Ok(rx)
     };
     match part {
         Part::Consumer => consumer::run(stage, draw, consumer),

@@ -4,7 +4,7 @@ use super::note::{Note, Sending, Wrong};
 use super::plan::Unit;
 use super::stage::{CallError, End, Stage, Temper, linger, some_patience};
 use bytemuck::Pod;
-use shmq::{AttachError, PeerState, Trusted, Until, Waiting, slots};
+use shmq::{AttachError, PeerState, Until, Waiting, slots};
 use shmq_tool::draw::Draw;
 use shmq_tool::failure::Failure;
 use std::io::IoSlice;
@@ -144,7 +144,7 @@ macro_rules! end {
 pub(super) use end;
 
 end!([] shmq::Producer);
-end!([P: Pod] slots::Producer<P, Trusted>);
+end!([P: Pod] slots::Producer<P>);
 
 impl Sender for shmq::Producer {
     const IN_PART: bool = false;
@@ -221,7 +221,7 @@ fn values<P: Pod>(messages: &[Vec<u8>]) -> Vec<P> {
     messages.iter().map(|message| bytemuck::pod_read_unaligned(message)).collect()
 }
 
-impl<P: Pod> Sender for slots::Producer<P, Trusted> {
+impl<P: Pod> Sender for slots::Producer<P> {
     const IN_PART: bool = true;
 
     fn send(&mut self, how: u64, messages: &[Vec<u8>], until: Until) -> Result<Range<u64>, CallError> {
@@ -238,13 +238,14 @@ impl<P: Pod> Sender for slots::Producer<P, Trusted> {
             1 => {
                 let number = self.next_sequence();
                 let mut claim = self.try_claim()?;
-                *claim = value;
+                *claim.as_mut().ok_or_else(|| CallError::Failed("not trusted".into()))? = value;
                 linger(number);
                 claim.commit()
             }
             2 | 3 => {
                 let mut claim = self.try_claim()?;
-                bytemuck::bytes_of_mut(&mut *claim).fill(0xee);
+                let place = claim.as_mut().ok_or_else(|| CallError::Failed("not trusted".into()))?;
+                bytemuck::bytes_of_mut(place).fill(0xee);
                 claim.abort();
                 self.send(&value, until)?
             }

@@ -1,11 +1,15 @@
 //! Messages in the making: one in place, or several that become visible together.
 
-use super::producer::{Producer, fill_slices, total};
-use crate::{Checked, OutOfBounds, Trusted};
+use super::sending::{fill_slices, total};
+use crate::ends;
+use crate::view::OutOfBounds;
+use bytemuck::NoUninit;
+use shmq_core::End;
 use shmq_core::error::TrySendError;
-use shmq_core::ring::{Draft, Place};
+use shmq_core::memory::Map;
+use shmq_core::ring::{Draft, Place, RecordTx};
 use std::io::IoSlice;
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::Range;
 
 /// Room for one message inside the ring. Committed, it is sent; dropped, aborted or forgotten (`mem::forget`), nothing was,
 /// and nothing is left to clean up, also if this process dies.
@@ -13,7 +17,7 @@ use std::ops::{Deref, DerefMut, Range};
 /// ```
 /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
 /// let mut claim = tx.try_claim(64)?;
-/// claim[..5].copy_from_slice(b"hello"); // a pair trusts its peer; other claims have `write_at`
+/// claim.write_at(0, b"hello")?;
 /// claim.commit_part(5)?;
 /// assert_eq!(rx.try_recv()?, b"hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -29,33 +33,29 @@ use std::ops::{Deref, DerefMut, Range};
 /// # Ok::<(), shmq::Error>(())
 /// ```
 ///
-/// Of a peer that is vouched for, it is a slice, which holds what an earlier message left there until it is written.
+/// Between two threads, and where the peer is vouched for, it can be had as a slice: [`Claim::as_mut_slice`].
 #[derive(Debug)]
-pub struct Claim<'a, T = Checked> {
-    producer: &'a mut Producer<T>,
+pub struct Claim<'a> {
+    end: &'a mut End<RecordTx<Map>>,
     draft: Draft,
     place: Place,
     /// What was written, or is zero, ends here at least; a multiple of 8.
     known: u64,
 }
 
-impl<'a, T> Claim<'a, T> {
-    pub(crate) fn new(producer: &'a mut Producer<T>, draft: Draft, place: Place) -> Self {
-        Self { producer, draft, place, known: 0 }
+impl<'a> Claim<'a> {
+    pub(crate) fn new(end: &'a mut End<RecordTx<Map>>, draft: Draft, place: Place) -> Self {
+        Self { end, draft, place, known: 0 }
     }
 
     /// Bytes claimed; see the example of [`Claim::write_at`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     #[allow(clippy::len_without_is_empty, reason = "an empty claim is an empty message, nothing special")]
     pub fn len(&self) -> usize {
         self.place.len() as usize
     }
 
-    /// Writes bytes at an offset; what is never written is zero, unless the claim was used as a slice. Bounded by what was
+    /// Writes bytes at an offset; what is never written is zero, unless the claim was had as a slice. Bounded by what was
     /// claimed.
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
@@ -77,15 +77,38 @@ impl<'a, T> Claim<'a, T> {
         // The words that these bytes do not fill: all before them, and their last one.
         self.know(0, begin.next_multiple_of(8));
         self.know(end & !7, end.next_multiple_of(8));
-        self.producer.end.ring.patch(&self.place, begin, bytes);
+        self.end.ring.patch(&self.place, begin, bytes);
         Ok(())
+    }
+
+    /// Writes a plain value at an offset. Any offset will do.
+    ///
+    /// # Errors
+    /// [`OutOfBounds`] if it would not lie inside the claim; nothing is written then.
+    pub fn write_value<V: NoUninit>(&mut self, offset: usize, value: &V) -> Result<(), OutOfBounds> {
+        self.write_at(offset, bytemuck::bytes_of(value))
+    }
+
+    /// The room itself, to be filled without a copy: between two threads, or after `trust_peer`; else `None`. It holds what an
+    /// earlier message left there until it is written.
+    #[inline(always)]
+    pub fn as_mut_slice(&mut self) -> Option<&mut [u8]> {
+        if !self.end.trusts_peer() {
+            return None;
+        }
+        // Only the user knows what is written from here on.
+        self.known = u64::MAX;
+        let at = self.end.ring.window().pointer(self.place.payload());
+        // SAFETY: the place lies inside the mapping, in free space that only this end writes; the peer is vouched for;
+        // `self` is borrowed mutably.
+        Some(unsafe { std::slice::from_raw_parts_mut(at, self.len()) })
     }
 
     /// From now on everything before `end`, a multiple of 8, is known: zero from `from` on as far as it was not.
     #[inline(always)]
     fn know(&mut self, from: u64, end: u64) {
         if self.known < end {
-            self.producer.end.ring.blank(&self.place, from.max(self.known), end);
+            self.end.ring.blank(&self.place, from.max(self.known), end);
             self.known = end;
         }
     }
@@ -93,8 +116,6 @@ impl<'a, T> Claim<'a, T> {
     /// Sends all that was claimed; returns the sequence number. See the example of [`Claim::write_at`].
     ///
     /// Does not fail and does not wait. A consumer that is gone shows at the next send.
-    ///
-    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     #[inline(always)]
     pub fn commit(mut self) -> u64 {
         let len = self.place.len();
@@ -102,8 +123,6 @@ impl<'a, T> Claim<'a, T> {
     }
 
     /// Sends the first `len` bytes; the rest of the room is given back. See the example of [`Claim`].
-    ///
-    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// [`OutOfBounds`] if fewer were claimed; the claim is then aborted.
@@ -113,8 +132,6 @@ impl<'a, T> Claim<'a, T> {
     }
 
     /// Sends nothing; the same as dropping it.
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -127,33 +144,11 @@ impl<'a, T> Claim<'a, T> {
     #[inline(always)]
     fn publish(&mut self, len: u64) -> u64 {
         self.know(0, len.next_multiple_of(8));
-        let end = &mut self.producer.end;
+        let end = &mut *self.end;
         end.ring.seal(&mut self.draft, &self.place, len);
         let sequence = end.ring.publish(self.draft);
         end.published();
         sequence
-    }
-}
-
-impl Deref for Claim<'_, Trusted> {
-    type Target = [u8];
-
-    #[inline(always)]
-    fn deref(&self) -> &[u8] {
-        let at = self.producer.end.ring.window().pointer(self.place.payload());
-        // SAFETY: the place lies inside the mapping, in free space that only this end writes; the peer is vouched for.
-        unsafe { std::slice::from_raw_parts(at, self.len()) }
-    }
-}
-
-impl DerefMut for Claim<'_, Trusted> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut [u8] {
-        // Only the user knows what is written from here on.
-        self.known = u64::MAX;
-        let at = self.producer.end.ring.window().pointer(self.place.payload());
-        // SAFETY: as for `deref`, and `self` is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(at, self.len()) }
     }
 }
 
@@ -173,36 +168,32 @@ impl DerefMut for Claim<'_, Trusted> {
 ///
 /// As a [`Claim`], it borrows the producer.
 #[derive(Debug)]
-pub struct Batch<'a, T = Checked> {
-    producer: &'a mut Producer<T>,
+pub struct Batch<'a> {
+    end: &'a mut End<RecordTx<Map>>,
     draft: Draft,
 }
 
-impl<'a, T> Batch<'a, T> {
-    pub(crate) fn new(producer: &'a mut Producer<T>, draft: Draft) -> Self {
-        Self { producer, draft }
+impl<'a> Batch<'a> {
+    pub(crate) fn new(end: &'a mut End<RecordTx<Map>>, draft: Draft) -> Self {
+        Self { end, draft }
     }
 
     /// Adds a message; returns the sequence number it will have. See the example of [`Batch`].
     ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    ///
     /// # Errors
     /// [`TrySendError::Full`]: no room now; what was pushed before stays. [`TrySendError::TooLarge`]: the batch as a
-    /// whole could not fit an empty queue. Their limits are those of [`Producer::try_send_batch`].
+    /// whole could not fit an empty queue. Their limits are those of [`Producer::try_send_batch`](crate::Producer::try_send_batch).
     pub fn push(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
         self.push_slices(&[IoSlice::new(message)])
     }
 
-    /// Adds a message made of several slices; as the example of [`Batch`] with [`Producer::try_send_slices`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    /// Adds a message made of several slices; as the example of [`Batch`] with [`Producer::try_send_slices`](crate::Producer::try_send_slices).
     ///
     /// # Errors
     /// As [`Batch::push`].
     pub fn push_slices(&mut self, slices: &[IoSlice<'_>]) -> Result<u64, TrySendError> {
         let len = total(slices);
-        let ring = &mut self.producer.end.ring;
+        let ring = &mut self.end.ring;
         match ring.reserve(&mut self.draft, len) {
             Ok(place) => {
                 fill_slices(ring, &place, slices);
@@ -210,31 +201,25 @@ impl<'a, T> Batch<'a, T> {
                 ring.seal(&mut self.draft, &place, len);
                 Ok(sequence)
             }
-            Err(refused) => Err(self.producer.refused(refused, len)),
+            Err(refused) => Err(ends::refused(self.end, refused, len)),
         }
     }
 
     /// Messages pushed so far; see the example of [`Batch`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn messages(&self) -> u64 {
-        self.draft.messages(self.producer.end.ring.sequence())
+        self.draft.messages(self.end.ring.sequence())
     }
 
-    /// Makes all of them visible; returns their sequence numbers. See the example of [`Producer::try_batch`].
+    /// Makes all of them visible; returns their sequence numbers. See the example of [`Producer::try_batch`](crate::Producer::try_batch).
     ///
     /// Does not fail and does not wait. A consumer that is gone shows at the next send.
-    ///
-    /// Allocates nothing, no system call unless the consumer sleeps, bounded: see [costs](crate#what-a-call-costs).
     pub fn commit(self) -> Range<u64> {
-        let end = &mut self.producer.end;
+        let end = &mut *self.end;
         let first = end.ring.publish(self.draft);
         end.published();
         first..end.ring.sequence()
     }
 
     /// Sends none; the same as dropping it. See the example of [`Batch`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn abort(self) {}
 }

@@ -1,54 +1,19 @@
 //! The receiving end, as users see it.
 
-use super::message::{Message, Messages, View};
-use crate::{Checked, Trusted};
+use super::message::Message;
+use super::run::Run;
+use crate::ends::{self, every_end};
+use crate::receiving::{DrainLimit, DrainStep, Received};
+use crate::view::{View, bytes_of};
 use bytemuck::AnyBitPattern;
 use shmq_core::Corruption;
 use shmq_core::End;
 use shmq_core::error::{RecvError, TryRecvError};
-use shmq_core::geometry::Limits;
-use shmq_core::layout::Counter;
 use shmq_core::memory::Map;
 use shmq_core::ring::{Poll, Record, RecordRx};
-use shmq_core::role::PeerState;
-use shmq_core::stop::StopHandle;
 use shmq_core::wait::{Until, Waiting};
 use std::cell::Cell;
 use std::marker::PhantomData;
-
-/// What a receive into the caller's buffer got; see the example of [`Consumer::try_recv_into`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// Bytes of the message.
-    pub len: usize,
-    /// Its sequence number.
-    pub sequence: u64,
-}
-
-/// Where a drain or a run stops, whatever comes first. The first message always counts, however small the limit.
-///
-/// ```
-/// let limit = shmq::DrainLimit { messages: 2, ..Default::default() };
-/// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
-/// tx.try_send_batch(&["a", "b", "c"])?;
-/// assert_eq!(rx.try_drain(limit, |_| {})?, 2);
-/// assert_eq!(rx.pending(), 1);
-/// # Ok::<(), shmq::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DrainLimit {
-    /// After so many messages.
-    pub messages: usize,
-    /// After so many bytes of payload or more.
-    pub bytes: usize,
-}
-
-impl Default for DrainLimit {
-    /// 1024 messages or 64 KiB.
-    fn default() -> Self {
-        Self { messages: 1024, bytes: 64 << 10 }
-    }
-}
 
 /// The receiving end of a queue. One process, one thread at a time has it; dropping it leaves the rest queued.
 ///
@@ -90,85 +55,21 @@ impl Default for DrainLimit {
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>() {}
-/// shared::<shmq::Consumer<shmq::Trusted>>();
+/// shared::<shmq::Consumer>();
 /// ```
 #[derive(Debug)]
-pub struct Consumer<T = Checked> {
+pub struct Consumer {
     pub(crate) end: End<RecordRx<Map>>,
-    /// Send but not Sync, and the type-state.
-    marker: PhantomData<(Cell<()>, T)>,
+    /// Send but not Sync.
+    marker: PhantomData<Cell<()>>,
 }
 
 impl Consumer {
-    /// Opens a queue and takes its receiving end, as the example of [`crate::Producer::open`] does with the other.
-    /// What a dead predecessor had taken and not given back is given back meanwhile.
-    ///
-    /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
-    ///
-    /// # Errors
-    /// As [`crate::Queue::open`] and [`crate::Queue::consumer`].
-    pub fn open(name: impl AsRef<std::ffi::OsStr>) -> Result<Self, crate::Error> {
-        Ok(crate::Queue::open(name)?.consumer()?)
-    }
-
-    /// Makes a queue and takes its receiving end; see the example of [`Consumer`].
-    ///
-    /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
-    ///
-    /// # Errors
-    /// As [`crate::Queue::create`] and [`crate::Queue::consumer`].
-    pub fn create(name: impl AsRef<std::ffi::OsStr>, options: &crate::Options) -> Result<Self, crate::Error> {
-        Ok(crate::Queue::create(name, options)?.consumer()?)
-    }
-
-    /// Opens or makes a queue and takes its receiving end; see the example of [the
-    /// crate](crate#ten-lines-for-each-end).
-    ///
-    /// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
-    ///
-    /// # Errors
-    /// As [`crate::Queue::open_or_create`] and [`crate::Queue::consumer`].
-    pub fn open_or_create(
-        name: impl AsRef<std::ffi::OsStr>,
-        options: &crate::Options,
-    ) -> Result<Self, crate::Error> {
-        Ok(crate::Queue::open_or_create(name, options)?.consumer()?)
-    }
-
-    /// Vouches for the producer's process: guards then are `&[u8]`.
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    ///
-    /// # Safety
-    /// As long as the result lives, no other process may write to the memory of this queue except through
-    /// this crate, which never writes to a message that is not acknowledged, nor change the length of its file or punch
-    /// holes in it: what is cut off and grown again comes back as zeros, under a slice that is lent. So no process may
-    /// have the file open for writing that is not known to run correct code. The library upholds the rest, whatever the two ends do through it, and whoever
-    /// dies.
-    ///
-    /// ```
-    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
-    /// # let mut tx = queue.producer()?;
-    /// let rx = queue.consumer()?;
-    /// // SAFETY: the queue is anonymous, and its descriptor was given to nobody.
-    /// let mut rx = unsafe { rx.trust_peer() };
-    /// tx.try_send(b"hello")?;
-    /// assert_eq!(&rx.try_read()?[..], b"hello");
-    /// # Ok::<(), shmq::Error>(())
-    /// ```
-    pub unsafe fn trust_peer(self) -> Consumer<Trusted> {
-        Consumer { end: self.end, marker: PhantomData }
-    }
-}
-
-impl<T> Consumer<T> {
     pub(crate) fn new(end: End<RecordRx<Map>>) -> Self {
         Self { end, marker: PhantomData }
     }
 
     /// Receives the next message as a new vector.
-    ///
-    /// Allocates the vector, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// use shmq::TryRecvError;
@@ -192,9 +93,6 @@ impl<T> Consumer<T> {
     }
 
     /// As [`Consumer::try_recv`], waiting for a message.
-    ///
-    /// Allocates the vector, system calls only to wait and to wake, bounded by `until`: see
-    /// [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
@@ -220,8 +118,6 @@ impl<T> Consumer<T> {
 
     /// Receives the next message into a buffer that may be longer. [`Limits::max_message`] bytes are always enough.
     ///
-    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
-    ///
     /// ```
     /// use shmq::TryRecvError;
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -239,7 +135,7 @@ impl<T> Consumer<T> {
     pub fn try_recv_into(&mut self, buffer: &mut [u8]) -> Result<Received, TryRecvError> {
         let record = self.try_record()?;
         let Some(into) = buffer.get_mut(..record.len as usize) else {
-            return Err(self.wrong_length(record.len, buffer.len()));
+            return Err(ends::wrong_length(&self.end, record.len, buffer.len()));
         };
         self.take_into(&record, into)?;
         Ok(Received { len: record.len as usize, sequence: record.sequence })
@@ -247,60 +143,20 @@ impl<T> Consumer<T> {
 
     /// As [`Consumer::try_recv_into`], with its example, waiting for a message.
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
-    /// [costs](crate#what-a-call-costs).
-    ///
     /// # Errors
     /// As [`Consumer::recv`], and [`RecvError::WrongLength`].
     #[inline]
     pub fn recv_into(&mut self, buffer: &mut [u8], until: impl Into<Until>) -> Result<Received, RecvError> {
         let record = self.wait(until.into())?;
         let Some(into) = buffer.get_mut(..record.len as usize) else {
-            return Err(RecvError::from(self.wrong_length(record.len, buffer.len())));
+            return Err(RecvError::from(ends::wrong_length(&self.end, record.len, buffer.len())));
         };
         self.take_into(&record, into).map_err(RecvError::from)?;
         Ok(Received { len: record.len as usize, sequence: record.sequence })
     }
 
-    /// Receives the next message into a vector, whose contents it replaces.
-    ///
-    /// Allocates only to grow it, no system call unless the producer sleeps, bounded: see
-    /// [costs](crate#what-a-call-costs).
-    ///
-    /// ```
-    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
-    /// tx.try_send_batch(&["first", "2nd"])?;
-    /// let mut buffer = Vec::new();
-    /// while rx.try_recv_vec(&mut buffer).is_ok() {
-    ///     println!("{}", String::from_utf8_lossy(&buffer));
-    /// }
-    /// assert_eq!(buffer, b"2nd");
-    /// # Ok::<(), shmq::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Consumer::try_recv`].
-    pub fn try_recv_vec(&mut self, buffer: &mut Vec<u8>) -> Result<Received, TryRecvError> {
-        let record = self.try_record()?;
-        self.take_vec(&record, buffer)
-    }
-
-    /// As [`Consumer::try_recv_vec`], with its example, waiting for a message.
-    ///
-    /// Allocates only to grow it, system calls only to wait and to wake, bounded by `until`: see
-    /// [costs](crate#what-a-call-costs).
-    ///
-    /// # Errors
-    /// As [`Consumer::recv`].
-    pub fn recv_vec(&mut self, buffer: &mut Vec<u8>, until: impl Into<Until>) -> Result<Received, RecvError> {
-        let record = self.wait(until.into())?;
-        self.take_vec(&record, buffer).map_err(RecvError::from)
-    }
-
     /// Receives a plain value; alignment up to 8 or any other, it is copied out. See the example of
     /// [`crate::Producer::try_send_value`].
-    ///
-    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], and [`TryRecvError::WrongLength`] unless the message has exactly the value's size; it
@@ -312,9 +168,6 @@ impl<T> Consumer<T> {
 
     /// As [`Consumer::try_recv_value`], with the same example, waiting for a message.
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
-    /// [costs](crate#what-a-call-costs).
-    ///
     /// # Errors
     /// As [`Consumer::recv`], and [`RecvError::WrongLength`].
     #[inline(always)]
@@ -324,92 +177,73 @@ impl<T> Consumer<T> {
 
     /// The next message in place. It stays in the queue until [`Message::acknowledge`]; see the example of [`Message`].
     ///
-    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
-    ///
     /// # Errors
     /// As [`Consumer::try_recv`].
     #[inline]
-    pub fn try_read(&mut self) -> Result<Message<'_, T>, TryRecvError> {
+    pub fn try_read(&mut self) -> Result<Message<'_>, TryRecvError> {
         let record = self.try_record()?;
         Ok(Message::new(&mut self.end, record))
     }
 
     /// As [`Consumer::try_read`], waiting for a message; see the example of [`Message`].
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
-    /// [costs](crate#what-a-call-costs).
-    ///
     /// # Errors
     /// As [`Consumer::recv`].
     #[inline]
-    pub fn read(&mut self, until: impl Into<Until>) -> Result<Message<'_, T>, RecvError> {
+    pub fn read(&mut self, until: impl Into<Until>) -> Result<Message<'_>, RecvError> {
         let record = self.wait(until.into())?;
         Ok(Message::new(&mut self.end, record))
     }
 
-    /// Length of the next message in bytes; the message stays, and its length cannot change.
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    ///
-    /// ```
-    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
-    /// tx.try_send(b"message")?;
-    /// assert_eq!(rx.peek_len()?, 7);
-    /// assert_eq!(rx.try_recv()?.len(), 7);
-    /// # Ok::<(), shmq::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Consumer::try_recv`].
-    pub fn peek_len(&mut self) -> Result<usize, TryRecvError> {
-        Ok(self.try_record()?.len as usize)
-    }
-
     /// Hands a run of messages to `each` and acknowledges them all at once at the end: the fastest way to receive. Stops at the
-    /// limit, when the queue is empty, or after half a ring of bytes; returns how many there were, at least 1. If
-    /// `each` panics, the messages for which it had returned are acknowledged, and the one it was at is shown again; if this process
-    /// dies, none is.
+    /// limit, when the queue is empty, or after half a ring of bytes; returns how many there were, at least 1.
     ///
-    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    /// Where `each` returns a [`Result`], an error stops it as well, and is returned within the result: `??` hands on either.
+    /// The messages for which `each` had returned, and not with an error, are acknowledged; the one it was at, also when it
+    /// panics, is shown again. If this process dies, none of the run was acknowledged.
     ///
     /// ```
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
     /// tx.try_send_batch(&[b"a", b"b", b"c"])?;
     /// let mut all = Vec::new();
-    /// let n = rx.try_drain(Default::default(), |message| all.extend_from_slice(message))?;
-    /// assert_eq!((n, &all[..]), (3, &b"abc"[..]));
+    /// let n = rx.try_drain(2, |message| all.extend(message.to_vec()))?;
+    /// assert_eq!((n, &all[..]), (2, &b"ab"[..]));
+    /// let odd = rx.try_drain(100, |message| if message.len() % 2 == 0 { Ok(()) } else { Err(message.sequence()) })?;
+    /// assert_eq!((odd, rx.pending()), (Err(2), 1));
     /// # Ok::<(), shmq::Error>(())
     /// ```
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], if there was not a single message.
-    pub fn try_drain(
+    pub fn try_drain<S: DrainStep>(
         &mut self,
-        limit: DrainLimit,
-        each: impl FnMut(&View<'_, T>),
-    ) -> Result<usize, TryRecvError> {
+        limit: impl Into<DrainLimit>,
+        each: impl FnMut(&View<'_>) -> S,
+    ) -> Result<S::Outcome, TryRecvError> {
         let first = self.try_record()?;
-        Ok(self.drain_from(first, limit, each))
+        Ok(self.drain_from(first, limit.into(), each))
     }
 
     /// As [`Consumer::try_drain`], with its example, waiting for the first message.
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
-    /// [costs](crate#what-a-call-costs).
-    ///
     /// # Errors
     /// As [`Consumer::recv`].
-    pub fn drain(
+    pub fn drain<S: DrainStep>(
         &mut self,
-        limit: DrainLimit,
+        limit: impl Into<DrainLimit>,
         until: impl Into<Until>,
-        each: impl FnMut(&View<'_, T>),
-    ) -> Result<usize, RecvError> {
+        each: impl FnMut(&View<'_>) -> S,
+    ) -> Result<S::Outcome, RecvError> {
         let first = self.wait(until.into())?;
-        Ok(self.drain_from(first, limit, each))
+        Ok(self.drain_from(first, limit.into(), each))
     }
 
-    fn drain_from(&mut self, first: Record, limit: DrainLimit, mut each: impl FnMut(&View<'_, T>)) -> usize {
+    fn drain_from<S: DrainStep>(
+        &mut self,
+        first: Record,
+        limit: DrainLimit,
+        mut each: impl FnMut(&View<'_>) -> S,
+    ) -> S::Outcome {
         /// Takes the run when it goes out of scope, also by a panic.
         struct Run<'a> {
             end: &'a mut End<RecordRx<Map>>,
@@ -424,24 +258,48 @@ impl<T> Consumer<T> {
         let run = Run { end: &mut self.end };
         let (mut record, mut messages, mut bytes) = (first, 0, 0);
         loop {
-            each(&View::new(&run.end.ring, record));
+            let step = each(&View::of_record(run.end, &record));
+            if step.is_end() {
+                return S::outcome(Some(step), messages);
+            }
             run.end.ring.skip(&record);
             messages += 1;
             bytes += record.len as usize;
-            if messages >= limit.messages || bytes >= limit.bytes || run.end.ring.run_is_long() {
-                return messages;
+            if limit.is_reached(messages, bytes) || run.end.ring.run_is_long() {
+                return S::outcome(None, messages);
             }
             match run.end.ring.poll() {
                 Poll::Message(next) => record = next,
-                Poll::Empty | Poll::Finished | Poll::Corrupt(_) => return messages,
+                Poll::Empty | Poll::Finished | Poll::Corrupt(_) => return S::outcome(None, messages),
             }
         }
     }
 
+    /// The messages that are there now, up to a limit, to be looked at first and acknowledged later; see the example of
+    /// [`Run`].
+    ///
+    /// # Errors
+    /// As [`Consumer::try_recv`], if there is not a single message.
+    pub fn try_run(&mut self, limit: impl Into<DrainLimit>) -> Result<Run<'_>, TryRecvError> {
+        self.try_record()?;
+        Ok(Run::new(&mut self.end, limit.into()))
+    }
+
+    /// As [`Consumer::try_run`], waiting for the first message; see the example of [`Run`].
+    ///
+    /// # Errors
+    /// As [`Consumer::recv`].
+    pub fn run(
+        &mut self,
+        limit: impl Into<DrainLimit>,
+        until: impl Into<Until>,
+    ) -> Result<Run<'_>, RecvError> {
+        self.wait(until.into())?;
+        Ok(Run::new(&mut self.end, limit.into()))
+    }
+
     /// The messages one by one as vectors, waiting up to `until` for each ([`Until::At`] ends all of it), until the
     /// end of data. Any other error is yielded, and ends it as well.
-    ///
-    /// Each allocates a vector, system calls only to wait and to wake: see [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -451,58 +309,26 @@ impl<T> Consumer<T> {
     /// assert_eq!(all?, [b"a", b"b"]);
     /// # Ok::<(), shmq::Error>(())
     /// ```
-    pub fn messages(&mut self, until: impl Into<Until>) -> Messages<'_, T> {
-        Messages::new(self, until.into())
+    pub fn messages(&mut self, until: impl Into<Until>) -> impl Iterator<Item = Result<Vec<u8>, RecvError>> {
+        let until = until.into();
+        let mut done = false;
+        std::iter::from_fn(move || {
+            if done {
+                return None;
+            }
+            let next = self.recv(until);
+            done = next.is_err();
+            (next != Err(RecvError::Finished)).then_some(next)
+        })
     }
 
-    /// State of the producer. One system call if it has the role or died; none between two threads.
-    ///
-    /// Whoever is attached may be gone at once, and who has left or died may have a successor. But a producer that
-    /// lives is never said to be lost, and one that came is never again said not to have come.
-    ///
-    /// Allocates nothing, bounded: see [costs](crate#what-a-call-costs).
-    ///
-    /// ```
-    /// use shmq::PeerState;
-    /// # let queue = shmq::Queue::anonymous(&shmq::Options::new())?;
-    /// let rx = queue.consumer()?;
-    /// assert_eq!(rx.peer(), PeerState::NeverAttached);
-    /// let tx = queue.producer()?;
-    /// assert_eq!((rx.peer(), rx.peer_epoch()), (PeerState::Attached, 1));
-    /// drop(tx);
-    /// assert_eq!(rx.peer(), PeerState::Left);
-    /// let tx = queue.producer()?; // another one: `peer_epoch` tells
-    /// assert_eq!((rx.peer(), rx.peer_epoch()), (PeerState::Attached, 2));
-    /// assert_eq!((tx.epoch(), rx.epoch()), (2, 1));
-    /// # Ok::<(), shmq::Error>(())
-    /// ```
-    pub fn peer(&self) -> PeerState {
-        self.end.seat.peer()
-    }
-
-    /// How often the producer's role was taken, 0 for never: a change means another one. May grow at once, never
-    /// shrink. See the example of [`Consumer::peer`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    pub fn peer_epoch(&self) -> u64 {
-        self.end.seat.peer_epoch()
-    }
-
-    /// How often the consumer's role was taken, this time included. Fixed for this handle; see the example of
-    /// [`Consumer::peer`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    pub fn epoch(&self) -> u64 {
-        self.end.seat.epoch()
-    }
+    every_end!("consumer", "producer");
 
     /// Messages published and not taken, as the producer last said; it counts a message (a batch) just after
     /// publishing it, so a receive may find one more. After the producer's death the count may stay behind by that
     /// one until a successor comes.
     ///
     /// The producer goes on meanwhile: there may be more at once. There cannot be fewer until this end receives.
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -535,42 +361,16 @@ impl<T> Consumer<T> {
         self.end.ring.pending()
     }
 
-    /// The limits, fixed at creation. For a buffer that takes every message, for example:
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    ///
-    /// ```
-    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
-    /// let mut buffer = vec![0; rx.limits().max_message as usize];
-    /// tx.try_send(b"any")?;
-    /// assert_eq!(rx.try_recv_into(&mut buffer)?.len, 3);
-    /// # Ok::<(), shmq::Error>(())
-    /// ```
-    pub fn limits(&self) -> Limits {
-        self.end.limits
-    }
-
     /// Sequence number of the next message. Counts from 0 over the life of the queue; exact after any takeover, so
     /// that a successor knows what it sees again. See the example of [`Consumer`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn next_sequence(&self) -> u64 {
         self.end.ring.sequence()
     }
 
     /// Sets how the blocking calls of this handle wait; see the example of [`Waiting`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.ring.set_adaptive(waiting.is_adaptive());
         self.end.waiting = waiting;
-    }
-
-    /// Lets a handle end the blocked calls of this end; see the example of [`StopHandle`]. Replaces the one it had; `None`: none does.
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    pub fn set_stop<'a>(&mut self, stop: impl Into<Option<&'a StopHandle>>) {
-        self.end.set_stop(stop);
     }
 
     /// Says whether both ends run, and stay, on cores that share a cache behind their own ones (level 3). Not so, at first.
@@ -578,8 +378,6 @@ impl<T> Consumer<T> {
     /// If so, a consumer of a ring larger than 2 MiB leaves out a store to each line it has read, and streams of messages of
     /// 4 KiB and more take 0.65 to 0.95 of the time; small ones take up to a tenth more. Where it is **not true**, streams
     /// take up to twenty times as long. Nothing else depends on it, and in smaller rings nothing does; [Design](crate::guide::design) says why.
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// let (_tx, mut rx) = shmq::pair(&shmq::Options::new().capacity(8 << 20))?;
@@ -591,45 +389,23 @@ impl<T> Consumer<T> {
     }
 
     #[inline(always)]
-    pub(crate) fn try_record(&mut self) -> Result<Record, TryRecvError> {
+    fn try_record(&mut self) -> Result<Record, TryRecvError> {
         loop {
             if let Some(record) = self.end.ring.front() {
                 return Ok(record);
             }
             // Afterwards the message is known to be there, so there is no third turn.
-            self.ready()?;
+            ends::ready(&mut self.end)?;
         }
-    }
-
-    #[inline(never)]
-    fn ready(&mut self) -> Result<(), TryRecvError> {
-        let found = found(self.end.ring.poll());
-        if !matches!(found, Some(Ok(()))) && self.end.is_torn() {
-            return Err(Corruption::Truncated.into());
-        }
-        // Between two threads there may be nothing any more. What a producer sent before it was dropped is there by now.
-        if found.is_none() && self.end.is_deserted() {
-            return self::found(self.end.ring.poll()).unwrap_or(Err(TryRecvError::ProducerLeft));
-        }
-        found.unwrap_or(Err(TryRecvError::Empty))
     }
 
     #[inline(always)]
-    pub(crate) fn wait(&mut self, until: Until) -> Result<Record, RecvError> {
+    fn wait(&mut self, until: Until) -> Result<Record, RecvError> {
         loop {
             if let Some(record) = self.end.ring.front() {
                 return Ok(record);
             }
-            self.wait_until_ready(until)?;
-        }
-    }
-
-    #[inline(never)]
-    fn wait_until_ready(&mut self, until: Until) -> Result<(), RecvError> {
-        match self.end.block(until, |ring| found(ring.poll())) {
-            Ok(Err(TryRecvError::Corrupt { what })) => Err(RecvError::Corrupt { what: self.end.cause(what) }),
-            Ok(found) => found.map_err(RecvError::from),
-            Err(stop) => Err(self.end.remembered(stop).into()),
+            ends::wait(&mut self.end, until)?;
         }
     }
 
@@ -642,14 +418,8 @@ impl<T> Consumer<T> {
     /// `false` if the file was truncated meanwhile: then nobody knows what was copied. (The next word is then zero, so
     /// space is given back, and that is where it shows.)
     #[inline(always)]
-    pub(crate) fn take(&mut self, record: &Record) -> bool {
+    fn take(&mut self, record: &Record) -> bool {
         !self.end.ring.take(record) || self.end.published()
-    }
-
-    fn take_vec(&mut self, record: &Record, buffer: &mut Vec<u8>) -> Result<Received, TryRecvError> {
-        buffer.resize(record.len as usize, 0);
-        self.take_into(record, buffer)?;
-        Ok(Received { len: buffer.len(), sequence: record.sequence })
     }
 
     /// The next message if it is a value of this type and nothing is in the way, else whatever `slowly` says.
@@ -687,36 +457,11 @@ impl<T> Consumer<T> {
 
     fn take_value<V: AnyBitPattern>(&mut self, record: &Record) -> Result<V, TryRecvError> {
         if record.len as usize != size_of::<V>() {
-            return Err(self.wrong_length(record.len, size_of::<V>()));
+            return Err(ends::wrong_length(&self.end, record.len, size_of::<V>()));
         }
         let mut value = V::zeroed();
         self.take_into(record, bytes_of(&mut value))?;
         self.end.ring.look_how_far();
         Ok(value)
-    }
-
-    #[cold]
-    fn wrong_length(&self, len: u64, buffer: usize) -> TryRecvError {
-        self.end.seat.count(Counter::Refused);
-        TryRecvError::WrongLength { len, buffer: buffer as u64 }
-    }
-}
-
-/// The bytes of a value, to be written; those of padding, which no move keeps, too.
-#[inline(always)]
-fn bytes_of<V: AnyBitPattern>(value: &mut V) -> &mut [u8] {
-    let start = std::ptr::from_mut(value).cast::<u8>();
-    // SAFETY: these are the value's bytes, made by `zeroed` and only written from here on, and any bytes make a `V`.
-    unsafe { std::slice::from_raw_parts_mut(start, size_of::<V>()) }
-}
-
-/// `None`: nothing yet.
-#[inline(always)]
-fn found(poll: Poll) -> Option<Result<(), TryRecvError>> {
-    match poll {
-        Poll::Message(_) => Some(Ok(())),
-        Poll::Empty => None,
-        Poll::Finished => Some(Err(TryRecvError::Finished)),
-        Poll::Corrupt(what) => Some(Err(TryRecvError::Corrupt { what })),
     }
 }

@@ -6,10 +6,11 @@ mod message;
 mod producer;
 mod queue;
 mod run;
+mod sending;
 
 pub use claim::{Batch, Claim};
-pub use consumer::{Consumer, DrainLimit, Received};
-pub use message::{Message, Messages, View};
+pub use consumer::Consumer;
+pub use message::Message;
 pub use producer::Producer;
 pub use queue::{Queue, pair};
 pub use run::Run;

@@ -2,18 +2,14 @@
 
 use super::consumer::Consumer;
 use super::producer::Producer;
-use crate::Trusted;
-use shmq_core::Corruption;
-pub(crate) use shmq_core::end::End;
+use crate::ends;
+use shmq_core::end::End;
 use shmq_core::error::{AttachError, CreateError, Error, OpenError};
 use shmq_core::file::QueueFile;
 use shmq_core::geometry::{Geometry, Limits, Options};
 use shmq_core::inspect::Inspector;
 use shmq_core::layout::{Kind, Role, TAG};
-use shmq_core::memory::Window;
 use shmq_core::ring::{Halt, RecordRx, RecordTx};
-use shmq_core::role::Seat;
-use shmq_core::segment;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -243,8 +239,6 @@ impl AsFd for Queue {
 /// Of the options only the limits count. The memory is given by the kernel when a page is first touched, on the
 /// touching thread's NUMA node; one lap of messages through the ring touches all of it.
 ///
-/// Allocates and makes system calls: see [costs](crate#what-a-call-costs).
-///
 /// ```
 /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
 /// let receiver = std::thread::spawn(move || (rx.recv(shmq::Until::Forever), rx));
@@ -258,20 +252,77 @@ impl AsFd for Queue {
 ///
 /// # Errors
 /// [`CreateError::Options`] for impossible limits, [`CreateError::Io`] without memory.
-pub fn pair(options: &Options) -> Result<(Producer<Trusted>, Consumer<Trusted>), CreateError> {
+pub fn pair(options: &Options) -> Result<(Producer, Consumer), CreateError> {
     let limits = options.limits()?;
-    let geometry = Geometry::records(limits, options.tag_bytes());
-    let failed = |source| CreateError::Io { doing: "get private memory".into(), source };
-    let map = segment::map_private(geometry.length, options).map_err(failed)?;
-    let fresh = || {
-        Window::new(map.clone(), geometry.parts).ok_or_else(|| failed(std::io::ErrorKind::OutOfMemory.into()))
-    };
-    let wrong = |what: Corruption| CreateError::Options { why: what.to_string() };
-    let tx = RecordTx::attach(fresh()?, limits.max_message, limits.max_messages).map_err(wrong)?;
-    let rx = RecordRx::attach(fresh()?, limits.max_message, limits.max_messages).map_err(wrong)?;
-    let (mut a, mut b) = (Seat::private(Role::Producer, fresh()?), Seat::private(Role::Consumer, fresh()?));
-    for seat in [&mut a, &mut b] {
-        seat.enter().map_err(|_| failed(std::io::ErrorKind::Other.into()))?;
+    let (max_message, max_messages) = (limits.max_message, limits.max_messages);
+    let (tx, rx) = ends::pair(
+        Geometry::records(limits, options.tag_bytes()),
+        options,
+        |window| RecordTx::attach(window, max_message, max_messages),
+        |window| RecordRx::attach(window, max_message, max_messages),
+    )?;
+    Ok((Producer::new(tx), Consumer::new(rx)))
+}
+
+impl Producer {
+    /// Opens a queue and takes its sending end. A dead predecessor's half-done work is put in order meanwhile.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-tx-open-{}", std::process::id());
+    /// # shmq::Queue::create(&name, &shmq::Options::new())?;
+    /// let mut tx = shmq::Producer::open(&name)?;
+    /// assert!(shmq::Producer::open(&name).is_err()); // one at a time
+    /// # drop(tx); shmq::Queue::open(&name)?.remove()?;
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`crate::Queue::open`] and [`crate::Queue::producer`].
+    pub fn open(name: impl AsRef<OsStr>) -> Result<Self, Error> {
+        Ok(Queue::open(name)?.producer()?)
     }
-    Ok((Producer::new(End::new(tx, a, limits)), Consumer::new(End::new(rx, b, limits))))
+
+    /// Makes a queue and takes its sending end; see the example of [`Producer`].
+    ///
+    /// # Errors
+    /// As [`crate::Queue::create`] and [`crate::Queue::producer`].
+    pub fn create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, Error> {
+        Ok(Queue::create(name, options)?.producer()?)
+    }
+
+    /// Opens or makes a queue and takes its sending end; see the example of [the crate](crate#ten-lines-for-each-end).
+    ///
+    /// # Errors
+    /// As [`crate::Queue::open_or_create`] and [`crate::Queue::producer`].
+    pub fn open_or_create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, Error> {
+        Ok(Queue::open_or_create(name, options)?.producer()?)
+    }
+}
+
+impl Consumer {
+    /// Opens a queue and takes its receiving end, as the example of [`crate::Producer::open`] does with the other.
+    /// What a dead predecessor had taken and not given back is given back meanwhile.
+    ///
+    /// # Errors
+    /// As [`crate::Queue::open`] and [`crate::Queue::consumer`].
+    pub fn open(name: impl AsRef<OsStr>) -> Result<Self, Error> {
+        Ok(Queue::open(name)?.consumer()?)
+    }
+
+    /// Makes a queue and takes its receiving end; see the example of [`Consumer`].
+    ///
+    /// # Errors
+    /// As [`crate::Queue::create`] and [`crate::Queue::consumer`].
+    pub fn create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, Error> {
+        Ok(Queue::create(name, options)?.consumer()?)
+    }
+
+    /// Opens or makes a queue and takes its receiving end; see the example of [the
+    /// crate](crate#ten-lines-for-each-end).
+    ///
+    /// # Errors
+    /// As [`crate::Queue::open_or_create`] and [`crate::Queue::consumer`].
+    pub fn open_or_create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, Error> {
+        Ok(Queue::open_or_create(name, options)?.consumer()?)
+    }
 }

@@ -1,11 +1,10 @@
 //! Looking at a run of messages first and acknowledging it later: for whoever must hand messages on before letting go of them.
 
-use super::consumer::{Consumer, DrainLimit};
-use super::message::View;
-use crate::Checked;
-use shmq_core::error::{RecvError, TryRecvError};
-use shmq_core::ring::Ahead;
-use shmq_core::wait::Until;
+use crate::receiving::DrainLimit;
+use crate::view::View;
+use shmq_core::End;
+use shmq_core::memory::Map;
+use shmq_core::ring::{Ahead, RecordRx};
 
 /// A run of messages, looked at one after the other and acknowledged together by [`Run::acknowledge`].
 ///
@@ -17,9 +16,9 @@ use shmq_core::wait::Until;
 /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
 /// tx.try_send_batch(&[b"a", b"b", b"c"])?;
 /// let mut log = Vec::new(); // a file, say
-/// let mut run = rx.try_run(Default::default())?;
+/// let mut run = rx.try_run(100)?;
 /// while let Some(message) = run.next() {
-///     log.write_all(&message)?; // an error here leaves all three queued
+///     log.write_all(&message.to_vec())?; // an error here leaves all three queued
 /// }
 /// log.flush()?;
 /// assert_eq!((run.messages(), run.bytes()), (3, 3));
@@ -31,52 +30,49 @@ use shmq_core::wait::Until;
 /// It borrows the consumer, as a [`crate::Message`] does, and must not be used in a child of `fork`.
 #[derive(Debug)]
 #[must_use = "a run that is not acknowledged stays in the queue"]
-pub struct Run<'a, T = Checked> {
-    consumer: &'a mut Consumer<T>,
+pub struct Run<'a> {
+    end: &'a mut End<RecordRx<Map>>,
     limit: DrainLimit,
     ahead: Ahead,
     messages: usize,
     bytes: usize,
 }
 
-impl<T> Run<'_, T> {
+impl<'a> Run<'a> {
+    pub(crate) fn new(end: &'a mut End<RecordRx<Map>>, limit: DrainLimit) -> Self {
+        let ahead = end.ring.ahead();
+        Self { end, limit, ahead, messages: 0, bytes: 0 }
+    }
+
     /// The next message of the run, in place. `None` at its limit, or when no more are there now; a later call
     /// may then find more. The first call finds one. See the example of [`Run`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     #[allow(
         clippy::should_implement_trait,
         reason = "each message borrows the run, which an iterator cannot say"
     )]
-    pub fn next(&mut self) -> Option<View<'_, T>> {
-        if self.messages > 0 && (self.messages >= self.limit.messages || self.bytes >= self.limit.bytes) {
+    pub fn next(&mut self) -> Option<View<'_>> {
+        if self.messages > 0 && self.limit.is_reached(self.messages, self.bytes) {
             return None;
         }
-        let record = self.consumer.end.ring.look(&mut self.ahead)?;
+        let record = self.end.ring.look(&mut self.ahead)?;
         self.messages += 1;
         self.bytes += record.len as usize;
-        Some(View::new(&self.consumer.end.ring, record))
+        Some(View::of_record(self.end, &record))
     }
 
     /// Messages looked at so far; see the example of [`Run`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn messages(&self) -> usize {
         self.messages
     }
 
     /// Their bytes of payload; see the example of [`Run`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Takes all messages looked at out of the queue, at once; returns how many. See the example of [`Run`].
-    ///
-    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
     pub fn acknowledge(self) -> usize {
-        let end = &mut self.consumer.end;
+        let end = self.end;
         if self.messages > 0 && end.ring.take_to(&self.ahead) {
             end.published();
         }
@@ -84,48 +80,13 @@ impl<T> Run<'_, T> {
     }
 }
 
-impl<T> Consumer<T> {
-    /// The messages that are there now, up to a limit, to be looked at first and acknowledged later; see the example of
-    /// [`Run`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    ///
-    /// # Errors
-    /// As [`Consumer::try_recv`], if there is not a single message.
-    pub fn try_run(&mut self, limit: DrainLimit) -> Result<Run<'_, T>, TryRecvError> {
-        self.try_record()?;
-        Ok(self.run_from_here(limit))
-    }
-
-    /// As [`Consumer::try_run`], waiting for the first message; see the example of [`Run`].
-    ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
-    /// [costs](crate#what-a-call-costs).
-    ///
-    /// # Errors
-    /// As [`Consumer::recv`].
-    pub fn run(&mut self, limit: DrainLimit, until: impl Into<Until>) -> Result<Run<'_, T>, RecvError> {
-        self.wait(until.into())?;
-        Ok(self.run_from_here(limit))
-    }
-
-    fn run_from_here(&mut self, limit: DrainLimit) -> Run<'_, T> {
-        let ahead = self.end.ring.ahead();
-        Run { consumer: self, limit, ahead, messages: 0, bytes: 0 }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Options, pair};
-
-    fn limit(messages: usize) -> DrainLimit {
-        DrainLimit { messages, bytes: usize::MAX }
-    }
+    use crate::{Options, TryRecvError, pair};
 
     /// Looks at up to `n` messages of a run and says what they were.
-    fn look<T>(run: &mut Run<'_, T>, n: usize) -> Vec<Vec<u8>> {
+    fn look(run: &mut Run<'_>, n: usize) -> Vec<Vec<u8>> {
         let mut seen = Vec::new();
         while seen.len() < n {
             let Some(message) = run.next() else { break };
@@ -141,25 +102,25 @@ mod tests {
         tx.finish().unwrap();
         for _ in 0..2 {
             // It runs into the end of data, which must not end the messages before it.
-            assert_eq!(look(&mut rx.try_run(limit(10)).unwrap(), 10), [b"a", b"b", b"c"]);
+            assert_eq!(look(&mut rx.try_run(10).unwrap(), 10), [b"a", b"b", b"c"]);
         }
         assert_eq!(rx.next_sequence(), 0);
-        let mut run = rx.try_run(limit(2)).unwrap();
+        let mut run = rx.try_run(2).unwrap();
         assert_eq!(look(&mut run, 10), [b"a", b"b"]);
         assert_eq!((run.messages(), run.bytes()), (2, 2));
         assert_eq!(run.acknowledge(), 2);
         assert_eq!(rx.try_recv().unwrap(), b"c");
-        assert_eq!(rx.try_run(limit(1)).err(), Some(TryRecvError::Finished));
+        assert_eq!(rx.try_run(1).err(), Some(TryRecvError::Finished));
     }
 
     #[test]
     fn p2_only_what_was_looked_at_is_acknowledged() {
         let (mut tx, mut rx) = pair(&Options::new()).unwrap();
         tx.try_send_batch(&["a", "b", "c"]).unwrap();
-        let mut run = rx.try_run(limit(10)).unwrap();
+        let mut run = rx.try_run(10).unwrap();
         look(&mut run, 1);
         run.acknowledge();
-        assert_eq!(rx.try_run(limit(10)).unwrap().acknowledge(), 0);
+        assert_eq!(rx.try_run(10).unwrap().acknowledge(), 0);
         assert_eq!(rx.try_recv().unwrap(), b"b");
     }
 
@@ -172,7 +133,7 @@ mod tests {
             while sent < 5000 && tx.try_send(&message(sent)).is_ok() {
                 sent += 1;
             }
-            let mut run = rx.try_run(limit(usize::MAX)).unwrap();
+            let mut run = rx.try_run(usize::MAX).unwrap();
             let seen = look(&mut run, usize::MAX);
             for m in &seen {
                 assert_eq!(*m, message(got), "message {got}");

@@ -1,20 +1,20 @@
 //! The receiving end of a queue of fixed-size messages.
 
 use super::Marker;
-use crate::{Checked, Trusted};
+use super::message::Message;
+use super::run::Run;
+use crate::ends::{self, every_end};
+use crate::receiving::{DrainLimit, DrainStep, Received};
+use crate::view::View;
 use bytemuck::Pod;
 use shmq_core::Corruption;
 use shmq_core::End;
 use shmq_core::error::{RecvError, TryRecvError};
-use shmq_core::layout::Counter;
 use shmq_core::memory::{Map, Span};
-use shmq_core::ring::{SlotPoll, SlotRx};
-use shmq_core::role::PeerState;
-use shmq_core::stop::StopHandle;
+use shmq_core::ring::SlotRx;
 use shmq_core::wait::{Until, Waiting};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::ops::Deref;
 
 /// The receiving end of a queue of fixed-size messages. Everything said of [`crate::Consumer`] holds: what a producer
 /// means that has left or died, or is stopped, what is seen again after a kill, also to fork and threads.
@@ -27,7 +27,7 @@ use std::ops::Deref;
 /// let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
 /// tx.try_send_batch(&[10, 11])?;
 /// assert_eq!((rx.message_size(), rx.depth(), rx.pending()), (8, 100, 2));
-/// assert_eq!(rx.try_peek()?, 10); // it stays
+/// assert_eq!(rx.try_read()?.get(), 10); // it stays
 /// assert_eq!(rx.try_recv()?, 10);
 /// assert_eq!(rx.recv(shmq::Until::Forever)?, 11);
 /// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
@@ -38,31 +38,16 @@ use std::ops::Deref;
 /// # Ok::<(), shmq::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Consumer<P: ?Sized, T = Checked> {
+pub struct Consumer<P: ?Sized> {
     pub(super) end: End<SlotRx<Map>>,
-    marker: Marker<P, T>,
+    marker: Marker<P>,
 }
 
-impl<P: ?Sized> Consumer<P> {
-    /// Vouches for the producer's process: messages can then be read in place; see the example of [`Message`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    ///
-    /// # Safety
-    /// As for [`crate::Consumer::trust_peer`].
-    pub unsafe fn trust_peer(self) -> Consumer<P, Trusted> {
-        Consumer { end: self.end, marker: PhantomData }
-    }
-}
-
-impl<P: Pod, T> Consumer<P, T> {
+impl<P: Pod> Consumer<P> {
     /// Receives the next message; see the example of [`Consumer`].
     ///
-    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
-    ///
     /// # Errors
-    /// [`TryRecvError::Empty`], also when the producer is gone, as another may come; [`TryRecvError::Finished`],
-    /// [`TryRecvError::Corrupt`].
+    /// As [`crate::Consumer::try_recv`].
     #[inline(always)]
     pub fn try_recv(&mut self) -> Result<P, TryRecvError> {
         let place = match self.end.ring.find() {
@@ -94,9 +79,6 @@ impl<P: Pod, T> Consumer<P, T> {
 
     /// As [`Consumer::try_recv`], waiting for a message; see the example of [`Consumer`].
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
-    /// [costs](crate#what-a-call-costs).
-    ///
     /// # Errors
     /// [`RecvError`]. A producer that has left or died is reported once everything was received.
     #[inline(always)]
@@ -104,7 +86,7 @@ impl<P: Pod, T> Consumer<P, T> {
         let place = match self.end.ring.find() {
             Some(place) => place,
             None => {
-                self.wait(until.into())?;
+                ends::wait(&mut self.end, until.into())?;
                 self.ready_at().map_err(RecvError::from)?
             }
         };
@@ -112,161 +94,279 @@ impl<P: Pod, T> Consumer<P, T> {
         unsafe { self.next(&place, || TryRecvError::from(Corruption::Truncated).into()) }
     }
 
-    /// The next message, which stays; see the example of [`Consumer`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    ///
-    /// # Errors
-    /// As [`Consumer::try_recv`].
-    pub fn try_peek(&mut self) -> Result<P, TryRecvError> {
-        self.ready()?;
-        Ok(self.copy())
-    }
-
     /// Receives as many messages as there are and the slice takes; returns how many, at least 1 unless the slice is
-    /// empty. See the example of [`super::Producer::try_send_slice`].
+    /// empty. Only here: messages of one size are copied many at a time.
     ///
-    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    /// See the example of [`super::Producer::try_send_slice`].
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], if there was not a single message.
     pub fn try_recv_slice(&mut self, messages: &mut [P]) -> Result<usize, TryRecvError> {
         let got = self.end.ring.copy_slice(messages);
         if got == 0 && !messages.is_empty() {
-            self.ready()?;
+            ends::ready(&mut self.end)?;
         }
         if self.settle() { Ok(got) } else { Err(Corruption::Truncated.into()) }
     }
 
-    /// Hands a run of messages to `each` and acknowledges them all at once at the end: with [`super::Producer::try_send_iter`], whose example
-    /// it shares, the fastest way through the queue. Stops after `most` messages, as many as the depth, or when no more
-    /// are there; returns how many there were, at least 1 unless `most` is 0. If `each` panics, the messages
-    /// for which it had returned are acknowledged, and the one it was at is shown again; if this process dies, none is.
+    /// Hands a run of messages to `each`, copied, and acknowledges them all at once at the end: with
+    /// [`super::Producer::try_send_iter`], whose example it shares, the fastest way through the queue. Stops at the limit, after as
+    /// many as the depth, or when no more are there; returns how many there were, at least 1.
     ///
-    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    /// Where `each` returns a [`Result`], an error stops it as well, and is returned within the result. What is acknowledged
+    /// then, or when `each` panics, is as with [`crate::Consumer::try_drain`].
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], if there was not a single message.
-    pub fn try_drain(&mut self, most: usize, each: impl FnMut(P)) -> Result<usize, TryRecvError> {
-        /// Takes the run when it goes out of scope, also by a panic.
-        struct Run<'a, P: Pod, T>(&'a mut Consumer<P, T>);
-        impl<P: Pod, T> Drop for Run<'_, P, T> {
-            fn drop(&mut self) {
-                self.0.settle();
+    pub fn try_drain<S: DrainStep>(
+        &mut self,
+        limit: impl Into<DrainLimit>,
+        mut each: impl FnMut(P) -> S,
+    ) -> Result<S::Outcome, TryRecvError> {
+        let limit = limit.into();
+        let (mut messages, mut end) = self.drain_now(limit, &mut each)?;
+        if messages == 0 && end.is_none() {
+            ends::ready(&mut self.end)?;
+            (messages, end) = self.drain_now(limit, &mut each)?;
+        }
+        Ok(S::outcome(end, messages))
+    }
+
+    /// As [`Consumer::try_drain`], waiting for the first message.
+    ///
+    /// # Errors
+    /// As [`Consumer::recv`].
+    pub fn drain<S: DrainStep>(
+        &mut self,
+        limit: impl Into<DrainLimit>,
+        until: impl Into<Until>,
+        mut each: impl FnMut(P) -> S,
+    ) -> Result<S::Outcome, RecvError> {
+        let limit = limit.into();
+        let (mut messages, mut end) = self.drain_now(limit, &mut each)?;
+        if messages == 0 && end.is_none() {
+            ends::wait(&mut self.end, until.into())?;
+            (messages, end) = self.drain_now(limit, &mut each)?;
+        }
+        Ok(S::outcome(end, messages))
+    }
+
+    fn drain_now<S: DrainStep>(
+        &mut self,
+        limit: DrainLimit,
+        each: &mut impl FnMut(P) -> S,
+    ) -> Result<(usize, Option<S>), TryRecvError> {
+        let most = limit.messages_of(size_of::<P>());
+        let run = Settling(&mut self.end);
+        let mut end = None;
+        let messages = run.0.ring.drain(most, |message| {
+            let step = each(message);
+            let go_on = !step.is_end();
+            if !go_on {
+                end = Some(step);
             }
-        }
-        let run = Run(self);
-        let got = run.0.end.ring.drain(most, each);
-        std::mem::forget(run);
-        if got == 0 && most != 0 {
-            self.ready()?;
-        }
-        if self.settle() { Ok(got) } else { Err(Corruption::Truncated.into()) }
+            go_on
+        });
+        run.settle()?;
+        Ok((messages, end))
+    }
+
+    /// The messages one by one, waiting up to `until` for each ([`Until::At`] ends all of it), until the end of data. Any
+    /// other error is yielded, and ends it as well.
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::slots::pair::<u64>(8)?;
+    /// tx.try_send_batch(&[1, 2])?;
+    /// tx.finish()?;
+    /// let all: Result<Vec<_>, _> = rx.messages(shmq::Until::Forever).collect();
+    /// assert_eq!(all?, [1, 2]);
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    pub fn messages(&mut self, until: impl Into<Until>) -> impl Iterator<Item = Result<P, RecvError>> {
+        let until = until.into();
+        let mut done = false;
+        std::iter::from_fn(move || {
+            if done {
+                return None;
+            }
+            let next = self.recv(until);
+            done = next.is_err();
+            if matches!(next, Err(RecvError::Finished)) { None } else { Some(next) }
+        })
     }
 
     /// Where the next message is, or why there is none.
     #[cold]
     #[inline(never)]
-    pub(super) fn ready_at(&mut self) -> Result<Span, TryRecvError> {
-        self.ready()?;
+    fn ready_at(&mut self) -> Result<Span, TryRecvError> {
+        ends::ready(&mut self.end)?;
         self.end.ring.find().ok_or(TryRecvError::Empty)
     }
-
-    #[inline(always)]
-    fn copy(&self) -> P {
-        let mut message = P::zeroed();
-        self.end.ring.copy_out(bytemuck::bytes_of_mut(&mut message));
-        message
-    }
 }
 
-impl<P: Pod> Consumer<P, Trusted> {
-    /// The next message in place. It stays in the queue until [`Message::acknowledge`]; see the example of [`Message`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+impl Consumer<[u8]> {
+    /// Receives the next message as a new vector, as [`crate::Consumer::try_recv`].
     ///
     /// # Errors
-    /// As [`Consumer::try_recv`].
-    #[inline(always)]
-    pub fn try_read(&mut self) -> Result<Message<'_, P>, TryRecvError> {
-        if !self.end.ring.has_next() {
-            shmq_core::memory::cold_path();
-            self.ready()?;
-        }
-        Ok(Message { end: &mut self.end, messages: PhantomData })
+    /// As for values.
+    pub fn try_recv(&mut self) -> Result<Vec<u8>, TryRecvError> {
+        let mut message = vec![0; self.message_size() as usize];
+        self.try_recv_into(&mut message)?;
+        Ok(message)
     }
-}
 
-impl<T> Consumer<[u8], T> {
-    /// Receives the next message into a buffer of at least [`Consumer::message_size`] bytes; returns its sequence number.
+    /// As `try_recv`, waiting for a message.
     ///
-    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    /// # Errors
+    /// As for values.
+    pub fn recv(&mut self, until: impl Into<Until>) -> Result<Vec<u8>, RecvError> {
+        let mut message = vec![0; self.message_size() as usize];
+        self.recv_into(&mut message, until)?;
+        Ok(message)
+    }
+
+    /// Hands a run of messages to `each`, in place, and acknowledges them all at once at the end, as
+    /// [`crate::Consumer::try_drain`] does, and its example.
+    ///
+    /// # Errors
+    /// As for values, if there was not a single message.
+    pub fn try_drain<S: DrainStep>(
+        &mut self,
+        limit: impl Into<DrainLimit>,
+        mut each: impl FnMut(&View<'_>) -> S,
+    ) -> Result<S::Outcome, TryRecvError> {
+        ends::ready(&mut self.end)?;
+        self.drain_now(limit.into(), &mut each)
+    }
+
+    /// As `try_drain`, waiting for the first message.
+    ///
+    /// # Errors
+    /// As for values.
+    pub fn drain<S: DrainStep>(
+        &mut self,
+        limit: impl Into<DrainLimit>,
+        until: impl Into<Until>,
+        mut each: impl FnMut(&View<'_>) -> S,
+    ) -> Result<S::Outcome, RecvError> {
+        ends::wait(&mut self.end, until.into())?;
+        Ok(self.drain_now(limit.into(), &mut each)?)
+    }
+
+    fn drain_now<S: DrainStep>(
+        &mut self,
+        limit: DrainLimit,
+        each: &mut impl FnMut(&View<'_>) -> S,
+    ) -> Result<S::Outcome, TryRecvError> {
+        let most = limit.messages_of(self.message_size() as usize).min(self.depth() as usize);
+        let run = Settling(&mut self.end);
+        let (mut messages, mut end) = (0, None);
+        while messages < most && run.0.ring.has_next() {
+            let step = each(&View::of_slot(run.0, run.0.ring.place(), run.0.ring.sequence()));
+            if step.is_end() {
+                end = Some(step);
+                break;
+            }
+            run.0.ring.skip();
+            messages += 1;
+        }
+        run.settle()?;
+        Ok(S::outcome(end, messages))
+    }
+
+    /// Receives the next message into a buffer of at least [`Consumer::message_size`] bytes; as [`crate::Consumer::try_recv_into`].
     ///
     /// ```
-    /// # let name = format!("shmq-doc-bytes-{}-{}", std::process::id(), line!());
-    /// # let queue = shmq::slots::Queue::create_bytes(&name, 3, 8, &shmq::Options::new())?;
+    /// # let queue = shmq::slots::Queue::anonymous_bytes(3, 8, &shmq::Options::new())?;
     /// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
     /// use shmq::TryRecvError;
     /// tx.try_send(b"abc")?;
     /// assert_eq!(rx.try_recv_into(&mut [0; 2]), Err(TryRecvError::WrongLength { len: 3, buffer: 2 }));
     /// let mut buffer = [0; 3];
-    /// assert_eq!((rx.try_recv_into(&mut buffer), &buffer), (Ok(0), b"abc"));
-    /// # drop((tx, rx)); queue.remove()?;
+    /// let got = rx.try_recv_into(&mut buffer)?;
+    /// assert_eq!((got.len, got.sequence, &buffer), (3, 0, b"abc"));
     /// # Ok::<(), shmq::Error>(())
     /// ```
     ///
     /// # Errors
     /// As for values, and [`TryRecvError::WrongLength`] if the buffer is too small; the message stays.
-    pub fn try_recv_into(&mut self, buffer: &mut [u8]) -> Result<u64, TryRecvError> {
-        self.ready()?;
+    pub fn try_recv_into(&mut self, buffer: &mut [u8]) -> Result<Received, TryRecvError> {
+        ends::ready(&mut self.end)?;
         self.take_into(buffer)
     }
 
     /// As [`Consumer::try_recv_into`], with its example, waiting for a message.
     ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
-    /// [costs](crate#what-a-call-costs).
-    ///
     /// # Errors
     /// [`RecvError`].
-    pub fn recv_into(&mut self, buffer: &mut [u8], until: impl Into<Until>) -> Result<u64, RecvError> {
-        self.wait(until.into())?;
+    pub fn recv_into(&mut self, buffer: &mut [u8], until: impl Into<Until>) -> Result<Received, RecvError> {
+        ends::wait(&mut self.end, until.into())?;
         self.take_into(buffer).map_err(RecvError::from)
     }
 
-    fn take_into(&mut self, buffer: &mut [u8]) -> Result<u64, TryRecvError> {
-        let (len, size) = (self.message_size(), buffer.len() as u64);
-        let Some(into) = buffer.get_mut(..len as usize) else {
-            self.end.seat.count(Counter::Refused);
-            return Err(TryRecvError::WrongLength { len, buffer: size });
+    fn take_into(&mut self, buffer: &mut [u8]) -> Result<Received, TryRecvError> {
+        let len = self.message_size() as usize;
+        let Some(into) = buffer.get_mut(..len) else {
+            return Err(ends::wrong_length(&self.end, len as u64, buffer.len()));
         };
         let sequence = self.end.ring.sequence();
         self.end.ring.copy_out(into);
-        if self.take() { Ok(sequence) } else { Err(Corruption::Truncated.into()) }
+        if self.take() { Ok(Received { len, sequence }) } else { Err(Corruption::Truncated.into()) }
     }
 }
 
-impl<P: ?Sized, T> Consumer<P, T> {
+impl<P: ?Sized> Consumer<P> {
     pub(crate) fn new(end: End<SlotRx<Map>>) -> Self {
         Self { end, marker: PhantomData }
     }
 
-    #[inline(never)]
-    pub(super) fn ready(&mut self) -> Result<(), TryRecvError> {
-        let found = found(self.end.ring.poll());
-        if !matches!(found, Some(Ok(()))) && self.end.is_torn() {
-            return Err(Corruption::Truncated.into());
+    /// The next message in place. It stays in the queue until [`Message::acknowledge`].
+    ///
+    /// # Errors
+    /// As [`crate::Consumer::try_read`].
+    #[inline(always)]
+    pub fn try_read(&mut self) -> Result<Message<'_, P>, TryRecvError> {
+        if !self.end.ring.has_next() {
+            shmq_core::memory::cold_path();
+            ends::ready(&mut self.end)?;
         }
-        found.unwrap_or(Err(TryRecvError::Empty))
+        Ok(Message::new(&mut self.end))
     }
 
-    #[inline(never)]
-    pub(super) fn wait(&mut self, until: Until) -> Result<(), RecvError> {
-        match self.end.block(until, |ring| found(ring.poll())) {
-            Ok(Err(TryRecvError::Corrupt { what })) => Err(RecvError::Corrupt { what: self.end.cause(what) }),
-            Ok(found) => found.map_err(RecvError::from),
-            Err(stop) => Err(self.end.remembered(stop).into()),
+    /// As [`Consumer::try_read`], waiting for a message.
+    ///
+    /// # Errors
+    /// As [`crate::Consumer::read`].
+    #[inline(always)]
+    pub fn read(&mut self, until: impl Into<Until>) -> Result<Message<'_, P>, RecvError> {
+        if !self.end.ring.has_next() {
+            shmq_core::memory::cold_path();
+            ends::wait(&mut self.end, until.into())?;
         }
+        Ok(Message::new(&mut self.end))
+    }
+
+    /// The messages that are there now, up to a limit, to be looked at first and acknowledged later; see the example of
+    /// [`Run`].
+    ///
+    /// # Errors
+    /// As [`crate::Consumer::try_run`].
+    pub fn try_run(&mut self, limit: impl Into<DrainLimit>) -> Result<Run<'_, P>, TryRecvError> {
+        ends::ready(&mut self.end)?;
+        Ok(Run::new(&mut self.end, limit.into()))
+    }
+
+    /// As [`Consumer::try_run`], waiting for the first message.
+    ///
+    /// # Errors
+    /// As [`crate::Consumer::run`].
+    pub fn run(
+        &mut self,
+        limit: impl Into<DrainLimit>,
+        until: impl Into<Until>,
+    ) -> Result<Run<'_, P>, RecvError> {
+        ends::wait(&mut self.end, until.into())?;
+        Ok(Run::new(&mut self.end, limit.into()))
     }
 
     #[inline(always)]
@@ -281,72 +381,34 @@ impl<P: ?Sized, T> Consumer<P, T> {
         !self.end.ring.settle() || self.end.published()
     }
 
-    /// State of the producer. One system call if it has the role or died. What may change at once and what cannot is
-    /// as with [`crate::Consumer::peer`]. See the example of [`Consumer`].
-    ///
-    /// Allocates nothing, bounded: see [costs](crate#what-a-call-costs).
-    pub fn peer(&self) -> PeerState {
-        self.end.seat.peer()
-    }
-
-    /// How often the producer's role was taken, 0 for never: a change means another one. May grow at once, never
-    /// shrink. See the example of [`Consumer`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    pub fn peer_epoch(&self) -> u64 {
-        self.end.seat.peer_epoch()
-    }
-
-    /// How often the consumer's role was taken, this time included. See the example of [`Consumer`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    pub fn epoch(&self) -> u64 {
-        self.end.seat.epoch()
-    }
+    every_end!("consumer", "producer");
 
     /// Messages published and not taken. See the example of [`Consumer`].
     ///
     /// The producer goes on meanwhile: there may be more at once. There cannot be fewer until this end receives.
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn pending(&self) -> u64 {
         self.end.ring.pending()
     }
 
     /// Bytes of a message; see the example of [`Consumer`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn message_size(&self) -> u64 {
         self.end.limits.max_message
     }
 
     /// Messages that fit, exactly; see the example of [`Consumer`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn depth(&self) -> u64 {
         self.end.ring.layout().depth
     }
 
     /// Sequence number of the next message, exact after any takeover; see the example of [`Consumer`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn next_sequence(&self) -> u64 {
         self.end.ring.sequence()
     }
 
     /// Sets how the blocking calls of this handle wait; as the example of [`Waiting`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.ring.set_adaptive(waiting.is_adaptive());
         self.end.waiting = waiting;
-    }
-
-    /// Lets a handle end the blocked calls of this end; see the example of [`StopHandle`]. Replaces the one it had; `None`: none does.
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    pub fn set_stop<'a>(&mut self, stop: impl Into<Option<&'a StopHandle>>) {
-        self.end.set_stop(stop);
     }
 
     /// Says whether both ends run, and stay, on cores that share a cache behind their own ones (level 3). Not so, at first.
@@ -354,8 +416,6 @@ impl<P: ?Sized, T> Consumer<P, T> {
     /// If so, a consumer of a ring larger than 2 MiB leaves out a store to each line it has read, and streams of messages of
     /// 4 KiB and more take 0.65 to 0.95 of the time; small ones take up to a tenth more. Where it is **not true**, streams
     /// take up to twenty times as long. Nothing else depends on it, and in smaller rings nothing does; [Design](crate::guide::design) says why.
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
     ///
     /// ```
     /// let queue = shmq::slots::Queue::<[u8; 4096]>::anonymous(2048, &shmq::Options::new())?;
@@ -368,71 +428,22 @@ impl<P: ?Sized, T> Consumer<P, T> {
     }
 }
 
-/// `None`: nothing yet.
-#[inline(always)]
-fn found(poll: SlotPoll) -> Option<Result<(), TryRecvError>> {
-    match poll {
-        SlotPoll::Messages(_) => Some(Ok(())),
-        SlotPoll::Empty => None,
-        SlotPoll::Finished => Some(Err(TryRecvError::Finished)),
-        SlotPoll::Corrupt(what) => Some(Err(TryRecvError::Corrupt { what })),
+/// A run that is being drained: what was moved on behind is taken when it goes out of scope, also by a panic.
+struct Settling<'a>(&'a mut End<SlotRx<Map>>);
+
+impl Settling<'_> {
+    /// Fails if the file was truncated meanwhile: then nobody knows what was copied.
+    fn settle(self) -> Result<(), Corruption> {
+        let there = !self.0.ring.settle() || self.0.published();
+        std::mem::forget(self);
+        if there { Ok(()) } else { Err(Corruption::Truncated) }
     }
 }
 
-/// The next message, in place. It stays in the queue until [`Message::acknowledge`]. Dropped before that, also by a `?` or
-/// a panic, or forgotten, it is what the next receive gets; if this process dies first, its successor gets it.
-///
-/// ```
-/// # let queue = shmq::slots::Queue::<u64>::anonymous(8, &shmq::Options::new())?;
-/// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
-/// # tx.try_send(&42)?;
-/// // SAFETY: the queue is anonymous, and its descriptor was given to nobody.
-/// let mut rx = unsafe { rx.trust_peer() };
-/// let message = rx.try_read()?;
-/// assert_eq!((*message, message.sequence()), (42, 0));
-/// drop(message); // it stays
-/// rx.try_read()?.acknowledge();
-/// assert_eq!(rx.pending(), 0);
-/// # Ok::<(), shmq::Error>(())
-/// ```
-///
-/// It borrows the consumer: there is no other receive while it is open. It must not be used in a child of `fork`:
-/// see [the crate's word on it](crate#fork).
-#[derive(Debug)]
-#[must_use = "a message that is not acknowledged stays in the queue"]
-pub struct Message<'a, P: Pod> {
-    end: &'a mut End<SlotRx<Map>>,
-    messages: Marker<P, Trusted>,
-}
-
-impl<P: Pod> Message<'_, P> {
-    /// Its sequence number; see the example of [`Message`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    pub fn sequence(&self) -> u64 {
-        self.end.ring.sequence()
-    }
-
-    /// Takes the message out of the queue: nobody is shown it again. See the example of [`Message`].
-    ///
-    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
-    #[inline(always)]
-    pub fn acknowledge(self) {
-        self.end.ring.skip();
-        if self.end.ring.settle() {
-            self.end.published();
+impl Drop for Settling<'_> {
+    fn drop(&mut self) {
+        if self.0.ring.settle() {
+            self.0.published();
         }
-    }
-}
-
-impl<P: Pod> Deref for Message<'_, P> {
-    type Target = P;
-
-    #[inline(always)]
-    fn deref(&self) -> &P {
-        let ring = &self.end.ring;
-        // SAFETY: a message lies inside the ring, at a multiple of 8, and alignment and size were checked when the queue
-        // was opened; any bytes make a `P`; it is published and not released, so a vouched-for peer does not write it.
-        unsafe { &*ring.window().pointer_at(ring.place()).cast() }
     }
 }

@@ -1,12 +1,13 @@
 //! Looking at a run of messages first and acknowledging it later, as [`crate::Run`] is for records.
 
-use super::Consumer;
-use crate::{Checked, OutOfBounds};
+use super::Marker;
+use crate::receiving::DrainLimit;
+use crate::view::View;
 use bytemuck::Pod;
-use shmq_core::error::{RecvError, TryRecvError};
+use shmq_core::End;
 use shmq_core::memory::Map;
 use shmq_core::ring::{SlotAhead, SlotRx};
-use shmq_core::wait::Until;
+use std::marker::PhantomData;
 
 /// A run of messages, looked at one after the other and acknowledged together by [`Run::acknowledge`].
 ///
@@ -32,47 +33,51 @@ use shmq_core::wait::Until;
 /// ```
 #[derive(Debug)]
 #[must_use = "a run that is not acknowledged stays in the queue"]
-pub struct Run<'a, P: ?Sized, T = Checked> {
-    consumer: &'a mut Consumer<P, T>,
+pub struct Run<'a, P: ?Sized> {
+    end: &'a mut End<SlotRx<Map>>,
+    limit: DrainLimit,
     ahead: SlotAhead,
-    limit: usize,
     messages: usize,
+    marker: Marker<P>,
 }
 
-impl<P: ?Sized, T> Run<'_, P, T> {
+impl<'a, P: ?Sized> Run<'a, P> {
+    pub(crate) fn new(end: &'a mut End<SlotRx<Map>>, limit: DrainLimit) -> Self {
+        let ahead = end.ring.ahead();
+        Self { end, limit, ahead, messages: 0, marker: PhantomData }
+    }
+
     fn look(&mut self) -> Option<(u64, u64)> {
-        if self.messages >= self.limit {
+        if self.messages > 0 && self.limit.is_reached(self.messages, self.bytes()) {
             return None;
         }
-        let found = self.consumer.end.ring.look_ahead(&mut self.ahead)?;
+        let found = self.end.ring.look_ahead(&mut self.ahead)?;
         self.messages += 1;
         Some(found)
     }
 
-    /// Messages looked at so far; as the example of [`crate::Run`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    /// Messages looked at so far.
     pub fn messages(&self) -> usize {
         self.messages
     }
 
-    /// Takes all messages looked at out of the queue, at once; returns how many. See the example of [`Run`].
-    ///
-    /// Allocates nothing, no system call unless the producer sleeps, bounded: see [costs](crate#what-a-call-costs).
+    /// Their bytes.
+    pub fn bytes(&self) -> usize {
+        self.messages * self.end.limits.max_message as usize
+    }
+
+    /// Takes all messages looked at out of the queue, at once; returns how many.
     pub fn acknowledge(self) -> usize {
-        let end = &mut self.consumer.end;
-        if self.messages > 0 && end.ring.take_to(&self.ahead) {
-            end.published();
+        if self.messages > 0 && self.end.ring.take_to(&self.ahead) {
+            self.end.published();
         }
         self.messages
     }
 }
 
-impl<P: Pod, T> Run<'_, P, T> {
+impl<P: Pod> Run<'_, P> {
     /// The next message of the run, copied. `None` at its limit, or when no more are there now; a later call
-    /// may then find more. The first call finds one, unless the limit is 0. See the example of [`Run`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
+    /// may then find more. The first call finds one.
     #[allow(
         clippy::should_implement_trait,
         reason = "an iterator that may go on after its end, and whose items count only once acknowledged, misleads"
@@ -80,26 +85,23 @@ impl<P: Pod, T> Run<'_, P, T> {
     pub fn next(&mut self) -> Option<P> {
         let (place, _) = self.look()?;
         let mut message = P::zeroed();
-        let ring = &self.consumer.end.ring;
-        ring.window().copy_out_at(place, bytemuck::bytes_of_mut(&mut message));
+        self.end.ring.window().copy_out_at(place, bytemuck::bytes_of_mut(&mut message));
         Some(message)
     }
 }
 
-impl<T> Run<'_, [u8], T> {
+impl Run<'_, [u8]> {
     /// The next message of the run, in place. `None` at its limit, or when no more are there now; a later call
-    /// may then find more. The first call finds one, unless the limit is 0.
+    /// may then find more. The first call finds one.
     ///
     /// ```
-    /// # let name = format!("shmq-doc-slots-view-{}", std::process::id());
     /// use shmq::{Options, slots};
-    /// let queue = slots::Queue::<[u8]>::create_bytes(&name, 3, 8, &Options::new())?;
+    /// let queue = slots::Queue::anonymous_bytes(3, 8, &Options::new())?;
     /// let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
     /// tx.try_send(b"abc")?;
-    /// let mut run = rx.try_run(usize::MAX)?;
+    /// let mut run = rx.try_run(100)?;
     /// assert_eq!(run.next().unwrap().to_vec(), b"abc");
-    /// assert_eq!(run.acknowledge(), 1);
-    /// # drop((tx, rx)); queue.remove()?;
+    /// assert_eq!((run.bytes(), run.acknowledge()), (3, 1));
     /// # Ok::<(), shmq::Error>(())
     /// ```
     #[allow(
@@ -108,110 +110,21 @@ impl<T> Run<'_, [u8], T> {
     )]
     pub fn next(&mut self) -> Option<View<'_>> {
         let (place, sequence) = self.look()?;
-        Some(View { ring: &self.consumer.end.ring, place, sequence })
-    }
-}
-
-impl<P: ?Sized, T> Consumer<P, T> {
-    /// The messages that are there now, up to so many, to be looked at first and acknowledged later; see the example of [`Run`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    ///
-    /// # Errors
-    /// [`TryRecvError::Empty`], [`TryRecvError::Finished`], [`TryRecvError::Corrupt`].
-    pub fn try_run(&mut self, limit: usize) -> Result<Run<'_, P, T>, TryRecvError> {
-        self.ready()?;
-        Ok(self.run_from_here(limit))
-    }
-
-    /// As [`Consumer::try_run`], waiting for the first message; see the example of [`Run`].
-    ///
-    /// Allocates nothing, system calls only to wait and to wake, bounded by `until`: see
-    /// [costs](crate#what-a-call-costs).
-    ///
-    /// # Errors
-    /// [`RecvError`]. A producer that has left or died is reported once everything was received.
-    pub fn run(&mut self, limit: usize, until: impl Into<Until>) -> Result<Run<'_, P, T>, RecvError> {
-        self.wait(until.into())?;
-        Ok(self.run_from_here(limit))
-    }
-
-    fn run_from_here(&mut self, limit: usize) -> Run<'_, P, T> {
-        let ahead = self.end.ring.ahead();
-        Run { consumer: self, ahead, limit, messages: 0 }
-    }
-}
-
-/// A message of bytes in place, lent by a run. Its bytes are copied out, as the peer could change them meanwhile.
-///
-/// ```
-/// # let name = format!("shmq-doc-slots-lent-{}", std::process::id());
-/// # let queue = shmq::slots::Queue::create_bytes(&name, 3, 8, &shmq::Options::new())?;
-/// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
-/// tx.try_send(b"abc")?;
-/// let mut run = rx.try_run(1)?;
-/// let message = run.next().unwrap();
-/// let mut head = [0; 2];
-/// message.read_into(&mut head)?;
-/// assert_eq!((&head, message.len(), message.sequence()), (b"ab", 3, 0));
-/// assert_eq!(message.to_vec(), b"abc");
-/// # drop((tx, rx)); queue.remove()?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-pub struct View<'a> {
-    ring: &'a SlotRx<Map>,
-    place: u64,
-    sequence: u64,
-}
-
-impl View<'_> {
-    /// Bytes of the message: as many as of every other of this queue, and never 0. See the example of [`View`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    #[allow(clippy::len_without_is_empty, reason = "no message of this shape is empty")]
-    pub fn len(&self) -> usize {
-        self.ring.layout().size as usize
-    }
-
-    /// Its sequence number; see the example of [`View`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    pub fn sequence(&self) -> u64 {
-        self.sequence
-    }
-
-    /// Copies its first `into.len()` bytes; see the example of [`View`].
-    ///
-    /// Allocates nothing, makes no system call, bounded: see [costs](crate#what-a-call-costs).
-    ///
-    /// # Errors
-    /// [`OutOfBounds`] if the message does not have them; nothing is copied then.
-    pub fn read_into(&self, into: &mut [u8]) -> Result<(), OutOfBounds> {
-        OutOfBounds::check(0, into.len(), self.len())?;
-        self.ring.window().copy_out_at(self.place, into);
-        Ok(())
-    }
-
-    /// The whole message, copied; see the example of [`View`]. Allocates the vector.
-    pub fn to_vec(&self) -> Vec<u8> {
-        let mut message = vec![0; self.len()];
-        self.ring.window().copy_out_at(self.place, &mut message);
-        message
+        Some(View::of_slot(self.end, place, sequence))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Options;
     use crate::slots::Queue;
+    use crate::{Options, TryRecvError};
 
     fn queue<P: Pod>(depth: u64) -> Queue<P> {
         Queue::anonymous(depth, &Options::new()).unwrap()
     }
 
-    fn look<P: Pod, T>(run: &mut Run<'_, P, T>) -> Vec<P> {
+    fn look<P: Pod>(run: &mut Run<'_, P>) -> Vec<P> {
         std::iter::from_fn(|| run.next()).collect()
     }
 
@@ -310,9 +223,9 @@ mod tests {
             let view = run.next().unwrap();
             assert_eq!((view.sequence(), view.len(), view.to_vec()), (i.into(), 13, vec![i; 13]));
             let mut part = [0; 5];
-            view.read_into(&mut part).unwrap();
+            view.read_into(0, &mut part).unwrap();
             assert_eq!(part, [i; 5]);
-            assert!(view.read_into(&mut [0; 14]).is_err());
+            assert!(view.read_into(0, &mut [0; 14]).is_err());
         }
         assert!(run.next().is_none());
         assert_eq!(run.acknowledge(), 30);

@@ -2,7 +2,7 @@
 
 use crate::{Outcome, said, variant, waiting};
 use shmq::slots::{Consumer, Producer, Queue};
-use shmq::{AttachError, OpenError, Options, RecvError, Trusted, TryRecvError, TrySendError, Until};
+use shmq::{AttachError, OpenError, Options, RecvError, TryRecvError, TrySendError, Until};
 use shmq_tests::process::{Dice, LIMIT, SLOTS_BATCH, SlotMessage, Witness, slot_content, word};
 use std::io::BufRead;
 
@@ -17,7 +17,7 @@ pub fn produce(name: &str, witness: &str, mode: &str, wait: &str) -> Outcome {
     };
     tx.set_waiting(waiting(wait).across_restarts(true));
     // SAFETY: the other end is this program's, too.
-    let mut tx = unsafe { tx.trust_peer() };
+    unsafe { tx.trust_peer() };
     let (first, sent) = (tx.next_sequence(), witness.get(word::SENT));
     // A call that had not returned has sent all, nothing, or, where that is what it says, some.
     let lawful = match mode {
@@ -49,7 +49,7 @@ pub fn produce(name: &str, witness: &str, mode: &str, wait: &str) -> Outcome {
 }
 
 /// Sends what comes next; says which number it got and how many there were.
-fn send(tx: &mut Producer<SlotMessage, Trusted>, mode: &str, next: u64) -> Result<(u64, u64), String> {
+fn send(tx: &mut Producer<SlotMessage>, mode: &str, next: u64) -> Result<(u64, u64), String> {
     let messages = |n: u64| (next..next + n).map(slot_content).collect::<Vec<_>>();
     match mode {
         "batch" => {
@@ -78,7 +78,7 @@ fn send(tx: &mut Producer<SlotMessage, Trusted>, mode: &str, next: u64) -> Resul
             }
             match tx.try_claim() {
                 Ok(mut claim) => {
-                    *claim = slot_content(next);
+                    *claim.as_mut().ok_or("not trusted")? = slot_content(next);
                     return Ok((claim.commit(), 1));
                 }
                 Err(TrySendError::Full) => std::thread::yield_now(),
@@ -94,7 +94,7 @@ pub fn consume(name: &str, witness: &str, mode: &str, wait: &str) -> Outcome {
     let mut rx = Queue::<SlotMessage>::open(name).map_err(said)?.consumer().map_err(said)?;
     rx.set_waiting(waiting(wait).across_restarts(true));
     // SAFETY: the other end is this program's, too.
-    let mut rx = unsafe { rx.trust_peer() };
+    unsafe { rx.trust_peer() };
     let (first, taken) = (rx.next_sequence(), witness.get(word::TAKEN));
     // A copying receive that returned is never repeated, and one that had not returned may have happened. A guard is
     // noted before it is released: it may come again.
@@ -133,7 +133,7 @@ fn check(number: u64, message: &SlotMessage) -> Outcome {
 
 /// The next messages, still to be checked; `None` at the end of data. A guard checks and notes its own.
 fn receive(
-    rx: &mut Consumer<SlotMessage, Trusted>,
+    rx: &mut Consumer<SlotMessage>,
     mode: &str,
     next: &mut u64,
     witness: &Witness,
@@ -144,7 +144,7 @@ fn receive(
                 if message.sequence() != *next {
                     return Err(format!("number {} came where {next} was next", message.sequence()));
                 }
-                check(*next, &message)?;
+                check(*next, message.as_ref().ok_or("not trusted")?)?;
                 *next += 1;
                 witness.set(word::TAKEN, *next);
                 message.acknowledge();
@@ -171,7 +171,7 @@ fn receive(
     }
 }
 
-fn one(rx: &mut Consumer<SlotMessage, Trusted>) -> Result<Option<Vec<SlotMessage>>, String> {
+fn one(rx: &mut Consumer<SlotMessage>) -> Result<Option<Vec<SlotMessage>>, String> {
     match rx.recv(Until::Forever) {
         Ok(message) => Ok(Some(vec![message])),
         Err(RecvError::Finished) => Ok(None),

@@ -93,7 +93,6 @@ pub fn consume(name: &str, witness: &str, mode: &str, wait: &str) -> Outcome {
     let max = witness.get(word::MAX_MESSAGE) as usize;
     let mut check = Check { next: first, max, expected: Vec::new(), wrong: None, witness: &witness };
     let mut buffer = vec![0; rx.limits().max_message as usize];
-    let mut vector = Vec::new();
     loop {
         let outcome = match mode {
             "guard" => rx.read(Until::Forever).map(|message| {
@@ -107,7 +106,10 @@ pub fn consume(name: &str, witness: &str, mode: &str, wait: &str) -> Outcome {
                 })
                 .map(|_| ())
             }
-            "vec" => rx.recv_vec(&mut vector, Until::Forever).map(|got| check.see(got.sequence, &vector)),
+            "vec" => {
+                let sequence = rx.next_sequence();
+                rx.recv(Until::Forever).map(|message| check.see(sequence, &message))
+            }
             _ => rx
                 .recv_into(&mut buffer, Until::Forever)
                 .map(|got| check.see(got.sequence, &buffer[..got.len])),

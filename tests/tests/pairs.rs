@@ -1,10 +1,9 @@
-//! Fixed-size queues as users see them: the in-process channel beside std's, and the typed and untyped files.
+//! Pairs and files, records and slots, as users see them: one family of ends, with one family of errors.
 
 use shmq::{
     AttachError, CreateError, OpenError, Options, RecvError, SendError, TryRecvError, TrySendError, Until,
     slots,
 };
-use std::sync::mpsc;
 use std::time::Duration;
 
 /// A name in /dev/shm that goes away with the test.
@@ -22,77 +21,169 @@ impl Drop for Name {
     }
 }
 
-/// The same story told to both channels; what they answered, as text.
+/// The same story told to a queue of either shape; what it answered, as text. Its messages are numbers.
 macro_rules! story {
-    ($tx:ident, $rx:ident, $heard:ident, $make:expr) => {{
-        let mut $heard = Vec::new();
-        {
-            #[allow(unused_mut, reason = "std's ends need no mut")]
-            let (mut $tx, mut $rx) = $make;
-            $heard.push(format!("{:?}", $rx.try_recv()));
-            for i in 0..3u64 {
-                $heard.push(format!("{:?}", $tx.try_send(i)));
-            }
-            $heard.push(format!("{:?}", $rx.recv()));
-            $heard.push(format!("{:?}", $tx.try_send(3)));
-            $heard.push(format!("{:?}", $tx.try_send(4)));
-            $heard.push(format!("{:?}", $rx.try_iter().collect::<Vec<_>>()));
-            $heard.push(format!("{:?}", $rx.recv_timeout(Duration::from_millis(1))));
-            $heard.push(format!("{:?}", $tx.send(5)));
-            drop($tx);
-            $heard.push(format!("{:?}", $rx.try_recv()));
-            $heard.push(format!("{:?}", $rx.try_recv()));
-            $heard.push(format!("{:?}", $rx.recv()));
-            $heard.push(format!("{:?}", $rx.recv_timeout(Duration::from_millis(1))));
+    ($tx:ident, $rx:ident, $make:expr, $try_send:expr, $send:expr, $try_recv:expr, $recv:expr) => {{
+        let mut heard = Vec::new();
+        let short = Duration::from_millis(1);
+        let (mut $tx, mut $rx) = $make;
+        heard.push(format!("{:?}", $try_recv));
+        for i in 0..3u64 {
+            heard.push(format!("{:?}", $try_send(i)));
         }
-        {
-            #[allow(unused_mut, reason = "std's ends need no mut")]
-            let (mut $tx, $rx) = $make;
-            $heard.push(format!("{:?}", $tx.send(1)));
-            drop($rx);
-            $heard.push(format!("{:?}", $tx.send(2)));
-            $heard.push(format!("{:?}", $tx.try_send(3)));
-            $heard.push(format!("{:?}", $tx.send(4)));
-        }
-        $heard
+        heard.push(format!("{:?}", $recv(short)));
+        heard.push(format!("{:?}", $try_send(3)));
+        heard.push(format!("{:?}", $send(4, short)));
+        heard.push(format!("{:?}", ($tx.pending(), $rx.pending(), $tx.next_sequence(), $rx.next_sequence())));
+        heard.push(format!(
+            "{:?}",
+            ($tx.peer(), $rx.peer(), $tx.limits().max_message, $rx.limits().max_messages)
+        ));
+        heard.push(format!("{:?}", $rx.try_read().map(|message| message.sequence())));
+        heard.push(format!("{:?}", $rx.try_drain(1, |_| ())));
+        heard.push(format!("{:?}", $rx.drain(10, short, |_| Err::<(), _>("no"))));
+        let run = $rx
+            .try_run(5)
+            .map(|mut run| (run.next().is_some(), run.messages(), run.bytes(), run.acknowledge()));
+        heard.push(format!("{run:?}"));
+        heard.push(format!("{:?}", $recv(short)));
+        heard.push(format!("{:?}", $send(5, short)));
+        drop($tx);
+        heard.push(format!("{:?}", $recv(short)));
+        heard.push(format!("{:?}", $recv(short)));
+        heard
     }};
 }
 
-#[test]
-fn p3_a_channel_answers_as_std_does() {
-    let ours = story!(tx, rx, heard, shmq::channel::<u64>(2).unwrap());
-    let stds = story!(tx, rx, heard, mpsc::sync_channel::<u64>(2));
-    assert_eq!(ours, stds);
+macro_rules! records {
+    ($make:expr) => {
+        story!(
+            tx,
+            rx,
+            $make,
+            |i: u64| tx.try_send_value(&i),
+            |i: u64, until: Duration| tx.send_value(&i, until),
+            rx.try_recv_value::<u64>(),
+            |until: Duration| rx.recv_value::<u64>(until)
+        )
+    };
+}
+
+macro_rules! slots {
+    ($make:expr) => {
+        story!(
+            tx,
+            rx,
+            $make,
+            |i: u64| tx.try_send(&i),
+            |i: u64, until: Duration| tx.send(&i, until),
+            rx.try_recv(),
+            |until: Duration| rx.recv(until)
+        )
+    };
 }
 
 #[test]
-fn p3_a_blocked_end_of_a_channel_hears_that_the_other_is_gone() {
-    let (mut tx, rx) = shmq::channel::<u64>(1).unwrap();
-    tx.send(1).unwrap();
-    let blocked = std::thread::spawn(move || tx.send(2));
+fn what_is_written_for_one_queue_is_told_the_same_by_another() {
+    let options = Options::new().max_message(8).max_messages(2);
+    let queue = shmq::Queue::anonymous(&options).unwrap();
+    let stories = [
+        records!((queue.producer().unwrap(), queue.consumer().unwrap())),
+        records!(shmq::pair(&options).unwrap()),
+        slots!({
+            let queue = slots::Queue::<u64>::anonymous(2, &Options::new()).unwrap();
+            (queue.producer().unwrap(), queue.consumer().unwrap())
+        }),
+        slots!(slots::pair::<u64>(2).unwrap()),
+    ];
+    for story in &stories {
+        assert_eq!(story, &stories[0]);
+    }
+    assert_eq!(stories[0].last().unwrap(), "Err(ProducerLeft)");
+}
+
+/// For ends of either kind, as any function would be written.
+fn send_one(tx: &mut shmq::Producer, slots: &mut slots::Producer<u64>) {
+    tx.try_send(b"one").unwrap();
+    slots.try_send(&1).unwrap();
+}
+
+#[test]
+fn p5_what_lies_in_place_is_a_slice_only_where_the_peer_is_vouched_for() {
+    let (mut tx, mut rx) = shmq::pair(&Options::new()).unwrap();
+    let (mut slots_tx, mut slots_rx) = slots::pair::<u64>(4).unwrap();
+    send_one(&mut tx, &mut slots_tx);
+    assert_eq!(rx.try_read().unwrap().as_slice(), Some(&b"one"[..]));
+    assert_eq!(slots_rx.try_read().unwrap().as_ref(), Some(&1));
+    assert!(tx.try_claim(1).unwrap().as_mut_slice().is_some());
+    assert!(slots_tx.try_claim().unwrap().as_mut().is_some());
+
+    let queue = shmq::Queue::anonymous(&Options::new()).unwrap();
+    let slots_queue = slots::Queue::<u64>::anonymous(4, &Options::new()).unwrap();
+    let (mut tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
+    let (mut slots_tx, mut slots_rx) = (slots_queue.producer().unwrap(), slots_queue.consumer().unwrap());
+    send_one(&mut tx, &mut slots_tx);
+    assert_eq!(rx.try_read().unwrap().as_slice(), None);
+    assert_eq!(rx.try_run(1).unwrap().next().unwrap().as_slice(), None);
+    assert_eq!(slots_rx.try_read().unwrap().as_ref(), None);
+    assert!(tx.try_claim(1).unwrap().as_mut_slice().is_none());
+    assert!(slots_tx.try_claim().unwrap().as_mut().is_none());
+    let bytes = slots::Queue::anonymous_bytes(3, 4, &Options::new()).unwrap();
+    let (mut tx, mut rx) = (bytes.producer().unwrap(), bytes.consumer().unwrap());
+    assert!(tx.try_claim().unwrap().as_mut_slice().is_none());
+    let mut claim = tx.try_claim().unwrap();
+    claim.write_at(0, b"abc").unwrap();
+    claim.write_at(1, b"X").unwrap();
+    assert!(claim.write_at(2, b"XY").is_err());
+    claim.commit();
+    let message = rx.try_read().unwrap();
+    assert_eq!(
+        (message.as_slice(), message.to_vec(), message.read_value(1)),
+        (None, b"aXc".to_vec(), Ok(*b"Xc"))
+    );
+    assert!(message.read_value::<u64>(0).is_err());
+}
+
+#[test]
+fn p3_a_blocked_end_of_a_pair_hears_that_the_other_is_gone() {
+    let (mut tx, rx) = slots::pair::<u64>(1).unwrap();
+    tx.send(&1, Until::Forever).unwrap();
+    let blocked = std::thread::spawn(move || (tx.send(&2, Until::Forever), tx.try_send_slice(&[3]), tx));
     std::thread::sleep(Duration::from_millis(30));
     drop(rx);
-    assert_eq!(blocked.join().unwrap(), Err(mpsc::SendError(2)));
+    let (sent, slice, mut tx) = blocked.join().unwrap();
+    assert_eq!((sent, slice), (Err(SendError::ConsumerLeft), Err(TrySendError::ConsumerLeft)));
+    assert_eq!(tx.try_send(&4), Err(TrySendError::ConsumerLeft));
+    assert_eq!(tx.try_send_iter(0..5), Err(TrySendError::ConsumerLeft));
+    assert_eq!(tx.try_send_batch(&[5]), Err(TrySendError::ConsumerLeft));
 
-    let (tx, mut rx) = shmq::channel::<u64>(1).unwrap();
-    let blocked = std::thread::spawn(move || rx.recv());
+    // Full or not.
+    let (mut tx, rx) = slots::pair::<u64>(8).unwrap();
+    tx.try_send(&1).unwrap();
+    drop(rx);
+    assert_eq!(tx.try_send(&2), Err(TrySendError::ConsumerLeft));
+    assert_eq!(tx.send(&2, Until::Forever), Err(SendError::ConsumerLeft));
+
+    let (tx, mut rx) = slots::pair::<u64>(1).unwrap();
+    let blocked = std::thread::spawn(move || rx.recv(Until::Forever));
     std::thread::sleep(Duration::from_millis(30));
     drop(tx);
-    assert_eq!(blocked.join().unwrap(), Err(mpsc::RecvError));
+    assert_eq!(blocked.join().unwrap(), Err(RecvError::ProducerLeft));
 }
 
 #[test]
-fn p2_a_channel_carries_a_stream_whole_and_in_order() {
+fn p2_a_pair_carries_a_stream_whole_and_in_order() {
     for depth in [1, 2, 7, 100] {
-        let (mut tx, mut rx) = shmq::channel::<[u64; 3]>(depth).unwrap();
+        let (mut tx, mut rx) = slots::pair::<[u64; 3]>(depth).unwrap();
         let sender = std::thread::spawn(move || {
             for i in 0..50_000u64 {
-                tx.send([i, !i, i ^ 0x55]).unwrap();
+                tx.send(&[i, !i, i ^ 0x55], Until::Forever).unwrap();
             }
+            tx.finish().unwrap();
         });
         let mut next = 0;
-        for message in rx.iter() {
-            assert_eq!(message, [next, !next, next ^ 0x55]);
+        for message in rx.messages(Until::Forever) {
+            assert_eq!(message, Ok([next, !next, next ^ 0x55]));
             next += 1;
         }
         assert_eq!(next, 50_000);
@@ -101,14 +192,14 @@ fn p2_a_channel_carries_a_stream_whole_and_in_order() {
 }
 
 #[test]
-fn p6_impossible_channels_say_what_would_be_possible() {
+fn p6_impossible_pairs_say_what_would_be_possible() {
     let why = |made: Result<_, CreateError>| match made {
         Err(error @ CreateError::Options { .. }) => error.to_string(),
         other => panic!("{other:?}"),
     };
-    assert!(why(shmq::channel::<u64>(0).map(drop)).contains("at least 1"));
-    assert!(why(shmq::channel::<()>(5).map(drop)).contains("at least 1"));
-    assert!(why(shmq::channel::<u128>(5).map(drop)).contains("alignment of up to 8"));
+    assert!(why(slots::pair::<u64>(0).map(drop)).contains("at least 1"));
+    assert!(why(slots::pair::<()>(5).map(drop)).contains("at least 1"));
+    assert!(why(slots::pair::<u128>(5).map(drop)).contains("alignment of up to 8"));
     let name = Name::new("options");
     let options = Options::new().capacity(1 << 20);
     assert!(
@@ -117,7 +208,7 @@ fn p6_impossible_channels_say_what_would_be_possible() {
 }
 
 #[test]
-fn p6_slices_batches_and_peeking() {
+fn p6_slices_and_batches() {
     let name = Name::new("slices");
     let queue = slots::Queue::<u64>::create(&name.0, 20, &Options::new()).unwrap();
     let (mut tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
@@ -128,7 +219,6 @@ fn p6_slices_batches_and_peeking() {
     assert_eq!(tx.try_send_slice(&numbers[20..]), Ok(0));
     assert_eq!(tx.try_send(&20), Err(TrySendError::Full));
     assert_eq!((tx.pending(), rx.pending(), tx.next_sequence()), (20, 20, 20));
-    assert_eq!((rx.try_peek(), rx.try_peek(), rx.next_sequence()), (Ok(0), Ok(0), 0));
     let mut got = [0; 15];
     assert_eq!(rx.try_recv_slice(&mut got), Ok(15));
     assert_eq!(got[..], numbers[..15]);
@@ -150,18 +240,21 @@ fn p6_slices_batches_and_peeking() {
 fn p1_claims_and_guards_in_place() {
     let name = Name::new("inplace");
     let queue = slots::Queue::<[u32; 4]>::create(&name.0, 3, &Options::new()).unwrap();
+    let (mut tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
     // SAFETY: both ends are this test's, and nobody else has the file mapped.
-    let (mut tx, mut rx) =
-        unsafe { (queue.producer().unwrap().trust_peer(), queue.consumer().unwrap().trust_peer()) };
+    unsafe {
+        tx.trust_peer();
+        rx.trust_peer();
+    }
     let mut claim = tx.try_claim().unwrap();
-    *claim = [1, 2, 3, 4];
+    *claim.as_mut().unwrap() = [1, 2, 3, 4];
     claim.abort();
     assert!(matches!(rx.try_recv(), Err(TryRecvError::Empty)));
     let _ = tx.try_claim().unwrap();
     let mut claim = tx.try_claim().unwrap();
-    *claim = [5, 6, 7, 8];
+    *claim.as_mut().unwrap() = [5, 6, 7, 8];
     assert_eq!(claim.commit(), 0);
-    assert_eq!(*rx.try_read().unwrap(), [5, 6, 7, 8]); // it stays
+    assert_eq!(rx.try_read().unwrap().as_ref(), Some(&[5, 6, 7, 8])); // it stays
     rx.try_read().unwrap().acknowledge();
     assert!(rx.try_read().is_err());
 }
@@ -194,7 +287,7 @@ fn p8_a_file_of_another_type_is_refused() {
     assert_eq!(tx.try_send(b"8 bytes!"), Ok(0));
     let mut buffer = [0; 10];
     assert_eq!(rx.try_recv_into(&mut buffer[..7]), Err(TryRecvError::WrongLength { len: 8, buffer: 7 }));
-    assert_eq!(rx.try_recv_into(&mut buffer), Ok(0));
+    assert_eq!(rx.try_recv_into(&mut buffer).map(|got| (got.len, got.sequence)), Ok((8, 0)));
     assert_eq!(&buffer[..8], b"8 bytes!");
     drop((tx, rx, bytes));
     queue.remove().unwrap();
