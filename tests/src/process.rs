@@ -145,16 +145,22 @@ impl Child {
     /// Starts the helper binary (`env!("CARGO_BIN_EXE_shmq-test-child")`) with a script and its arguments.
     pub fn spawn(helper: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(helper);
-        command.args(arguments);
-        Self::start(command)
+        // It sees to its own end. So nothing has to run between fork and exec, and what forks of a process with an end do is left to
+        // the tests that want it.
+        command.args(arguments).env(PARENT, std::process::id().to_string());
+        Self::of(command)
     }
 
     /// Starts any command.
     pub fn start(mut command: Command) -> Self {
         let parent = std::process::id();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         // SAFETY: `die_with_parent` makes two system calls, nothing else.
         unsafe { command.pre_exec(move || die_with_parent(parent)) };
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("start a child");
         let output = BufReader::new(process.stdout.take().expect("piped"));
         let (sender, lines) = channel();
@@ -269,8 +275,19 @@ impl Drop for Child {
     }
 }
 
+/// Whose child the helper is.
+const PARENT: &str = "SHMQ_TEST_PARENT";
+
+/// What the helper does first.
+pub fn die_with_test() -> std::io::Result<()> {
+    match std::env::var(PARENT) {
+        Ok(parent) => die_with_parent(parent.parse().map_err(std::io::Error::other)?),
+        Err(_) => Ok(()),
+    }
+}
+
 /// To be called in the child: it gets SIGKILL when its parent goes.
-pub fn die_with_parent(parent: u32) -> std::io::Result<()> {
+fn die_with_parent(parent: u32) -> std::io::Result<()> {
     // SAFETY: a plain system call.
     if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
         return Err(std::io::Error::last_os_error());

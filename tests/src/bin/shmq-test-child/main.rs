@@ -26,6 +26,10 @@ use std::process::ExitCode;
 type Outcome = Result<(), String>;
 
 fn main() -> ExitCode {
+    if let Err(error) = shmq_tests::process::die_with_test() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments[..] {
