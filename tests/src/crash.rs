@@ -283,7 +283,7 @@ impl<K: Ring> State<K> {
 
     fn describe(&self) -> String {
         let (controls, ring) = self.image.split_at(CONTROLS.len());
-        let names = "tail, sequence, dirty, read, received, free, freed";
+        let names = "tail, sequence, dirty, read, received, free, freed, marks";
         let ghost = &self.live.ghost;
         format!("{ghost:?}\n{names}: {controls:?}\nring: {ring:x?}\n{}", K::describe(&self.live))
     }

@@ -115,6 +115,8 @@ fn tx(bytes: &mut Bytes<'_>, shape: &Shape) -> TxOp {
         4 => TxOp::Abort(len(bytes, shape)),
         5 => TxOp::AbortBatch(lens(bytes, shape)),
         6 if bytes.byte() == 0xff => TxOp::Finish,
+        9 => TxOp::MarkBatch(lens(bytes, shape)),
+        10 => TxOp::Mark(len(bytes, shape)),
         _ => TxOp::Send(len(bytes, shape)),
     }
 }

@@ -41,7 +41,8 @@ use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
 use loom::thread::{ThreadId, current};
 use shmq_core::layout::{
-    CONSUMER, Control, Counter, DIRTY, FREE, FREED, PAGE, PRODUCER, Parts, READ, RECEIVED, SEQUENCE, TAIL,
+    CONSUMER, Control, Counter, DIRTY, FREE, FREED, MARK, ORIGIN, PAGE, PRODUCER, Parts, READ, RECEIVED,
+    SEQUENCE, TAIL,
 };
 use shmq_core::stop::StopHandle;
 use shmq_core::{Heard, Memory, Order, Park, Site, SlotLayout, Window};
@@ -146,6 +147,11 @@ pub struct LoomMemory {
 /// Control words that the ring uses.
 const RING_WORDS: [Control; 7] = [TAIL, SEQUENCE, DIRTY, READ, RECEIVED, FREE, FREED];
 
+/// Those of a producer's notes.
+fn notes() -> impl Iterator<Item = Control> {
+    MARK.0.into_iter().chain(ORIGIN.0).flat_map(|cell| [cell.label].into_iter().chain(cell.words))
+}
+
 fn parts(capacity: u64) -> Parts {
     Parts { producer: 0, consumer: PAGE, ring: 2 * PAGE, capacity }
 }
@@ -181,6 +187,7 @@ impl LoomMemory {
                 if [TAIL, SEQUENCE, DIRTY].contains(&control) { parts.producer } else { parts.consumer };
             add(page + control.offset(), if counts { sequence } else { position });
         }
+        notes().for_each(|control| drop(add(parts.producer + control.offset(), 0)));
         for (page, words) in [(parts.producer, PRODUCER), (parts.consumer, CONSUMER)] {
             let counters = [Counter::Sleeps, Counter::Wakes].map(|which| words.counter(which));
             let common = [words.bell, words.ticket, words.epoch, words.left];

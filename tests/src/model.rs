@@ -12,11 +12,11 @@ mod slots;
 
 pub use ops::perform;
 pub use play::{Play, Step};
-pub use ram::{Bug, CONTROLS, Guest, Image, Ram, address, index_of, parts, poke};
+pub use ram::{Bug, CONTROLS, Guest, Image, MARKS, Ram, address, at_first, index_of, parts, poke};
 pub use rig::{Effect, Live, Rig};
 pub use slots::{SlotLive, SlotRig, SlotRxOp, SlotTxOp};
 
-use shmq_core::word;
+use shmq_core::{Mark, distance, word};
 use std::collections::VecDeque;
 
 /// What a violation says.
@@ -72,6 +72,10 @@ pub enum TxOp {
     Slices(u64, u64),
     /// All or none, planned first.
     Batch(Vec<u64>),
+    /// One message with a mark.
+    Mark(u64),
+    /// All or none, with a mark.
+    MarkBatch(Vec<u64>),
     /// All that fit, one by one, visible together.
     Pushes(Vec<u64>),
     /// A claim of the first length, committed with the second.
@@ -117,6 +121,8 @@ pub struct Ghost {
     pub taken: u64,
     /// Lengths of the messages from there on that are certainly sent.
     pub queue: VecDeque<u64>,
+    /// The number behind the last message with a mark that is certainly sent.
+    pub mark: Option<u64>,
     /// Whether end of data is certain.
     pub finished: bool,
     /// What a dead producer left in doubt, behind `queue`.
@@ -129,7 +135,42 @@ impl Ghost {
     /// Of an empty ring.
     pub fn new(shape: &Shape) -> Self {
         let queue = VecDeque::new();
-        Self { taken: shape.sequence, queue, finished: false, doubt: Doubt::None, released: 0 }
+        Self { taken: shape.sequence, queue, mark: None, finished: false, doubt: Doubt::None, released: 0 }
+    }
+
+    /// Messages of these lengths are certainly sent.
+    pub fn sent(&mut self, lens: impl IntoIterator<Item = u64>) {
+        for len in lens {
+            self.queue.push_back(len & !MARKED);
+            // There is no label for the one message behind which the count begins anew.
+            if len & MARKED != 0 && self.next() != 0 {
+                self.mark = Some(self.next());
+            }
+        }
+    }
+
+    /// Whether this is the mark of the last message that certainly has one.
+    pub fn see_mark(&self, found: Option<Mark>) -> Verdict {
+        let expected = self.mark.map(mark_behind);
+        if found == expected {
+            Ok(())
+        } else {
+            Err(format!("the mark is {found:x?} instead of {expected:x?}"))
+        }
+    }
+
+    /// Whether this may be what a consumer finds of the marks of a producer that is dead, whose count may lag.
+    pub fn see_lagging_mark(&self, found: Option<Mark>) -> Verdict {
+        let label = found.map(|mark| mark.sequence.wrapping_add(1));
+        let doubt = if let Doubt::Messages(lens) | Doubt::Some(lens) = &self.doubt { lens.len() } else { 0 };
+        let end = self.next().wrapping_add(doubt as u64);
+        let taken = self.mark.filter(|&mark| distance(mark, self.taken) <= 0);
+        let too_new = label.is_some_and(|label| distance(label, end) > 0);
+        let too_old = taken.is_some_and(|mark| label.is_none_or(|label| distance(label, mark) < 0));
+        if too_new || too_old || found != label.map(mark_behind) {
+            return Err(format!("a mark of {found:x?}, where {:?} is certain, {end} the end", self.mark));
+        }
+        Ok(())
     }
 
     /// Sequence number of the next message to be sent, as far as it is certain.
@@ -146,9 +187,9 @@ impl Ghost {
     pub fn see_message(&mut self, nth: usize, sequence: u64, len: u64) -> Verdict {
         if nth == self.queue.len() {
             match std::mem::replace(&mut self.doubt, Doubt::None) {
-                Doubt::Messages(lens) => self.queue.extend(lens),
+                Doubt::Messages(lens) => self.sent(lens),
                 Doubt::Some(mut lens) if !lens.is_empty() => {
-                    self.queue.push_back(lens.remove(0));
+                    self.sent([lens.remove(0)]);
                     self.doubt = Doubt::Some(lens);
                 }
                 doubt => self.doubt = doubt,
@@ -190,11 +231,11 @@ impl Ghost {
     pub fn see_producer(&mut self, sequence: u64, finished: bool) -> Verdict {
         match std::mem::replace(&mut self.doubt, Doubt::None) {
             Doubt::Messages(lens) if sequence == self.next().wrapping_add(lens.len() as u64) => {
-                self.queue.extend(lens);
+                self.sent(lens);
             }
             Doubt::Some(lens) => {
                 let sent = sequence.wrapping_sub(self.next()).min(lens.len() as u64);
-                self.queue.extend(&lens[..sent as usize]);
+                self.sent(lens.into_iter().take(sent as usize));
             }
             Doubt::End => self.finished |= finished,
             _ => {}
@@ -238,7 +279,7 @@ impl Ghost {
     pub fn apply(&mut self, effect: &Effect) {
         match effect {
             Effect::None => {}
-            Effect::Sent(lens) | Effect::SentEach(lens) => self.queue.extend(lens),
+            Effect::Sent(lens) | Effect::SentEach(lens) => self.sent(lens.iter().copied()),
             Effect::Finished => self.finished = true,
             Effect::Took(messages) => self.release(*messages),
         }
@@ -254,6 +295,42 @@ impl Ghost {
             Effect::Took(messages) => self.released = *messages,
         }
     }
+}
+
+/// Beside the length of a message: it has a mark.
+pub const MARKED: u64 = 1 << 63;
+
+/// The last of these messages has a mark.
+pub fn marked(mut lens: Vec<u64>) -> Vec<u64> {
+    if let Some(last) = lens.last_mut() {
+        *last |= MARKED;
+    }
+    lens
+}
+
+/// What is noted with the message before this number.
+pub fn note(label: u64) -> [u8; 16] {
+    bytemuck::cast([label, !label])
+}
+
+fn mark_behind(label: u64) -> Mark {
+    Mark { sequence: label.wrapping_sub(1), note: note(label) }
+}
+
+/// The two copies of a mark in an image, and the one that is certain: but for how old they are of what was taken, and what a
+/// copy without a label says.
+pub(crate) fn relative_marks(image: &[u64], ghost: &Ghost) -> [u64; 4] {
+    let age = |label: u64| distance(label, ghost.taken).max(0) as u64 + 1;
+    let cells = MARKS.map(|at| match image[at..at + 3] {
+        [0, ..] => 0,
+        [label, a, b] => {
+            let (whole, certain) = ((a, b) == (label, !label), Some(label) == ghost.mark);
+            age(label) << 2 | u64::from(certain) << 1 | u64::from(whole)
+        }
+        _ => unreachable!("three words"),
+    });
+    let order = distance(image[MARKS[0]], image[MARKS[1]]) > 0;
+    [cells[0], cells[1], u64::from(order), ghost.mark.map_or(0, age)]
 }
 
 /// The bytes of a message: words that hold its sequence number where a commit word does, a place inside the message,

@@ -63,7 +63,10 @@ fn remove_one(name: &OsStr, force: bool) -> Result<(), Failure> {
             Err(Failure::new(format!("there is no queue at {}; nothing to remove", shown(path))))
         }
         Ok(Some(
-            error @ (OpenError::Truncated { .. } | OpenError::Newer { .. } | OpenError::WrongKind { .. }),
+            error @ (OpenError::Truncated { .. }
+            | OpenError::Older { .. }
+            | OpenError::Newer { .. }
+            | OpenError::WrongKind { .. }),
         )) => Err(with_hint(error.into(), &format!("`shmq rm --force {}` removes it", quoted(name)))),
         Ok(Some(error @ OpenError::NotAQueue { .. })) if Inspector::open_damaged(name).is_ok() => {
             Err(with_hint(error.into(), &format!("`shmq rm --force {}` removes it", quoted(name))))
@@ -97,7 +100,12 @@ fn remove_by_force(name: &OsStr) -> Result<(), Failure> {
     match Queue::open(name, &Options::new()) {
         Ok(_) => {}
         Err(OpenError::NotFound { .. }) => return Ok(()),
-        Err(OpenError::Truncated { .. } | OpenError::Newer { .. } | OpenError::WrongKind { .. }) => {}
+        Err(
+            OpenError::Truncated { .. }
+            | OpenError::Older { .. }
+            | OpenError::Newer { .. }
+            | OpenError::WrongKind { .. },
+        ) => {}
         // Its first page is damaged, and enough of it is left to tell what it was.
         Err(OpenError::NotAQueue { .. }) if Inspector::open_damaged(name).is_ok() => {}
         Err(error @ OpenError::NotAQueue { .. }) => {

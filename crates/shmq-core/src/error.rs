@@ -132,6 +132,11 @@ errors! {
             /// Feature bits that this version does not know.
             features: u64,
         } => format!("the file has format version {version} and features {features:#x}, this program knows version {VERSION}; upgrade it");
+        /// A program made it that is older than the first release.
+        Older {
+            /// The file's version.
+            version: u32,
+        } => format!("the file has format version {version}, which no release ever made; this program knows version {VERSION}: remove the file and create it anew");
         /// Shorter than its own geometry says.
         Truncated {
             /// Bytes it should have.

@@ -375,6 +375,9 @@ impl Geometry {
         if h.version == 0 {
             return not("it has format version 0");
         }
+        if h.version < VERSION {
+            return Err(OpenError::Older { version: h.version });
+        }
         if h.incompatible != 0 {
             return Err(OpenError::Newer { version: h.version, features: h.incompatible });
         }

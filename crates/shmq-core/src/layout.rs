@@ -8,8 +8,8 @@ use std::mem::{offset_of, size_of};
 
 /// First bytes of every file. PNG style: a text-mode transfer, a stripped high bit or a DOS line end shows at once.
 pub const MAGIC: [u8; 8] = *b"\x89SMQ\r\n\x1a\n";
-/// The only format version there is so far.
-pub const VERSION: u32 = 1;
+/// The format version; `docs/FORMAT.md` says what changed with each.
+pub const VERSION: u32 = 2;
 /// The unit of the parts of a file: geometry page, producer page, consumer page, ring.
 pub const PAGE: usize = 4096;
 /// Hot words of different writers, or of different rates, sit on lines of their own of this many bytes. Fixed,
@@ -207,6 +207,40 @@ pub const TAIL: Control = Control::new(Role::Producer, 0x000);
 pub const SEQUENCE: Control = Control::new(Role::Producer, 0x008);
 /// Slots only: words may run ahead up to this message. Stored before the first of them.
 pub const DIRTY: Control = Control::new(Role::Producer, 0x010);
+
+/// A producer's note, twice: the older copy is written over while the newer one stands.
+#[derive(Clone, Copy, Debug)]
+pub struct NoteCells(pub [NoteCell; 2]);
+
+/// One copy of a note.
+#[derive(Clone, Copy, Debug)]
+pub struct NoteCell {
+    /// Tells the newer copy from the older one; 0: there is nothing in this one.
+    pub label: Control,
+    /// What is noted.
+    pub words: [Control; 3],
+}
+
+const fn note_cells(offset: usize) -> NoteCells {
+    const fn cell(offset: usize) -> NoteCell {
+        NoteCell {
+            label: Control::new(Role::Producer, offset),
+            words: [
+                Control::new(Role::Producer, offset + 8),
+                Control::new(Role::Producer, offset + 16),
+                Control::new(Role::Producer, offset + 24),
+            ],
+        }
+    }
+    NoteCells([cell(offset), cell(offset + 32)])
+}
+
+/// The mark of the last marked message. The label is the sequence number behind the message, so that it counts from
+/// the moment at which the message is committed. The third word is not used.
+pub const MARK: NoteCells = note_cells(0x300);
+/// Which queue this one continues: its id, and what to add to a sequence number of this one for that of the other. The
+/// label counts how often it was said.
+pub const ORIGIN: NoteCells = note_cells(0x380);
 
 // The consumer's page. Line 0 as above; line 1 is what the producer reads when it runs out of room.
 

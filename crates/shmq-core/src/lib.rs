@@ -68,8 +68,8 @@ pub use inspect::walk::{Spotted, Walk};
 pub use memory::testing::*;
 pub use memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at, opaque};
 pub use ring::{
-    Ahead, Draft, Halt, Place, Plan, Poll, Record, RecordRx, RecordTx, Refused, Rhythm, SlotAhead, SlotDraft,
-    SlotPoll, SlotRx, SlotTx, distance, find_sequence, slots_rx, slots_tx, word,
+    Ahead, Draft, Halt, Mark, Origin, Place, Plan, Poll, Record, RecordRx, RecordTx, Refused, Rhythm,
+    SlotAhead, SlotDraft, SlotPoll, SlotRx, SlotTx, distance, find_sequence, slots_rx, slots_tx, word,
 };
 pub use slot_layout::SlotLayout;
 pub use wait::block;

@@ -265,6 +265,8 @@ pub struct Seat {
     pub signals: ManuallyDrop<Signals<Map>>,
     epoch: u64,
     durable: bool,
+    /// Whether it is to be left without the mark of a clean leave.
+    as_lost: bool,
     /// Where the consumer counts what it took; `None` where nobody looks.
     taken: Option<Control>,
     /// What waits are timed by.
@@ -343,8 +345,8 @@ impl Seat {
     fn new(role: Role, window: Window<Map>, probe: Probe, path: Option<PathBuf>, durable: bool) -> Self {
         let signals = ManuallyDrop::new(Signals::new(window.clone(), role));
         let window = ManuallyDrop::new(window);
-        let (taken, clock) = (None, Clock::default());
-        Self { role, window, probe, path, signals, epoch: 0, durable, taken, clock }
+        let (as_lost, taken, clock) = (false, None, Clock::default());
+        Self { role, window, probe, path, signals, epoch: 0, durable, as_lost, taken, clock }
     }
 
     /// Makes the role visible as taken, once the ring is in order, and wakes a peer that the predecessor left asleep.
@@ -392,6 +394,12 @@ impl Seat {
     /// Whether the other end is a thread of this process: then nobody can come after one that left.
     pub fn is_private(&self) -> bool {
         matches!(self.probe, Probe::Private)
+    }
+
+    /// From now on this role will be left as if its holder had died: whoever is told of the peer is told that it is lost.
+    /// Between two threads there is no such thing.
+    pub fn leave_as_lost(&mut self) {
+        self.as_lost = !self.is_private();
     }
 
     /// How often the role was taken, this time included.
@@ -485,6 +493,19 @@ fn offset_in(offsets: &str) -> Option<i64> {
     seconds?.checked_mul(1_000_000_000)?.checked_add(ns?)
 }
 
+impl Seat {
+    /// The mark of a clean leave, which on disk comes after everything else.
+    fn leave(&self) {
+        // What did not reach the disk must not be trusted after a crash of the machine: then there is no mark, as if this process had died.
+        if !self.durable || self.window.memory().backing().flush().is_ok() {
+            leave(&self.window, self.role, self.epoch);
+        }
+        if self.durable {
+            let _ = self.window.memory().backing().flush_range(self.window.parts().page(self.role), PAGE);
+        }
+    }
+}
+
 impl Drop for Seat {
     /// Leaves: mark, bell, unmap (which frees the lock), wake; in this order, so that whoever is woken finds the role free.
     fn drop(&mut self) {
@@ -496,12 +517,8 @@ impl Drop for Seat {
         }
         if self.epoch != 0 {
             self.note_pending();
-            // What did not reach the disk must not be trusted after a crash of the machine: then there is no mark, as if this process had died.
-            if !self.durable || self.window.memory().backing().flush().is_ok() {
-                leave(&self.window, self.role, self.epoch);
-            }
-            if self.durable {
-                let _ = self.window.memory().backing().flush_range(self.window.parts().page(self.role), PAGE);
+            if !self.as_lost {
+                self.leave();
             }
             self.signals.change_bell();
         }

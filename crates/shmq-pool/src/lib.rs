@@ -93,7 +93,7 @@ pub use reader::{Block, Reader};
 pub use writer::{Loan, Writer};
 
 pub use shmq::{
-    AttachError, CreateError, OpenError, Options, OutOfBounds, PeerState, StopHandle, Until, Waiting,
+    AttachError, CreateError, Mark, OpenError, Options, OutOfBounds, PeerState, StopHandle, Until, Waiting,
 };
 
 use bytemuck::Pod;

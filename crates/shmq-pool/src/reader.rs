@@ -144,6 +144,12 @@ impl Reader {
         self.end.borrow().seat.peer()
     }
 
+    /// What the writer noted with the last block that it sent with a note, received here already or not; as
+    /// `shmq::Consumer::peer_mark`. See the example of [`crate::Loan::send_marked`].
+    pub fn peer_mark(&self) -> Option<shmq::Mark> {
+        self.end.borrow().ring.mark()
+    }
+
     /// How often the writer's end was taken, 0 for never; see the example of [`Reader`].
     pub fn peer_epoch(&self) -> u64 {
         self.end.borrow().seat.peer_epoch()

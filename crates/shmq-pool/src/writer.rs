@@ -4,7 +4,7 @@ use crate::error::{Corruption, LoanError, SendError, TryLoanError};
 use crate::protocol::{Bytes, NoLoan, PoolTx, Unsent};
 use crate::{check, positions};
 use bytemuck::Pod;
-use shmq::{OutOfBounds, PeerState, StopHandle, Until, Waiting};
+use shmq::{Mark, OutOfBounds, PeerState, StopHandle, Until, Waiting};
 use shmq_core::error::WaitEnd;
 use shmq_core::{End, Map};
 use std::cell::RefCell;
@@ -145,9 +145,13 @@ impl Writer {
         Ok(end.ring.sequence())
     }
 
-    fn send(&self, block: u32, len: usize) -> Result<u64, SendError> {
+    fn send(
+        &self,
+        len: usize,
+        send: impl FnOnce(&mut PoolTx<Map>) -> Result<u64, Unsent>,
+    ) -> Result<u64, SendError> {
         let mut end = self.end.borrow_mut();
-        let sent = end.ring.send(block, len as u64);
+        let sent = send(&mut end.ring);
         if (sent.is_ok() && !end.published()) || (sent.is_err() && end.is_torn()) {
             return Err(SendError::Corrupt { what: Corruption::TRUNCATED });
         }
@@ -192,6 +196,18 @@ impl Writer {
     /// Sequence number of the next block that is sent: where a successor resumes. See the example of [`Writer`].
     pub fn next_sequence(&self) -> u64 {
         self.end.borrow().ring.sequence()
+    }
+
+    /// The note of the last block that was sent with one, by whoever had this end then; `None` if none was. See the example of
+    /// [`Loan::send_marked`].
+    pub fn mark(&self) -> Option<Mark> {
+        self.end.borrow().ring.mark()
+    }
+
+    /// Drops this end as if its process had died: the reader receives what is there and is then told that its writer is lost,
+    /// and a successor may come.
+    pub fn leave_as_lost(mut self) {
+        self.end.get_mut().seat.leave_as_lost();
     }
 
     /// Blocks of the pool; see the example of [`Writer`].
@@ -273,7 +289,29 @@ impl Loan<'_> {
     /// # Errors
     /// [`SendError`]; the block went back to the pool.
     pub fn send(self, len: usize) -> Result<u64, SendError> {
-        let sequence = self.writer.send(self.block, len)?;
+        let sequence = self.writer.send(len, |ring| ring.send(self.block, len as u64))?;
+        std::mem::forget(self);
+        Ok(sequence)
+    }
+
+    /// As [`Loan::send`], and with the block a note of your own, which [`Writer::mark`] tells from then on: both are there or
+    /// neither, also when this process is killed. All that `shmq::Producer::try_send_marked` says.
+    ///
+    /// ```
+    /// # let pool = shmq_pool::Pool::anonymous(2, 4096, &shmq_pool::Options::new())?;
+    /// let (tx, rx) = (pool.writer()?, pool.reader()?);
+    /// tx.try_loan()?.send_marked(5, *b"frame 7 of file.")?;
+    /// drop(tx); // or killed at any moment from here on
+    /// let tx = pool.writer()?;
+    /// assert_eq!(tx.mark(), Some(shmq_pool::Mark { sequence: 0, note: *b"frame 7 of file." }));
+    /// assert_eq!(rx.peer_mark(), tx.mark());
+    /// # Ok::<(), shmq_pool::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SendError`]; the block went back to the pool, and the mark is what it was.
+    pub fn send_marked(self, len: usize, note: [u8; 16]) -> Result<u64, SendError> {
+        let sequence = self.writer.send(len, |ring| ring.send_marked(self.block, len as u64, &note))?;
         std::mem::forget(self);
         Ok(sequence)
     }

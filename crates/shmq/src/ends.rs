@@ -321,6 +321,30 @@ macro_rules! every_end {
             self.end.set_stop(stop);
         }
 
+        /// Drops this end as if its process had died: the other end goes on with what is there and is then told that its peer is
+        /// lost, and a successor may come. For whoever holds it on behalf of a process somewhere else, which did die. Between
+        /// two threads, where nobody dies alone, it is the same as dropping it.
+        ///
+        /// As after a death, a file that outlives a start of the machine is refused after one, if no successor came before.
+        ///
+        /// ```
+        /// use shmq::{RecvError, SendError, Until};
+        /// # let queue = shmq::Queue::anonymous(&shmq::Options::new().max_messages(1))?;
+        /// let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);
+        /// tx.try_send(b"its last")?;
+        /// tx.leave_as_lost();
+        /// assert_eq!(rx.recv(Until::Forever)?, b"its last");
+        /// assert_eq!(rx.recv(Until::Forever), Err(RecvError::ProducerLost));
+        /// let mut tx = queue.producer()?; // a successor
+        /// tx.try_send(b"never received")?;
+        /// rx.leave_as_lost();
+        /// assert_eq!(tx.send(b"another", Until::Forever), Err(SendError::ConsumerLost));
+        /// # Ok::<(), shmq::Error>(())
+        /// ```
+        pub fn leave_as_lost(mut self) {
+            self.end.seat.leave_as_lost();
+        }
+
         #[doc = concat!("Vouches for the ", $peer, "'s process: messages in place can then be had as slices and references")]
         /// (`as_slice` and the like), which are `None` without. The ends of a pair need it not, as they share one program.
         ///

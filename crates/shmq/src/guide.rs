@@ -1,4 +1,4 @@
-//! The guides: how to wait, to operate and to move from other queues; how it works and what the file looks like.
+//! The guides: how to wait, to operate and to move from other queues, and to pass messages on exactly once; how it works and what the file looks like.
 //!
 //! [`shmq-pool`](https://docs.rs/shmq-pool/latest/shmq_pool/guide/) and
 //! [`shmq-raw`](https://docs.rs/shmq-raw/latest/shmq_raw/guide/) have their own.
@@ -32,6 +32,7 @@ guides! {
     waiting "../docs/WAITING.md";
     migration "../docs/MIGRATION.md";
     operations "../docs/OPERATIONS.md";
+    pipeline "../docs/PIPELINE.md";
     design "../docs/DESIGN.md";
     format "../docs/FORMAT.md";
 }

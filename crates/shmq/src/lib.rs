@@ -105,6 +105,7 @@ pub use shmq_core::inspect::{
 };
 pub use shmq_core::layout::{Kind, Role};
 pub use shmq_core::metrics::{METRICS, Metric, MetricKind, Reading};
+pub use shmq_core::ring::{Mark, Origin};
 pub use shmq_core::role::PeerState;
 pub use shmq_core::segment::path_of;
 pub use shmq_core::sigbus;

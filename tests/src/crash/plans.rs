@@ -21,6 +21,27 @@ pub fn records(shape: Shape, lens: &[u64]) -> Plan {
     Plan { shape, tx, rx, limit: 2_000_000, overlap: true, cut: Cut::Program, bug: Bug::None }
 }
 
+/// Messages with marks and without, on a ring of records.
+pub fn marks(shape: Shape) -> Plan {
+    let tx = vec![
+        TxOp::Mark(0),
+        TxOp::MarkBatch(vec![0, 8]),
+        TxOp::MarkBatch(vec![]),
+        TxOp::Send(0),
+        TxOp::Batch(vec![0, 0]),
+        TxOp::Finish,
+    ];
+    Plan { tx, rx: vec![RxOp::Recv, RxOp::Keep, RxOp::Drain(usize::MAX, u64::MAX)], ..records(shape, &[]) }
+}
+
+/// The same on a ring of slots.
+pub fn slot_marks(depth: u64, group: u64) -> Plan<SlotRig> {
+    let mut tx = vec![SlotTxOp::Mark, SlotTxOp::Send, SlotTxOp::Forget(depth), SlotTxOp::Finish];
+    tx.extend((0..=depth).map(SlotTxOp::MarkBatch));
+    let rx = vec![SlotRxOp::Recv, SlotRxOp::Keep, SlotRxOp::Run(usize::MAX)];
+    Plan { tx, rx, ..slots(depth, group) }
+}
+
 /// Every kind of operation on a ring of slots.
 pub fn slots(depth: u64, group: u64) -> Plan<SlotRig> {
     let mut tx = vec![SlotTxOp::Finish, SlotTxOp::Send, SlotTxOp::Abort];
@@ -46,7 +67,7 @@ pub struct Orders {
 }
 
 /// Small ones that between them do everything that stores.
-pub const ORDERS: [Orders; 3] = [
+pub const ORDERS: [Orders; 4] = [
     Orders {
         name: "records, 32 bytes",
         search: |bug| {
@@ -75,6 +96,14 @@ pub const ORDERS: [Orders; 3] = [
         },
         // What makes the last one needed takes a ring that two messages fill.
         needs: RECORDS.split_at(RECORDS.len() - 1).0,
+    },
+    Orders {
+        name: "marks of slots, depth 2, groups of 2",
+        search: |bug| {
+            let (tx, rx) = (vec![SlotTxOp::Send, SlotTxOp::Mark], vec![SlotRxOp::Run(2)]);
+            explore(&Plan { tx, rx, cut: Cut::Compiler, overlap: false, bug, ..slots(2, 2) })
+        },
+        needs: &["COMMIT", "NOTE_OPEN", "NOTE_FENCE"],
     },
     Orders {
         name: "slots, depth 3, groups of 1",

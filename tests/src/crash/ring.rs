@@ -3,7 +3,7 @@
 use super::Plan;
 use crate::model::{
     Bug, CONTROLS, Effect, Ghost, Guest, Image, Live, Ram, Rig, RxOp, Shape, SlotRig, SlotRxOp, SlotTxOp,
-    TxOp, Verdict,
+    TxOp, Verdict, relative_marks,
 };
 use shmq_core::layout::Role;
 use shmq_core::{Halt, RecordRx, RecordTx, SlotRx, SlotTx, Store};
@@ -216,7 +216,7 @@ impl Ring for Rig {
     /// [`crate::model::content`]).
     fn relative(&self, image: &[u64], live: &Live) -> Vec<u64> {
         let capacity = 8 * (image.len() - CONTROLS.len()) as u64;
-        let [tail, sequence, _, read, received, free, freed] = image[..CONTROLS.len()] else {
+        let [tail, sequence, _, read, received, free, freed, ..] = image[..CONTROLS.len()] else {
             unreachable!()
         };
         let origin = read & !(capacity - 1);
@@ -227,6 +227,7 @@ impl Ring for Rig {
             if word == 0 { 0 } else { word & !0xffff_fffc | relative }
         };
         let mut seen = vec![at(tail), nth(sequence), at(read), nth(received), at(free), nth(freed)];
+        seen.extend(relative_marks(image, &live.ghost));
         seen.extend(image[CONTROLS.len()..].iter().map(|&word| low(word)));
         if let Some(tx) = &live.tx {
             let [tail, sequence, free, freed, end] = tx.private();

@@ -1,10 +1,9 @@
 //! A malicious peer: loads return anything.
 
 use super::Bytes;
-use crate::model::{CONTROLS, Shape, address, parts, poke};
-use shmq_core::layout::{FREED, RECEIVED, SEQUENCE};
+use crate::model::{CONTROLS, Shape, address, at_first, note, parts, poke};
 use shmq_core::word::{self, RecordKind};
-use shmq_core::{Halt, Hostile, Memory, Poll, RecordRx, RecordTx, Refused, Window, Words};
+use shmq_core::{Halt, Hostile, Memory, Origin, Poll, RecordRx, RecordTx, Refused, Window, Words};
 
 /// A word that is likely to get far: near a position, near a count, or a commit word.
 fn word_(bytes: &mut Bytes<'_>, shape: &Shape) -> u64 {
@@ -36,8 +35,7 @@ pub fn hostile_seen(data: &[u8]) -> Seen {
     let words = Words::new(size);
     let wild = bytes.below(4) == 0;
     for control in CONTROLS {
-        let healthy =
-            if [SEQUENCE, RECEIVED, FREED].contains(&control) { shape.sequence } else { shape.position };
+        let healthy = at_first(control, &shape);
         poke(&words, address(control), if wild { word_(&mut bytes, &shape) } else { healthy });
     }
     for _ in 0..bytes.below(6) {
@@ -127,6 +125,17 @@ pub fn exercise<M: Memory + Clone>(
             _ => {}
         }
     }
+    let before = accesses();
+    if let Some(tx) = &mut tx {
+        let _ = (tx.mark(), tx.origin(), tx.try_send_marked(b"", &note(1)));
+        tx.set_origin(&Origin { queue_id: [7; 16], next: 1 });
+        let _ = (tx.mark(), tx.origin());
+    }
+    if let Some(rx) = &rx {
+        rx.mark();
+    }
+    // A reader of notes gives up.
+    bounded("notes", before, 64_000);
     let corrupt = |halt: Option<Halt>| usize::from(matches!(halt, Some(Halt::Corrupt(_))));
     seen.corrupt = corrupt(tx.map(|tx| tx.halt())) + corrupt(rx.map(|rx| rx.halt()));
     seen

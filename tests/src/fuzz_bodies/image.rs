@@ -173,9 +173,11 @@ fn work(queue: &Queue, bytes: &mut Bytes<'_>) {
     for _ in 0..16 {
         if let Some(tx) = &mut tx {
             send(tx, bytes, limits.max_message);
+            let _ = (tx.mark(), tx.origin());
         }
         if let Some(rx) = &mut rx {
             receive(rx, bytes);
+            rx.peer_mark();
         }
         if let Ok(inspector) = &inspector {
             let seen = inspector.snapshot();

@@ -2,10 +2,10 @@
 
 use super::{Bytes, Seen};
 use crate::model::poke;
-use shmq_core::layout::{DIRTY, Parts, READ, Role, SEQUENCE};
+use shmq_core::layout::{DIRTY, MARK, Parts, READ, Role, SEQUENCE};
 use shmq_core::{
-    Fault, Faulty, Halt, Hostile, Memory, Recording, Refused, SlotLayout, SlotPoll, SlotRx, SlotTx, Window,
-    Words,
+    Fault, Faulty, Halt, Hostile, Memory, Origin, Recording, Refused, SlotLayout, SlotPoll, SlotRx, SlotTx,
+    Window, Words,
 };
 use std::collections::VecDeque;
 
@@ -329,7 +329,9 @@ pub fn slots_hostile_seen(data: &[u8]) -> Seen {
     let memory = words(&shape);
     let parts = Parts::standard(shape.capacity);
     if bytes.below(2) == 0 {
-        for (page, control) in [(parts.producer, SEQUENCE), (parts.producer, DIRTY), (parts.consumer, READ)] {
+        let marks = MARK.0.map(|cell| (parts.producer, cell.label));
+        let own = [(parts.producer, SEQUENCE), (parts.producer, DIRTY), (parts.consumer, READ)];
+        for (page, control) in own.into_iter().chain(marks) {
             poke(&memory, page + control.offset(), word(&mut bytes, &shape));
         }
     }
@@ -370,6 +372,19 @@ fn exercise(shape: &SlotLayout, memory: &Hostile, bytes: &mut Bytes<'_>) -> Seen
         }
         bounded("an operation", before);
     }
+    let before = memory.accesses();
+    if let Some(tx) = &mut tx {
+        let message = vec![0x5a; shape.size as usize];
+        let _ = (tx.mark(), tx.origin(), tx.try_send_marked(&message, &[7; 16]));
+        tx.set_origin(&Origin { queue_id: [7; 16], next: 1 });
+        let _ = (tx.mark(), tx.origin());
+    }
+    if let Some(rx) = &rx {
+        rx.mark();
+    }
+    // A reader of notes gives up; each look may walk a lap.
+    let did = memory.accesses() - before;
+    assert!(did <= 8 * 1000 * (16 + shape.groups), "notes took {did} accesses");
     let corrupt = |halt: Option<Halt>| usize::from(matches!(halt, Some(Halt::Corrupt(_))));
     seen.corrupt = corrupt(tx.map(|tx| tx.halt())) + corrupt(rx.map(|rx| rx.halt()));
     seen

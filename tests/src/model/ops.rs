@@ -1,16 +1,18 @@
 //! What the public calls do with the ring, over any memory.
 
-use super::{TxOp, content};
+use super::{TxOp, content, marked, note};
 use shmq_core::{Draft, Memory, RecordTx, Refused, word};
 
 impl TxOp {
     /// Words of all the records it may write, and one more each.
     pub fn words(&self, max_message: u64) -> u64 {
         let lens = match self {
-            Self::Send(len) | Self::Slices(len, _) | Self::Part(len, _) | Self::Abort(len) => {
-                std::slice::from_ref(len)
-            }
-            Self::Batch(lens) | Self::Pushes(lens) | Self::AbortBatch(lens) => lens,
+            Self::Send(len)
+            | Self::Mark(len)
+            | Self::Slices(len, _)
+            | Self::Part(len, _)
+            | Self::Abort(len) => std::slice::from_ref(len),
+            Self::Batch(lens) | Self::MarkBatch(lens) | Self::Pushes(lens) | Self::AbortBatch(lens) => lens,
             Self::Finish => &[],
         };
         lens.iter().filter(|&&len| len <= max_message).map(|&len| word::size(len) / 8 + 1).sum()
@@ -21,8 +23,13 @@ impl TxOp {
 pub fn perform<M: Memory>(tx: &mut RecordTx<M>, op: &TxOp) -> (Vec<u64>, Result<Option<u64>, Refused>) {
     match op {
         TxOp::Send(len) => (vec![*len], tx.try_send(&content(tx.sequence(), *len)).map(Some)),
+        TxOp::Mark(len) => {
+            let note = note(tx.sequence().wrapping_add(1));
+            (marked(vec![*len]), tx.try_send_marked(&content(tx.sequence(), *len), &note).map(Some))
+        }
+        TxOp::MarkBatch(lens) => (marked(lens.clone()), batch(tx, lens, true)),
         TxOp::Slices(len, cut) => (vec![*len], slices(tx, *len, *cut).map(Some)),
-        TxOp::Batch(lens) => (lens.clone(), batch(tx, lens)),
+        TxOp::Batch(lens) => (lens.clone(), batch(tx, lens, false)),
         TxOp::Pushes(lens) => pushes(tx, lens),
         TxOp::Part(claimed, len) => match part(tx, *claimed, *len.min(claimed)) {
             Ok(first) => (vec![*len.min(claimed)], Ok(Some(first))),
@@ -47,7 +54,7 @@ fn slices<M: Memory>(tx: &mut RecordTx<M>, len: u64, cut: u64) -> Result<u64, Re
     Ok(tx.publish(draft))
 }
 
-fn batch<M: Memory>(tx: &mut RecordTx<M>, lens: &[u64]) -> Result<Option<u64>, Refused> {
+fn batch<M: Memory>(tx: &mut RecordTx<M>, lens: &[u64], mark: bool) -> Result<Option<u64>, Refused> {
     tx.begin()?;
     if lens.is_empty() {
         return Ok(None);
@@ -55,7 +62,8 @@ fn batch<M: Memory>(tx: &mut RecordTx<M>, lens: &[u64]) -> Result<Option<u64>, R
     let plan = tx.plan(lens.iter().copied())?;
     tx.try_room(&plan)?;
     let draft = fill(tx, lens)?;
-    Ok(Some(tx.publish(draft)))
+    let note = note(tx.sequence().wrapping_add(lens.len() as u64));
+    Ok(Some(if mark { tx.publish_marked(draft, &note) } else { tx.publish(draft) }))
 }
 
 /// A draft with all of these messages.

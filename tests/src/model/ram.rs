@@ -1,6 +1,7 @@
 //! The memory of the rig: it logs every store, and a bug can be planted in it.
 
-use shmq_core::layout::{Control, DIRTY, FREE, FREED, PAGE, Parts, READ, RECEIVED, SEQUENCE, TAIL};
+use super::Shape;
+use shmq_core::layout::{Control, DIRTY, FREE, FREED, MARK, PAGE, Parts, READ, RECEIVED, SEQUENCE, TAIL};
 use shmq_core::{Fault, Faulty, Memory, Order, Recording, Site, Words, at};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -129,11 +130,27 @@ unsafe impl Memory for Ram {
     }
 }
 
-/// The seven words of the two pages that the ring's protocol uses, then the ring: all of the memory that matters.
+/// The words of the two pages that the ring's protocol uses, then the ring: all of the memory that matters.
 pub type Image = Box<[u64]>;
 
-/// Order of the control words in an [`Image`].
-pub const CONTROLS: [Control; 7] = [TAIL, SEQUENCE, DIRTY, READ, RECEIVED, FREE, FREED];
+/// Order of the control words in an [`Image`]; then come the two copies of the mark.
+pub const CONTROLS: [Control; 13] = {
+    let [a, b] = MARK.0;
+    let ([a1, a2, _], [b1, b2, _]) = (a.words, b.words);
+    [TAIL, SEQUENCE, DIRTY, READ, RECEIVED, FREE, FREED, a.label, a1, a2, b.label, b1, b2]
+};
+
+/// Where the copies of the mark begin in [`CONTROLS`].
+pub const MARKS: [usize; 2] = [7, 10];
+
+/// What a control word holds in an empty ring.
+pub fn at_first(control: Control, shape: &Shape) -> u64 {
+    match control {
+        SEQUENCE | RECEIVED | FREED => shape.sequence,
+        TAIL | DIRTY | READ | FREE => shape.position,
+        _ => 0,
+    }
+}
 
 /// Pages first, then the ring; the geometry page is left out.
 pub const fn parts(capacity: u64) -> Parts {
@@ -142,7 +159,7 @@ pub const fn parts(capacity: u64) -> Parts {
 
 /// Where a control word lies.
 pub fn address(control: Control) -> usize {
-    let page = if CONTROLS[..3].contains(&control) { 0 } else { PAGE };
+    let page = if CONTROLS[3..7].contains(&control) { PAGE } else { 0 };
     page + control.offset()
 }
 

@@ -2,7 +2,7 @@
 
 use super::ops::perform;
 use super::ram::{self, CONTROLS, Guest, Image, Ram, address, peek, poke};
-use super::{Bug, Doubt, Ghost, RxOp, Shape, TxOp, Verdict, content};
+use super::{Bug, Doubt, Ghost, MARKED, RxOp, Shape, TxOp, Verdict, content};
 use shmq_core::distance;
 use shmq_core::layout::{Control, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use shmq_core::word::{self, RecordKind};
@@ -76,8 +76,7 @@ impl Rig {
         let rams = [(); 2].map(|()| Ram::new(recording.clone(), bug, guest.clone()));
         let rig = Self { shape, words, recording, rams, guest, white_box: bug == Bug::None };
         for control in CONTROLS {
-            let count = [SEQUENCE, RECEIVED, FREED].contains(&control);
-            poke(&rig.words, address(control), if count { shape.sequence } else { shape.position });
+            poke(&rig.words, address(control), ram::at_first(control, &shape));
         }
         rig
     }
@@ -144,6 +143,7 @@ impl Rig {
                 meanwhile(live)?;
                 let finished = tx.halt() == Halt::Finished;
                 live.ghost.see_producer(tx.sequence(), finished)?;
+                live.ghost.see_mark(tx.mark())?;
                 live.tx = (!finished).then_some(tx);
             }
             Role::Consumer => {
@@ -180,6 +180,7 @@ impl Rig {
                 Effect::Sent(lens.clone())
             }
             Err(Refused::TooLarge) => {
+                let lens: Vec<u64> = lens.iter().map(|len| len & !MARKED).collect();
                 ensure!(!self.shape.allows(&lens), "{lens:?} is within the limits and was refused");
                 Effect::None
             }
@@ -198,7 +199,8 @@ impl Rig {
         // Every word written once; then the next commit word, the first one, padding's word, count, tail. A piece that is no
         // whole word costs up to two.
         let pieces = if let TxOp::Slices(len, cut) = op { 2 * len / cut } else { 0 };
-        let bound = pieces + op.words(self.shape.max_message) + 5;
+        // A mark: its copy opened, two words, its label.
+        let bound = pieces + op.words(self.shape.max_message) + 5 + 4;
         let stores = (self.recording.stores() - before) as u64;
         ensure!(stores <= bound, "{op:?} took {stores} stores, over {bound}");
         Ok(effect)
@@ -288,12 +290,18 @@ impl Rig {
             let least = pending.saturating_sub(ghost.released as u64);
             ensure!((least..=pending).contains(&said), "the producer calls {said} of {pending} pending");
             self.agrees(tx)?;
+            ghost.see_mark(tx.mark())?;
         }
         if let Some(rx) = &live.rx {
             ensure!(rx.sequence() == ghost.taken, "the consumer is at {}", rx.sequence());
             let said = rx.pending();
             let most = if live.tx.is_some() || ghost.finished { pending } else { 0 };
             ensure!(said >= most && said <= pending + in_doubt(ghost), "the consumer calls {said} pending");
+            if live.tx.is_some() || ghost.finished {
+                ghost.see_mark(rx.mark())?;
+            } else {
+                ghost.see_lagging_mark(rx.mark())?;
+            }
             let [at, received, freed, ..] = rx.private();
             if self.white_box {
                 let stored = [READ, RECEIVED, FREE].map(|c| self.word(c));
@@ -316,7 +324,7 @@ impl Rig {
     pub fn scorch(&self, image: &mut [u64], live: &Live) {
         let capacity = self.shape.capacity;
         let (controls, ring) = image.split_at_mut(CONTROLS.len());
-        let [tail, sequence, _, _, _, free, _] = *controls else { unreachable!() };
+        let [tail, sequence, _, _, _, free, ..] = *controls else { unreachable!() };
         let index = |position: u64| (position & (capacity - 1)) as usize / 8;
         let (mut tail, mut sequence) = (tail, sequence);
         match &live.tx {

@@ -4,7 +4,7 @@
 //! the same number, so that it would show.
 
 use super::ram::{self, CONTROLS, Guest, Image, Ram, address, peek};
-use super::{Bug, Effect, Ghost, Live, Verdict};
+use super::{Bug, Effect, Ghost, Live, Verdict, marked, note};
 use shmq_core::layout::{DIRTY, READ, Role};
 use shmq_core::slot_layout::END;
 use shmq_core::{Halt, Recording, Refused, SlotLayout, SlotPoll, SlotRx, SlotTx, Store, Window, Words};
@@ -21,6 +21,10 @@ pub enum SlotTxOp {
     Batch(u64),
     /// As many of so many as there is room for, group by group.
     Slice(u64),
+    /// One message with a mark.
+    Mark,
+    /// All of so many or none, with a mark.
+    MarkBatch(u64),
     /// A claim that is filled and given up.
     Abort,
     /// A batch that is filled and never published.
@@ -83,7 +87,11 @@ impl SlotRig {
     /// Both roles free, nothing sent.
     pub fn vacant(&self) -> SlotLive {
         let (queue, doubt) = (Default::default(), super::Doubt::None);
-        Live { tx: None, rx: None, ghost: Ghost { taken: 0, queue, finished: false, doubt, released: 0 } }
+        Live {
+            tx: None,
+            rx: None,
+            ghost: Ghost { taken: 0, queue, mark: None, finished: false, doubt, released: 0 },
+        }
     }
 
     /// All of the memory that matters.
@@ -128,6 +136,7 @@ impl SlotRig {
                 meanwhile(live)?;
                 let finished = tx.halt() == Halt::Finished;
                 live.ghost.see_producer(tx.sequence(), finished)?;
+                live.ghost.see_mark(tx.mark())?;
                 live.tx = (!finished).then_some(tx);
             }
             Role::Consumer => {
@@ -151,20 +160,27 @@ impl SlotRig {
         let before = self.recording.stores();
         let soiled = tx.private()[3].saturating_sub(next);
         let wants = match op {
-            SlotTxOp::Send | SlotTxOp::Abort => 1,
-            SlotTxOp::Batch(n) | SlotTxOp::Forget(n) | SlotTxOp::Slice(n) => n,
+            SlotTxOp::Send | SlotTxOp::Mark | SlotTxOp::Abort => 1,
+            SlotTxOp::Batch(n) | SlotTxOp::MarkBatch(n) | SlotTxOp::Forget(n) | SlotTxOp::Slice(n) => n,
             SlotTxOp::Finish => 0,
         };
         let outcome = match op {
             SlotTxOp::Send => tx.try_send(&content(next, true)).map(|first| (first, 1)),
             SlotTxOp::Batch(n) => fill(tx, n, true),
+            SlotTxOp::Mark => {
+                tx.try_send_marked(&content(next, true), &note(next + 1)).map(|first| (first, 1))
+            }
+            SlotTxOp::MarkBatch(n) => {
+                let contents: Vec<_> = (next..next + n).map(|i| content(i, true)).collect();
+                tx.try_send_batch_marked(&contents, &note(next + n)).map(|first| (first, n))
+            }
             SlotTxOp::Slice(n) => slice(tx, n),
             SlotTxOp::Abort => fill(tx, 1, false),
             SlotTxOp::Forget(n) => fill(tx, n, false),
             SlotTxOp::Finish => tx.finish().map(|()| (tx.sequence(), 0)),
         };
         let stores = (self.recording.stores() - before) as u64;
-        let bound = (wants + soiled) * (SIZE / 8 + 2) + 5;
+        let bound = (wants + soiled) * (SIZE / 8 + 2) + 5 + 4;
         ensure!(stores <= bound, "{op:?} took {stores} stores, over {bound}");
         match outcome {
             Ok((first, sent)) => {
@@ -179,6 +195,7 @@ impl SlotRig {
                 Ok(match op {
                     _ if sent == 0 => Effect::None,
                     SlotTxOp::Slice(_) => Effect::SentEach(lens),
+                    SlotTxOp::Mark | SlotTxOp::MarkBatch(_) => Effect::Sent(marked(lens)),
                     _ => Effect::Sent(lens),
                 })
             }
@@ -228,11 +245,17 @@ impl SlotRig {
             let least = pending - ghost.released as u64;
             ensure!((least..=pending).contains(&said), "the producer calls {said} of {pending} pending");
             self.no_word_leads(tx)?;
+            ghost.see_mark(tx.mark())?;
         }
         if let Some(rx) = &live.rx {
             ensure!(rx.sequence() == ghost.taken, "the consumer is at {}", rx.sequence());
             let (said, doubt) = (rx.pending(), super::rig::in_doubt(ghost));
             ensure!(said >= pending && said <= pending + doubt, "the consumer calls {said} pending");
+            if live.tx.is_some() || ghost.finished {
+                ghost.see_mark(rx.mark())?;
+            } else {
+                ghost.see_lagging_mark(rx.mark())?;
+            }
             let read = peek(&self.words, address(READ));
             ensure!(!self.white_box || read == rx.sequence(), "the consumer's page says {read}");
         }
@@ -266,6 +289,7 @@ impl SlotRig {
         let [_, sequence, dirty, read, ..] = image[..CONTROLS.len()] else { unreachable!() };
         // Where nothing runs ahead it does not matter what DIRTY says.
         let mut seen = vec![at(sequence), at(dirty.max(read)), at(read)];
+        seen.extend(super::relative_marks(image, &live.ghost));
         for (i, &word) in image[CONTROLS.len()..].iter().enumerate() {
             let is_count = (i as u64 * 8).is_multiple_of(group_bytes);
             seen.push(match word {

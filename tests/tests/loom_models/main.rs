@@ -2,6 +2,7 @@
 //! a load may return under the memory model.
 
 mod look;
+mod marks;
 mod orderings;
 mod pairs;
 mod report;

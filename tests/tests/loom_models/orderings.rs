@@ -1,6 +1,6 @@
 //! Each ordering earns its place: without it, a model fails. The table covers every site there is.
 
-use crate::{look, pairs, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
+use crate::{look, marks, pairs, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
 use Verdict::{CrashOnly, LitmusOnly, Needed, NothingToWeaken};
 use shmq_core::{Order, SITES};
 use shmq_tests::loom_memory::{Faults, explore};
@@ -41,6 +41,11 @@ const TABLE: &[(&str, Verdict)] = &[
         ]),
     ),
     ("UNDO_LOG", CrashOnly),
+    ("NOTE_OPEN", Needed(&[marks::reader])),
+    ("NOTE_FENCE", Needed(&[marks::reader, marks::origin])),
+    ("NOTE_WORD", NothingToWeaken),
+    ("NOTE", Needed(&[marks::origin])),
+    ("NOTE_SET_BACK", NothingToWeaken),
     ("POLL", Needed(&[ring::send_receive_full, ring::batch, takeover::consumer])),
     ("RECEIVED", NothingToWeaken),
     ("READ", Needed(&[pairs::inspector])),
@@ -58,6 +63,9 @@ const TABLE: &[(&str, Verdict)] = &[
     ("RECOVER_TAIL", Needed(&[takeover::observer])),
     ("OBSERVE", Needed(&[ring::observer, takeover::observer])),
     ("LOOK_FENCE", Needed(&[look::while_it_is_overwritten, look::while_a_slot_is_overwritten])),
+    ("NOTE_LOAD", Needed(&[marks::reader, marks::origin])),
+    ("NOTE_WORD_LOAD", NothingToWeaken),
+    ("NOTE_LOOK_FENCE", Needed(&[marks::reader, marks::origin])),
     ("ROLE_LOAD", Needed(&[roles::clean_leave, roles::entering])),
     ("ROLE_STORE", Needed(&[roles::clean_leave, roles::entering])),
     ("COUNT", NothingToWeaken),

@@ -1,6 +1,6 @@
 //! Which test notices it if a site is one step weaker: the table of `docs/CORRECTNESS.md`, made by `ci/weaken.sh`.
 
-use crate::{look, pairs, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
+use crate::{look, marks, pairs, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
 use shmq_core::{Order, SITES, SiteDoc};
 use shmq_tests::crash::plans::ORDERS;
 use shmq_tests::loom_memory::{Faults, Reached, explore};
@@ -29,6 +29,12 @@ const MODELS: &[(&str, Model)] = models![
     look::while_a_slot_is_overwritten,
     look::while_it_is_handed_back,
     look::while_it_is_sent,
+    marks::reader,
+    marks::consumer,
+    marks::consumer_of_slots,
+    marks::successor,
+    marks::same_label,
+    marks::origin,
     takeover::producer,
     takeover::producer_of_a_full_ring,
     takeover::producer_of_space_given_back,

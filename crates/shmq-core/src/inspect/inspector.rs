@@ -5,7 +5,8 @@ use crate::error::{OpenError, doing};
 use crate::geometry::{Geometry, Limits};
 use crate::layout::{Control, Counter, FREE, Kind, READ, RECEIVED, Role, SEQUENCE, TAG, TAIL};
 use crate::memory::{Window, at};
-use crate::ring::{distance, find_sequence, word};
+use crate::ring::note::{mark_of, origin_of};
+use crate::ring::{Mark, Origin, distance, find_sequence, word};
 use crate::role::{Clock, PeerState, Probe, is_from_another_boot, state_of};
 use crate::segment::{self, FileId};
 use crate::slot_layout::SlotLayout;
@@ -118,6 +119,10 @@ pub struct Snapshot {
     pub free: u64,
     /// Whether end of data was declared.
     pub finished: bool,
+    /// What the producer noted with the last message that it marked, of those sent.
+    pub mark: Option<Mark>,
+    /// Which queue this one continues, if its producer has said so.
+    pub origin: Option<Origin>,
     /// Most messages that are known to have been pending at a time: a lower bound, see [`EndSnapshot::most_pending`].
     pub most_pending: u64,
     /// The sending end.
@@ -424,6 +429,8 @@ impl Inspector {
             read,
             free,
             finished: self.ring().map(end) == Some(word::RecordKind::End),
+            mark: self.ring().and_then(|window| mark_of(window, || self.word(SEQUENCE))),
+            origin: self.ring().and_then(|window| origin_of(window, sent)),
             most_pending: producer.most_pending.max(consumer.most_pending).max(between(sent, received)),
             producer,
             consumer,
@@ -433,7 +440,8 @@ impl Inspector {
     fn snapshot_slots(&self, layout: &SlotLayout) -> Snapshot {
         let read = self.word(READ);
         // A living producer may lap the walk; then another one starts further on.
-        let found = (0..3).find_map(|_| find_sequence(self.ring()?, layout, at::OBSERVE).ok());
+        let count = |window: &Window<Seen>| find_sequence(window, layout, at::OBSERVE).ok();
+        let found = (0..3).find_map(|_| count(self.ring()?));
         let (sent, finished) = found.unwrap_or((read, false));
         let pending = sent.saturating_sub(read).min(layout.depth);
         let (producer, consumer) = (self.end(Role::Producer), self.end(Role::Consumer));
@@ -447,6 +455,10 @@ impl Inspector {
             read,
             free: read,
             finished,
+            mark: self
+                .ring()
+                .and_then(|window| mark_of(window, || count(window).map_or(read, |(sent, _)| sent))),
+            origin: self.ring().and_then(|window| origin_of(window, sent)),
             most_pending: producer.most_pending.max(consumer.most_pending).max(pending).min(layout.depth),
             producer,
             consumer,

@@ -67,6 +67,13 @@ sites! {
     ROOM_FENCE: Fence Release, "LOOK_FENCE", "an observer copies new payload and does not see that the consumer had passed it; a kill leaves payload where the stored tail still points";
     UNDO_LOG: Fence Compiler, "-", "a smaller DIRTY could be stored before the words beyond it are set back: a kill leaves words that no successor knows of";
 
+    // Producer, noting: marks, and where messages come from.
+    NOTE_OPEN: Store Release, "NOTE_LOAD", "a reader finds this copy open and does not see that the other one counts; a kill leaves the newer mark written over and the message of the other not committed";
+    NOTE_FENCE: Fence Release, "NOTE_LOOK_FENCE", "a reader takes a mix of two notes for one; a kill likewise";
+    NOTE_WORD: Store Relaxed, "NOTE_WORD_LOAD", "NOTE carries it, and COMMIT";
+    NOTE: Store Release, "NOTE_LOAD", "a reader sees the label before the note (that of a mark does not count before its commit)";
+    NOTE_SET_BACK: Store Relaxed, "NOTE_LOAD", "ROOM_FENCE carries it";
+
     // Consumer, receiving.
     POLL: Load Acquire, "COMMIT", "torn message: payload read before the word that publishes it";
     RECEIVED: Store Relaxed, "OBSERVE", "a count that promises nothing: whoever sees it need not see what the consumer did before it took the message; READ carries it";
@@ -87,6 +94,9 @@ sites! {
     // Anyone who looks.
     OBSERVE: Load Acquire, "TAIL", "positions that contradict each other";
     LOOK_FENCE: Fence Acquire, "ROOM_FENCE", "a message that was being overwritten while it was copied is shown as whole";
+    NOTE_LOAD: Load Acquire, "NOTE", "a note from before its label";
+    NOTE_WORD_LOAD: Load Relaxed, "NOTE_WORD", "NOTE_LOOK_FENCE orders it";
+    NOTE_LOOK_FENCE: Fence Acquire, "NOTE_FENCE", "a mix of two notes is taken for one";
 
     // Roles.
     ROLE_LOAD: Load Acquire, "ROLE_STORE", "a peer's state from before its last stores";

@@ -7,10 +7,12 @@
 //! | [`records_rx`] | poll, take, give back; what a successor consumer does |
 //! | [`slots_tx`], [`slots_rx`] | the same two ends for fixed-size messages, which lie as [`crate::slot_layout`] says |
 //! | [`sequence`] | how far a producer of those has come, as its words tell it |
+//! | [`note`] | what a producer notes with a message: its mark, its origin |
 //!
 //! **What happens on a crash?** Each end's file answers at its `attach`, which is the only recovery code there is.
 
 mod backoff;
+pub mod note;
 pub mod records_rx;
 pub mod records_tx;
 pub mod sequence;
@@ -20,6 +22,7 @@ pub mod word;
 
 use crate::corruption::{Condemn, Corruption};
 pub use backoff::Rhythm;
+pub use note::{Mark, Origin};
 pub use records_rx::{Ahead, Poll, Record, RecordRx};
 pub use records_tx::{Draft, Place, Plan, RecordTx, Refused};
 pub use sequence::find_sequence;

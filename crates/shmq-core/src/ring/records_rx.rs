@@ -4,7 +4,7 @@
 //! with every message and is for a successor; the second, which the producer looks at, moves for many at a time, so that its
 //! line is not fetched back for each. A crash in between costs nothing: the successor gives the rest back.
 
-use super::{Condemn, Corruption, Halt, Rhythm, distance, hands_back, word};
+use super::{Condemn, Corruption, Halt, Mark, Rhythm, distance, hands_back, note, word};
 use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
 use crate::memory::{Contiguous, Memory, Window, WordAddress, at};
 use crate::observe;
@@ -428,6 +428,11 @@ impl<M: Memory> RecordRx<M> {
         let sent = self.ring.load(SEQUENCE, at::OBSERVE);
         // After a crash the producer's count may lag behind what it had committed.
         if distance(sent, self.received) > 0 { sent.wrapping_sub(self.received) } else { 0 }
+    }
+
+    /// The producer's mark with the last marked message, of those that are published.
+    pub fn mark(&self) -> Option<Mark> {
+        note::mark_of(&self.ring, || self.received.wrapping_add(self.pending()))
     }
 
     /// Whether it still works.

@@ -9,7 +9,7 @@
 //! matter what else free space holds, and nobody erases anything.
 
 use super::backoff::Room;
-use super::{AHEAD, Condemn, Corruption, Halt, distance, word};
+use super::{AHEAD, Condemn, Corruption, Halt, Mark, Origin, distance, note, word};
 use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
 use crate::memory::{Contiguous, Memory, Window, WordAddress, at};
 use crate::observe;
@@ -158,6 +158,7 @@ impl<M: Memory> RecordTx<M> {
         if tail.wrapping_sub(free) > capacity - 8 || sequence.wrapping_sub(freed) > capacity / 8 {
             return Err(Corruption::Position);
         }
+        note::set_back(&ring, sequence);
         ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
         ring.store(TAIL, tail, at::RECOVER_TAIL);
         ring.fence(at::ROOM_FENCE);
@@ -326,6 +327,14 @@ impl<M: Memory> RecordTx<M> {
         first
     }
 
+    /// The same with a mark, which counts if and only if the draft does. An empty draft has none.
+    pub fn publish_marked(&mut self, draft: Draft, mark: &[u8; 16]) -> u64 {
+        if draft.first != word::NONE {
+            note::mark(&self.ring, self.sequence, draft.sequence, mark);
+        }
+        self.publish(draft)
+    }
+
     /// Publishes everything up to `end`, the number behind which is `sequence`, by the word at the tail.
     #[inline(always)]
     fn commit(&mut self, word: u64, end: u64, sequence: u64) {
@@ -441,6 +450,30 @@ impl<M: Memory> RecordTx<M> {
             self.way = self.ring.contiguous(self.way.at(), room);
         }
         Ok(sent)
+    }
+
+    /// One whole message with a mark.
+    pub fn try_send_marked(&mut self, message: &[u8], mark: &[u8; 16]) -> Result<u64, Refused> {
+        let mut draft = self.begin()?;
+        let place = self.reserve(&mut draft, message.len() as u64)?;
+        self.fill(&place, message);
+        self.seal(&mut draft, &place, message.len() as u64);
+        Ok(self.publish_marked(draft, mark))
+    }
+
+    /// The mark of the last marked message, of this holder or another.
+    pub fn mark(&self) -> Option<Mark> {
+        note::mark_of(&self.ring, || self.sequence)
+    }
+
+    /// Says which queue the messages from the next one on continue.
+    pub fn set_origin(&mut self, origin: &Origin) {
+        note::set_origin(&self.ring, self.sequence, origin);
+    }
+
+    /// What was last said of that, by this holder or another.
+    pub fn origin(&self) -> Option<Origin> {
+        note::origin_of(&self.ring, self.sequence)
     }
 
     /// Sequence number of the next message.

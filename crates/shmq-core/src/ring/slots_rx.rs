@@ -1,7 +1,7 @@
 //! The receiving end of a ring of fixed-size messages.
 
 use super::backoff::Rhythm;
-use super::{Condemn, Corruption, EndId, Halt, another_end, hands_back};
+use super::{Condemn, Corruption, EndId, Halt, Mark, another_end, hands_back, note};
 use crate::layout::{LINE64, READ, Role, SEQUENCE};
 use crate::memory::{GroupCursor, Groups, Memory, Span, Window, WordAddress, at};
 use crate::observe;
@@ -337,6 +337,11 @@ impl<M: Memory> SlotRx<M> {
             Ok((sent, _)) => sent.saturating_sub(self.cursor.next()).min(self.groups.layout().depth),
             Err(_) => self.cursor.left(),
         }
+    }
+
+    /// The producer's mark with the last marked message, of those that are published.
+    pub fn mark(&self) -> Option<Mark> {
+        note::mark_of(&self.ring, || self.cursor.next() + self.pending())
     }
 
     /// Sizes.

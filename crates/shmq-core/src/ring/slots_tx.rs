@@ -7,7 +7,7 @@
 
 use super::backoff::Room;
 use super::sequence::find_sequence;
-use super::{AHEAD, Condemn, Corruption, EndId, Halt, Refused, another_end};
+use super::{AHEAD, Condemn, Corruption, EndId, Halt, Mark, Origin, Refused, another_end, note};
 use crate::layout::{DIRTY, READ, Role, SEQUENCE};
 use crate::memory::cold_path;
 use crate::memory::{GroupCursor, Groups, Memory, Site, Span, Window, WordAddress, at};
@@ -78,6 +78,7 @@ impl<M: Memory> SlotTx<M> {
         let (cursor, sequence_word, id) = (groups.cursor(sequence), ring.address(SEQUENCE), EndId::new());
         let tx =
             Self { ring, groups, id, cursor, sequence_word, limit, soiled, ahead, ahead_bytes, halt, room };
+        note::set_back(&tx.ring, sequence);
         tx.ring.fence(at::ROOM_FENCE);
         tx.ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
         Ok(tx)
@@ -288,6 +289,16 @@ impl<M: Memory> SlotTx<M> {
         first
     }
 
+    /// The same with a mark, which counts if and only if the draft does. An empty draft has none.
+    pub fn publish_marked(&mut self, draft: SlotDraft, mark: &[u8; 16]) -> u64 {
+        self.own(&draft);
+        let (sequence, end) = (self.cursor.next(), draft.cursor.next());
+        if end != sequence {
+            note::mark(&self.ring, sequence, end, mark);
+        }
+        self.publish(draft)
+    }
+
     /// As many of these messages as there is room for, each group published as it gets full; returns how many.
     pub fn try_send_slice<P: Pod>(&mut self, messages: &[P]) -> Result<usize, Refused> {
         if self.room() < messages.len() as u64 {
@@ -361,6 +372,19 @@ impl<M: Memory> SlotTx<M> {
 
     /// All of these messages or none; returns the number of the first.
     pub fn try_send_batch<P: Pod>(&mut self, messages: &[P]) -> Result<u64, Refused> {
+        let draft = self.draft_of(messages)?;
+        Ok(self.publish(draft))
+    }
+
+    /// The same with a mark.
+    pub fn try_send_batch_marked<P: Pod>(&mut self, messages: &[P], mark: &[u8; 16]) -> Result<u64, Refused> {
+        let draft = self.draft_of(messages)?;
+        Ok(self.publish_marked(draft, mark))
+    }
+
+    /// A draft with all of these messages.
+    #[inline(always)]
+    fn draft_of<P: Pod>(&mut self, messages: &[P]) -> Result<SlotDraft, Refused> {
         let mut draft = self.begin();
         self.reserve(&draft, messages.len() as u64)?;
         let mut rest = messages;
@@ -369,7 +393,7 @@ impl<M: Memory> SlotTx<M> {
             self.seal_some(&mut draft, some);
             rest = &rest[some..];
         }
-        Ok(self.publish(draft))
+        Ok(draft)
     }
 
     /// Copies as many of these messages as the cursor has open places, at once where they lie in the group as they do in the slice;
@@ -445,6 +469,36 @@ impl<M: Memory> SlotTx<M> {
         self.cursor.step();
         self.store_word(&self.cursor, sequence + 1, at::COMMIT);
         sequence
+    }
+
+    /// One message with a mark.
+    pub fn try_send_marked(&mut self, message: &[u8], mark: &[u8; 16]) -> Result<u64, Refused> {
+        let mut draft = self.begin();
+        self.reserve(&draft, 1)?;
+        self.fill(&draft, message);
+        self.seal(&mut draft);
+        Ok(self.publish_marked(draft, mark))
+    }
+
+    /// As `commit`, with a mark.
+    pub fn commit_marked(&mut self, mark: &[u8; 16]) -> u64 {
+        note::mark(&self.ring, self.cursor.next(), self.cursor.next() + 1, mark);
+        self.commit()
+    }
+
+    /// The mark of the last marked message, of this holder or another.
+    pub fn mark(&self) -> Option<Mark> {
+        note::mark_of(&self.ring, || self.cursor.next())
+    }
+
+    /// Says which queue the messages from the next one on continue.
+    pub fn set_origin(&mut self, origin: &Origin) {
+        note::set_origin(&self.ring, self.cursor.next(), origin);
+    }
+
+    /// What was last said of that, by this holder or another.
+    pub fn origin(&self) -> Option<Origin> {
+        note::origin_of(&self.ring, self.cursor.next())
     }
 
     /// Apart, so that the fast path is small enough to become part of its caller's loop and saves no registers.

@@ -226,6 +226,11 @@ impl<M: Memory + Clone> PoolRx<M> {
         self.full.pending()
     }
 
+    /// The writer's mark with the last block that it sent with one.
+    pub fn mark(&self) -> Option<shmq_core::Mark> {
+        self.full.mark()
+    }
+
     /// Blocks that were taken before and will be seen again.
     pub fn again(&self) -> u64 {
         self.again.len() as u64

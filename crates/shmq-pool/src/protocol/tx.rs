@@ -5,7 +5,7 @@ use super::handle::{Handle, LOW};
 use super::site::at;
 use crate::error::Corruption;
 use crate::layout::{LENT, Windows};
-use shmq_core::{Condemn, Halt, Memory, Refused, SlotPoll, SlotRx, SlotTx, Window};
+use shmq_core::{Condemn, Halt, Mark, Memory, Refused, SlotPoll, SlotRx, SlotTx, Window};
 
 /// Why there is no block to lend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +161,24 @@ impl<M: Memory + Clone> PoolTx<M> {
     /// # Errors
     /// [`Unsent`]; the block is then still lent.
     pub fn send(&mut self, block: u32, len: u64) -> Result<u64, Unsent> {
+        self.send_by(block, len, |full, handle| full.try_send(handle))
+    }
+
+    /// The same with a mark.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn send_marked(&mut self, block: u32, len: u64, mark: &[u8; 16]) -> Result<u64, Unsent> {
+        self.send_by(block, len, |full, handle| full.try_send_marked(handle, mark))
+    }
+
+    #[inline(always)]
+    fn send_by(
+        &mut self,
+        block: u32,
+        len: u64,
+        send: impl FnOnce(&mut SlotTx<M>, &[u8; 8]) -> Result<u64, Refused>,
+    ) -> Result<u64, Unsent> {
         if let Some(what) = self.corrupt {
             return Err(Unsent::Corrupt(what));
         }
@@ -169,7 +187,7 @@ impl<M: Memory + Clone> PoolTx<M> {
         }
         let sequence = self.full.sequence();
         self.table.store_at(self.entry(block), sequence + 1, at::LENT);
-        match self.full.try_send(&Handle { block, low: len }.bytes()) {
+        match send(&mut self.full, &Handle { block, low: len }.bytes()) {
             Ok(sequence) => {
                 self.away[block as usize] = sequence + 1;
                 self.lent -= 1;
@@ -221,6 +239,11 @@ impl<M: Memory + Clone> PoolTx<M> {
     /// Sequence number of the next block that is sent.
     pub fn sequence(&self) -> u64 {
         self.full.sequence()
+    }
+
+    /// The mark of the last block that was sent with one.
+    pub fn mark(&self) -> Option<Mark> {
+        self.full.mark()
     }
 
     /// Blocks sent and not yet taken.

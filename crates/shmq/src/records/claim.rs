@@ -143,12 +143,23 @@ impl<'a> Claim<'a> {
 
     #[inline(always)]
     fn publish(&mut self, len: u64) -> u64 {
-        self.know(0, len.next_multiple_of(8));
-        let end = &mut *self.end;
-        end.ring.seal(&mut self.draft, &self.place, len);
-        let sequence = end.ring.publish(self.draft);
-        end.published();
+        self.seal(len);
+        let sequence = self.end.ring.publish(self.draft);
+        self.end.published();
         sequence
+    }
+
+    pub(super) fn publish_marked(&mut self, len: u64, note: &[u8; 16]) -> u64 {
+        self.seal(len);
+        let sequence = self.end.ring.publish_marked(self.draft, note);
+        self.end.published();
+        sequence
+    }
+
+    #[inline(always)]
+    fn seal(&mut self, len: u64) {
+        self.know(0, len.next_multiple_of(8));
+        self.end.ring.seal(&mut self.draft, &self.place, len);
     }
 }
 
@@ -214,8 +225,13 @@ impl<'a> Batch<'a> {
     ///
     /// Does not fail and does not wait. A consumer that is gone shows at the next send.
     pub fn commit(self) -> Range<u64> {
-        let end = &mut *self.end;
-        let first = end.ring.publish(self.draft);
+        self.publish(RecordTx::publish)
+    }
+
+    #[inline(always)]
+    pub(super) fn publish(self, publish: impl FnOnce(&mut RecordTx<Map>, Draft) -> u64) -> Range<u64> {
+        let end = self.end;
+        let first = publish(&mut end.ring, self.draft);
         end.published();
         first..end.ring.sequence()
     }

@@ -2,6 +2,7 @@
 
 mod claim;
 mod consumer;
+mod marked;
 mod message;
 mod producer;
 mod queue;

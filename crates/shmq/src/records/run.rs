@@ -60,7 +60,43 @@ impl<'a> Run<'a> {
         Some(View::of_record(self.end, &record))
     }
 
-    /// Messages looked at so far; see the example of [`Run`].
+    /// Takes the first messages of those looked at out of the queue, at most so many, and goes on with the rest: for whoever hands
+    /// messages on and hears piece by piece that they have arrived. Returns how many: fewer than asked for only if no more
+    /// were looked at, or a hostile producer has spoiled them since.
+    ///
+    /// What is left counts against the limit of the run as if it had begun there. Killed within this call, none of them is
+    /// taken or all are.
+    ///
+    /// ```
+    /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
+    /// tx.try_send_batch(&[b"a", b"b", b"c"])?;
+    /// let mut run = rx.try_run(2)?;
+    /// while let Some(message) = run.next() {
+    ///     // Sent to another machine, say; two are on their way.
+    /// }
+    /// assert_eq!(run.acknowledge_first(1), 1); // that one has arrived, so there is credit for one more
+    /// assert_eq!(run.next().unwrap().to_vec(), b"c");
+    /// assert_eq!(run.messages(), 2); // on their way now: b and c
+    /// drop(run);
+    /// assert_eq!(rx.try_recv()?, b"b");
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
+    pub fn acknowledge_first(&mut self, messages: usize) -> usize {
+        let (mut part, mut taken, mut bytes) = (self.end.ring.ahead(), 0, 0);
+        while taken < messages.min(self.messages) {
+            let Some(record) = self.end.ring.look(&mut part) else { break };
+            taken += 1;
+            bytes += record.len as usize;
+        }
+        if taken > 0 && self.end.ring.take_to(&part) {
+            self.end.published();
+        }
+        self.messages -= taken;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        taken
+    }
+
+    /// Messages looked at and not yet acknowledged; see the example of [`Run`].
     pub fn messages(&self) -> usize {
         self.messages
     }

@@ -32,7 +32,7 @@ use std::ops::Range;
 /// `fork`.
 #[derive(Debug)]
 pub struct Claim<'a, P: ?Sized> {
-    end: &'a mut End<SlotTx<Map>>,
+    pub(super) end: &'a mut End<SlotTx<Map>>,
     marker: Marker<P>,
 }
 
@@ -115,8 +115,8 @@ impl Claim<'_, [u8]> {
 /// As a [`Claim`], it borrows the producer.
 #[derive(Debug)]
 pub struct Batch<'a, P: ?Sized> {
-    end: &'a mut End<SlotTx<Map>>,
-    draft: SlotDraft,
+    pub(super) end: &'a mut End<SlotTx<Map>>,
+    pub(super) draft: SlotDraft,
     first: u64,
     next: u64,
     marker: Marker<P>,

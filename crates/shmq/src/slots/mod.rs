@@ -19,6 +19,7 @@
 
 mod claim;
 mod consumer;
+mod marked;
 mod message;
 mod producer;
 mod queue;

@@ -56,6 +56,20 @@ impl<'a, P: ?Sized> Run<'a, P> {
         Some(found)
     }
 
+    /// Takes the first messages of those looked at out of the queue, at most so many, and goes on with the rest, as
+    /// [`crate::Run::acknowledge_first`] does, and its example.
+    pub fn acknowledge_first(&mut self, messages: usize) -> usize {
+        let (mut part, mut taken) = (self.end.ring.ahead(), 0);
+        while taken < messages.min(self.messages) && self.end.ring.look_ahead(&mut part).is_some() {
+            taken += 1;
+        }
+        if taken > 0 && self.end.ring.take_to(&part) {
+            self.end.published();
+        }
+        self.messages -= taken;
+        taken
+    }
+
     /// Messages looked at so far.
     pub fn messages(&self) -> usize {
         self.messages
