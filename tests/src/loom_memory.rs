@@ -45,7 +45,7 @@ use shmq_core::layout::{
     SEQUENCE, TAIL,
 };
 use shmq_core::stop::StopHandle;
-use shmq_core::{Heard, Memory, Order, Park, Site, SlotLayout, Window};
+use shmq_core::{FileEvent, Memory, Order, Park, Site, SlotLayout, Window};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -411,7 +411,7 @@ unsafe impl Memory for LoomMemory {
 
 // SAFETY (for the trait's contract): as for `Memory`.
 impl Park for LoomMemory {
-    type Ear = ();
+    type FileWatch = ();
 
     unsafe fn park(&self, at: usize, seen: u32, _: Duration, _: Option<&StopHandle>) {
         self.catch_up();
@@ -433,7 +433,7 @@ impl Park for LoomMemory {
         woken > 0
     }
 
-    fn sound(&self, _: usize) {
+    fn poke(&self, _: usize) {
         self.instruction();
         let sounds = &self.shared.sounds;
         if !self.shared.faults.mute && sounds.listener.load(Ordering::Relaxed) == 1 {
@@ -452,14 +452,14 @@ impl Park for LoomMemory {
         self.shared.sounds.listener.store(0, Ordering::Relaxed);
     }
 
-    fn park_deeply(&self, (): &mut (), _: Duration, _: Option<&StopHandle>) -> Heard {
+    fn park_deeply(&self, (): &mut (), _: Duration, _: Option<&StopHandle>) -> FileEvent {
         let sounds = &self.shared.sounds;
         let mut unheard = sounds.unheard.lock().unwrap();
         while !*unheard {
             unheard = sounds.heard.wait(unheard).unwrap();
         }
         *unheard = false;
-        Heard::Sound
+        FileEvent::Poke
     }
 
     fn fence_everywhere(&self) -> bool {

@@ -186,7 +186,7 @@ fn the_constants_are_the_documented_ones() {
     let real: BTreeMap<&str, u64> = BTreeMap::from([
         ("VERSION", layout::VERSION.into()),
         ("PAGE", layout::PAGE as u64),
-        ("LINE", layout::LINE as u64),
+        ("FALSE_SHARING_LINE", layout::FALSE_SHARING_LINE as u64),
         ("WORD", layout::WORD),
         ("MIN_CAPACITY", layout::MIN_CAPACITY),
         ("MAX_CAPACITY", layout::MAX_CAPACITY),

@@ -2,7 +2,7 @@
 //! Each line that a consumer gives back has been stored to once more, but for large rings whose ends share a cache; and a
 //! producer asks for each line that it comes to, early, once, and only when it is free.
 
-use shmq_core::layout::{LINE64, Parts};
+use shmq_core::layout::{CACHE_LINE, Parts};
 use shmq_core::{
     Hostile, Memory, Poll, RecordRx, RecordTx, Recording, SlotLayout, SlotPoll, SlotRx, SlotTx, Store,
     Window, Words,
@@ -23,7 +23,7 @@ fn window<M: Memory>(memory: M, capacity: u64) -> Window<M> {
 /// Lines of the ring that were stored to.
 fn lines(log: &[Store], capacity: u64) -> BTreeSet<u64> {
     let ring = Parts::standard(capacity).ring;
-    log.iter().filter(|(at, _)| *at >= ring).map(|(at, _)| (at - ring) as u64 / LINE64).collect()
+    log.iter().filter(|(at, _)| *at >= ring).map(|(at, _)| (at - ring) as u64 / CACHE_LINE).collect()
 }
 
 /// What a consumer stores to while it takes what is there, and that it changes nothing: a look at all it does to a ring.
@@ -58,7 +58,7 @@ fn records(capacity: u64, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>) 
             rx.take(&record);
         }
     });
-    ((0..sent.div_ceil(LINE64)).collect(), stored)
+    ((0..sent.div_ceil(CACHE_LINE)).collect(), stored)
 }
 
 /// The same of a third of all groups of slots.
@@ -77,7 +77,7 @@ fn slots(shape: SlotLayout, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>
             rx.settle();
         }
     });
-    ((0..groups * shape.group_bytes / LINE64).collect(), stored)
+    ((0..groups * shape.group_bytes / CACHE_LINE).collect(), stored)
 }
 
 #[test]
@@ -153,8 +153,8 @@ fn lines_of(asked: &[usize], capacity: u64) -> Vec<u64> {
     let ring = Parts::standard(capacity).ring;
     let place = |at: &usize| {
         let at = (at - ring) as u64;
-        assert!(at.is_multiple_of(LINE64), "the beginning of a line");
-        at / LINE64
+        assert!(at.is_multiple_of(CACHE_LINE), "the beginning of a line");
+        at / CACHE_LINE
     };
     asked.iter().map(place).collect()
 }
@@ -170,9 +170,9 @@ fn in_order(asked: &[u64], lines: u64) -> bool {
 #[test]
 fn a_producer_asks_early_for_each_line_it_comes_to() {
     let asked = asked_for_records(SMALL, 10 * SMALL, true);
-    assert!(in_order(&asked, SMALL / LINE64), "each line once in each lap");
+    assert!(in_order(&asked, SMALL / CACHE_LINE), "each line once in each lap");
     assert_eq!(asked[0], 17, "so many lines behind the one that is written");
-    let laps = asked.len() as u64 * LINE64 / SMALL;
+    let laps = asked.len() as u64 * CACHE_LINE / SMALL;
     assert!((9..=10).contains(&laps), "{laps} laps");
 
     for batch in [1, 21] {
@@ -189,7 +189,7 @@ fn a_producer_asks_for_each_line_of_a_group() {
     // Two lines to a group, eight groups ahead.
     let shape = SlotLayout::new(24, 700, 5).expect("a shape");
     let asked = asked_for_slots(shape, 3000, 1, true);
-    assert!(in_order(&asked, shape.capacity / LINE64), "each line once in each lap");
+    assert!(in_order(&asked, shape.capacity / CACHE_LINE), "each line once in each lap");
     assert_eq!(asked[..2], [18, 19]);
 }
 
@@ -214,12 +214,12 @@ fn lines_are_handed_back_in_turn_also_round_the_end_of_the_ring() {
         let ring = Parts::standard(capacity).ring;
         let stores: Vec<usize> =
             memory.take_log().iter().map(|&(at, _)| at).filter(|&at| at >= ring).collect();
-        handed.extend(stores.iter().map(|at| (at - ring) as u64 / LINE64));
+        handed.extend(stores.iter().map(|at| (at - ring) as u64 / CACHE_LINE));
     }
     // One that a message ends in, once more with the next.
     assert!(handed.windows(2).all(|two| (two[1] + 64 - two[0]) % 64 <= 1), "{handed:?}");
     handed.dedup();
-    assert!(handed.len() as u64 > 19 * capacity / LINE64);
+    assert!(handed.len() as u64 > 19 * capacity / CACHE_LINE);
 }
 
 /// Lines that a consumer of so many slots asked for while it took them, when it knew how far the producer had come.
@@ -268,7 +268,7 @@ fn a_producer_asks_for_nothing_that_is_not_free() {
     // From an empty ring that nobody takes from, nothing beyond its end, which is where the first message lies.
     let asked = asked_for_records(SMALL, u64::MAX, false);
     assert!(in_order(&asked, 1 << 40), "never round the ring");
-    assert!(asked.len() as u64 > SMALL / LINE64 - 64, "{}", asked.len());
+    assert!(asked.len() as u64 > SMALL / CACHE_LINE - 64, "{}", asked.len());
     let shape = SlotLayout::new(8, 700, 7).expect("a shape");
     let asked = asked_for_slots(shape, u64::MAX, 1, false);
     assert!(in_order(&asked, 1 << 40) && asked.len() > 50, "{asked:?}");

@@ -1,7 +1,7 @@
 //! P5, P8 for pools: a forged or damaged file is refused, or harmless. Files are opened in a child, where a SIGBUS or
 //! a SIGSEGV is a failed test. And what one handle does that the other end does not have.
 
-use shmq_core::{Halt, Map, SlotTx};
+use shmq_core::{Map, RingState, SlotTx};
 use shmq_pool::testing::{Handle, Layout, PoolTx};
 use shmq_pool::{Corruption, LoanError, OpenError, Options, Pool, TryLoanError, TryRecvError, Until};
 use shmq_tests::process::opener::{Forged, Opener, put};
@@ -208,7 +208,7 @@ fn p5_control_honest_handles_are_accepted() {
     held.acknowledge();
     drop(rx);
     let tx = PoolTx::attach(&hostile.windows).unwrap();
-    assert_eq!(tx.halt(), Halt::No);
+    assert_eq!(tx.state(), RingState::Open);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use shmq_core::layout::{Control, DIRTY, FREE, FREED, PAGE, READ, RECEIVED, SEQUE
 use shmq_core::slot_layout::{COUNT_LIMIT, END};
 use shmq_core::word::{RecordKind, word};
 use shmq_core::{
-    Condemn, Corruption, Halt, Hostile, Poll, RecordRx, RecordTx, Refused, SlotLayout, SlotPoll, SlotRx,
+    Corruption, Hostile, Poison, Poll, RecordRx, RecordTx, Refused, RingState, SlotLayout, SlotPoll, SlotRx,
     SlotTx, Window, Words,
 };
 use shmq_tests::model::{address, parts, poke};
@@ -198,7 +198,7 @@ fn slots(sequence: u64, dirty: u64, read: u64, words: &[u64]) -> (Words, SlotLay
 fn slot_tx(sequence: u64, dirty: u64, read: u64, words: &[u64]) -> Result<(u64, bool), Corruption> {
     let (memory, shape) = slots(sequence, dirty, read, words);
     let window = Window::new(memory, parts(shape.capacity)).expect("the parts fit");
-    SlotTx::attach(window, shape).map(|tx| (tx.sequence(), tx.halt() == Halt::Finished))
+    SlotTx::attach(window, shape).map(|tx| (tx.sequence(), tx.state() == RingState::Finished))
 }
 
 #[test]
@@ -212,12 +212,12 @@ fn p5_counts_of_slots_end_before_they_could_wrap() {
             poke(&memory, address(READ), tx.sequence());
             sent
         });
-        (sent.count(), tx.halt())
+        (sent.count(), tx.state())
     };
-    assert_eq!(sends_until(COUNT_LIMIT - 16), (10, Halt::No));
+    assert_eq!(sends_until(COUNT_LIMIT - 16), (10, RingState::Open));
     // Each look for room finds four; one at the limit is still right.
-    assert_eq!(sends_until(COUNT_LIMIT - 4), (8, Halt::Corrupt(Corruption::Position)));
-    assert_eq!(sends_until(COUNT_LIMIT - 3), (4, Halt::Corrupt(Corruption::Position)));
+    assert_eq!(sends_until(COUNT_LIMIT - 4), (8, RingState::Corrupt(Corruption::Position)));
+    assert_eq!(sends_until(COUNT_LIMIT - 3), (4, RingState::Corrupt(Corruption::Position)));
 }
 
 #[test]
@@ -384,7 +384,7 @@ fn p5_the_short_way_of_a_consumer_is_closed_to_what_the_long_one_refuses() {
         tx.try_send(&[7; 8]).expect("room");
     }
     take(&mut rx);
-    rx.condemn(Corruption::Truncated);
+    rx.poison(Corruption::Truncated);
     rx.look_how_far();
     assert_eq!(rx.take_at_once(&mut [0; 8]), None);
 

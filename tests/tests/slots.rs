@@ -3,8 +3,8 @@
 use shmq::{TryRecvError, TrySendError};
 use shmq_core::layout::Parts;
 use shmq_core::{
-    Fault, Faulty, Halt, Hostile, Memory, Recording, Refused, SlotLayout, SlotPoll, SlotRx, SlotTx, Store,
-    Window, Words,
+    Fault, Faulty, Hostile, Memory, Recording, Refused, RingState, SlotLayout, SlotPoll, SlotRx, SlotTx,
+    Store, Window, Words,
 };
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -275,7 +275,7 @@ fn p3_the_end_needs_no_room_and_nothing_follows_it() {
             while send(&mut tx).is_ok() {}
             tx.finish().expect("the end");
             assert_eq!(send(&mut tx), Err(Refused::Finished));
-            assert_eq!(self::tx(words.clone(), &shape).halt(), Halt::Finished);
+            assert_eq!(self::tx(words.clone(), &shape).state(), RingState::Finished);
             assert_eq!(std::iter::from_fn(|| take(&mut rx)).count() as u64, depth);
             assert_eq!(rx.poll(), SlotPoll::Finished);
             assert_eq!(self::rx(words.clone(), &shape).poll(), SlotPoll::Finished);
@@ -297,7 +297,7 @@ fn p3_who_comes_to_a_finished_ring_does_not_erase_the_end() {
     tx.finish().expect("the end");
     let mut late = self::tx(words.clone(), &shape);
     assert_eq!(send(&mut late), Err(Refused::Finished));
-    assert_eq!(self::tx(words.clone(), &shape).halt(), Halt::Finished);
+    assert_eq!(self::tx(words.clone(), &shape).state(), RingState::Finished);
     assert_eq!(rx.poll(), SlotPoll::Finished);
 }
 
@@ -345,7 +345,7 @@ fn log_of(before: &[u64], shape: &SlotLayout, operation: Operation, fault: Fault
 
 /// After `Finish` returned, the end must be there; `sends` being none says nothing of it, so it is checked apart.
 fn check_end(image: &[u64], shape: &SlotLayout) {
-    assert_eq!(tx(Words::from_image(image), shape).halt(), Halt::Finished);
+    assert_eq!(tx(Words::from_image(image), shape).state(), RingState::Finished);
 }
 
 /// Checks one crash state: `read` messages were taken for certain, `sent` were sent; the operation may have added
@@ -366,7 +366,7 @@ fn check(image: &[u64], shape: &SlotLayout, read: u64, sent: u64, sends: u64, ta
         assert_eq!(take(&mut alive), Some(expected));
     }
     assert_eq!(take(&mut alive), None, "nothing that was not sent");
-    if tx.halt() == Halt::No {
+    if tx.state() == RingState::Open {
         for i in 0..2 * shape.groups * shape.group + 1 {
             assert_eq!(send(&mut tx), Ok(next + i));
             assert_eq!(take(&mut alive), Some(next + i));
@@ -498,7 +498,7 @@ fn p5_whatever_a_hostile_peer_writes_the_calls_end_and_stay_inside() {
                     tx.publish(draft);
                 }
                 work(&mut done);
-                if let Halt::Corrupt(_) = tx.halt() {
+                if let RingState::Corrupt(_) = tx.state() {
                     assert!(matches!(tx.try_send(&bytes), Err(Refused::Corrupt(_))), "corruption is sticky");
                 }
             }

@@ -1,7 +1,7 @@
 //! P9: a blocked call is ended from outside, in every shape, role and phase of waiting, and nothing was taken or sent.
 
 use shmq::{Role, StopHandle, Until, Waiting};
-use shmq_core::{Heard, Signals};
+use shmq_core::{FileEvent, Signals};
 use shmq_tests::process::going::TOLD;
 use shmq_tests::process::{Child, LIMIT, Rigged, Scratch, map_queue};
 use shmq_tests::stoppable::{PHASES, ROLES, SHAPES, Stoppable, Went, until, waiting};
@@ -119,7 +119,7 @@ fn overslept(attached: bool, deep: bool, late: bool, patience: Duration) -> u64 
             if deep {
                 assert!(signals.listens() || signals.listen(), "no inotify here");
                 signals.announce();
-                assert_eq!(signals.rest_deeply(patience), Heard::Nothing);
+                assert_eq!(signals.rest_deeply(patience), FileEvent::Nothing);
             } else {
                 let announced = signals.announce();
                 signals.rest(announced, patience);

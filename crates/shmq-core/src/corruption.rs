@@ -29,7 +29,7 @@ impl std::fmt::Display for Corruption {
 }
 
 /// An end that can be stopped for good from outside.
-pub trait Condemn {
+pub trait Poison {
     /// From here on, it says this.
-    fn condemn(&mut self, what: Corruption);
+    fn poison(&mut self, what: Corruption);
 }

@@ -1,11 +1,11 @@
 //! What every end of a queue is made of.
 
-use crate::corruption::{Condemn, Corruption};
+use crate::corruption::{Corruption, Poison};
 use crate::error::WaitEnd;
 use crate::geometry::Limits;
 use crate::memory::cold_path;
 use crate::processors::Processors;
-use crate::role::Seat;
+use crate::role::RoleGuard;
 use crate::stop::StopHandle;
 use crate::wait::{Until, Waiting, block};
 
@@ -15,7 +15,7 @@ const SMALL: usize = 256;
 /// Goes on slowly with a copy of the message, if it is small. Whatever is passed on by reference has to be in memory; so a message that
 /// its sender has in registers is stored there only when it comes to that.
 #[inline(always)]
-pub fn apart<R>(message: &[u8], slowly: impl FnOnce(&[u8]) -> R) -> R {
+pub fn cold_copy<R>(message: &[u8], slowly: impl FnOnce(&[u8]) -> R) -> R {
     cold_path();
     if message.len() > SMALL {
         return slowly(message);
@@ -29,11 +29,11 @@ pub fn apart<R>(message: &[u8], slowly: impl FnOnce(&[u8]) -> R) -> R {
 /// One end of a queue: the ring's end, the role, and how to wait.
 #[derive(Debug)]
 pub struct End<R> {
-    // Its mapping goes first; the seat then leaves, unmaps and wakes the peer.
+    // Its mapping goes first; the guard then leaves, unmaps and wakes the peer.
     /// The ring's end, or ends.
     pub ring: R,
     /// The role.
-    pub seat: Seat,
+    pub guard: RoleGuard,
     /// How to wait.
     pub waiting: Waiting,
     processors: Processors,
@@ -44,10 +44,10 @@ pub struct End<R> {
 
 impl<R> End<R> {
     /// Of what was attached.
-    pub fn new(ring: R, seat: Seat, limits: Limits) -> Self {
+    pub fn new(ring: R, guard: RoleGuard, limits: Limits) -> Self {
         // Between two threads both ends are this program's.
-        let trusts_peer = seat.is_private();
-        Self { ring, seat, waiting: Waiting::default(), processors: Processors::new(), limits, trusts_peer }
+        let trusts_peer = guard.is_private();
+        Self { ring, guard, waiting: Waiting::default(), processors: Processors::new(), limits, trusts_peer }
     }
 
     /// Vouches for the peer: it writes to the ring through this crate alone.
@@ -66,12 +66,12 @@ impl<R> End<R> {
 
     /// Lets a handle end the blocked calls of this end, instead of the one it had; `None`: none does.
     pub fn set_stop<'a>(&mut self, stop: impl Into<Option<&'a StopHandle>>) {
-        self.seat.signals.set_stop(stop.into());
+        self.guard.signals.set_stop(stop.into());
     }
 
     /// Between two threads: whether the other end was dropped, and with it the queue.
     pub fn is_deserted(&mut self) -> bool {
-        self.seat.is_private() && self.seat.signals.has_left()
+        self.guard.is_private() && self.guard.signals.has_left()
     }
 
     /// Whether the handler for truncated files has replaced the mapping: then this end is of no more use, and says so
@@ -79,11 +79,11 @@ impl<R> End<R> {
     #[inline]
     pub fn is_torn(&mut self) -> bool
     where
-        R: Condemn,
+        R: Poison,
     {
-        let torn = self.seat.is_torn();
+        let torn = self.guard.is_torn();
         if torn {
-            self.ring.condemn(Corruption::Truncated);
+            self.ring.poison(Corruption::Truncated);
         }
         torn
     }
@@ -92,7 +92,7 @@ impl<R> End<R> {
     #[cold]
     pub fn cause(&mut self, what: Corruption) -> Corruption
     where
-        R: Condemn,
+        R: Poison,
     {
         if self.is_torn() { Corruption::Truncated } else { what }
     }
@@ -101,7 +101,7 @@ impl<R> End<R> {
     #[cold]
     pub fn remembered(&mut self, end: WaitEnd) -> WaitEnd
     where
-        R: Condemn,
+        R: Poison,
     {
         if end == WaitEnd::Truncated {
             self.is_torn();
@@ -113,18 +113,18 @@ impl<R> End<R> {
     #[inline(always)]
     pub fn published(&mut self) -> bool
     where
-        R: Condemn,
+        R: Poison,
     {
-        self.seat.signals.is_quiet() || self.serve()
+        self.guard.signals.is_quiet() || self.serve()
     }
 
     #[cold]
     #[inline(never)]
     fn serve(&mut self) -> bool
     where
-        R: Condemn,
+        R: Poison,
     {
-        self.seat.signals.serve();
+        self.guard.signals.serve();
         !self.is_torn()
     }
 
@@ -139,6 +139,6 @@ impl<R> End<R> {
             return Ok(found);
         }
         let ring = &mut self.ring;
-        block(&self.waiting, &mut self.processors, &mut self.seat, until, || poll(ring))
+        block(&self.waiting, &mut self.processors, &mut self.guard, until, || poll(ring))
     }
 }

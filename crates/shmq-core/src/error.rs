@@ -23,7 +23,7 @@ pub enum WaitEnd {
 }
 
 errors! {
-    /// Why a queue file could not be made. Nothing was left behind. See the example of [`Error`].
+    /// Why a queue file could not be made. Nothing was left behind.
     #[derive(Debug)]
     CreateError {
         /// The name is empty, too long, or not a plain name or path.
@@ -96,8 +96,7 @@ errors! {
         } => format!("cannot {doing}: {source}");
     }
 
-    /// Why a file could not be opened as a queue. The file is as it was. See the example of
-    /// `shmq::Queue::open_with`.
+    /// Why a file could not be opened as a queue. The file is as it was.
     #[derive(Debug)]
     OpenError {
         /// The name is empty, too long, or not a plain name or path.
@@ -179,7 +178,7 @@ errors! {
         } => format!("cannot {doing}: {source}");
     }
 
-    /// Why a role could not be taken. The queue is as it was. See the example of `shmq::Queue::producer`.
+    /// Why a role could not be taken. The queue is as it was.
     #[derive(Debug)]
     AttachError {
         /// A living process has it.
@@ -236,8 +235,8 @@ errors! {
         } => format!("cannot {doing}: {source}");
     }
 
-    /// Why a send that does not wait failed. The queue is as it was; for the one exception see
-    /// [`TrySendError::ConsumerLeft`]. See the example of `shmq::Producer::try_send`.
+    /// Why a send that does not wait failed. The queue is as it was; for the one exception
+    /// see [`TrySendError::ConsumerLeft`].
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     TrySendError {
         /// No room now.
@@ -266,7 +265,7 @@ errors! {
         } => format!("the queue is corrupt: {what}; recreate it");
     }
 
-    /// Why a send that waits failed. The queue is as it was. See the example of `shmq::Producer::send`.
+    /// Why a send that waits failed. The queue is as it was.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     SendError {
         /// Still full at the end of the time given.
@@ -326,7 +325,7 @@ errors! {
         } => format!("the queue is corrupt: {what}; recreate it");
     }
 
-    /// Why a receive that waits failed. The queue is as it was. See the example of `shmq::Consumer::recv`.
+    /// Why a receive that waits failed. The queue is as it was.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     RecvError {
         /// Still empty at the end of the time given.

@@ -1,11 +1,11 @@
-//! A queue file that is open, whatever its shape, and the way to its two seats.
+//! A queue file that is open, whatever its shape, and the way to its two roles.
 
 use crate::error::{AttachError, CreateError, Error, OpenError, doing};
 use crate::geometry::{Geometry, Options};
 use crate::inspect::Inspector;
 use crate::layout::{Kind, Role, TAG};
 use crate::observe;
-use crate::role::{Seat, Source, lock_both};
+use crate::role::{RoleGuard, Source, lock_both};
 use crate::segment::{self, FileId};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -118,9 +118,9 @@ impl QueueFile {
     }
 
     /// Takes a role.
-    pub fn seat(&self, role: Role) -> Result<Seat, AttachError> {
+    pub fn take_role(&self, role: Role) -> Result<RoleGuard, AttachError> {
         let Self { file, path, geometry, id, options } = self;
-        Seat::take(&Source { file, id: *id, path: path.as_deref(), geometry, options }, role)
+        RoleGuard::take(&Source { file, id: *id, path: path.as_deref(), geometry, options }, role)
     }
 
     /// Looks at it.

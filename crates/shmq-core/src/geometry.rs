@@ -82,7 +82,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The defaults; see the example of [`Options`].
+    /// The defaults.
     pub fn new() -> Self {
         Self {
             capacity: None,
@@ -96,29 +96,29 @@ impl Options {
         }
     }
 
-    /// Ring size in bytes: a power of two from 4 KiB to 1 TiB. Default: 1 MiB, or the smallest that suits
-    /// `max_message`. See the example of [`Options`].
+    /// Ring size in bytes: a power of two from 4 KiB to 1 TiB. Default: 1 MiB, or the smallest that
+    /// suits `max_message`.
     pub fn capacity(mut self, bytes: u64) -> Self {
         self.capacity = Some(bytes);
         self
     }
 
-    /// Largest message in bytes: at most half the capacity less 16, and never over 4 294 967 280. Default: 64 KiB,
-    /// or what the capacity allows. See the example of [`Options`].
+    /// Largest message in bytes: at most half the capacity less 16, and never over 4 294 967 280. Default: 64
+    /// KiB, or what the capacity allows.
     pub fn max_message(mut self, bytes: u64) -> Self {
         self.max_message = Some(bytes);
         self
     }
 
-    /// Most pending messages, at least 1. Default: as many as the ring holds. Exact: a message that was received has
-    /// given its place back. See the example of [`Options`].
+    /// Most pending messages, at least 1. Default: as many as the ring holds. Exact: a message that was received
+    /// has given its place back.
     pub fn max_messages(mut self, messages: u64) -> Self {
         self.max_messages = Some(messages);
         self
     }
 
-    /// The user's own bytes in the file, at most 32: the name and version of the schema of the messages, say.
-    /// Checked when a queue is opened with options that have one; see the example of `shmq::Queue::open_with`.
+    /// The user's own bytes in the file, at most 32: the name and version of the schema of the messages,
+    /// say. Checked when a queue is opened with options that have one.
     ///
     /// # Panics
     /// If `tag` is longer than 32 bytes; it is a constant of the program, not outside input.
@@ -135,17 +135,17 @@ impl Options {
         self.tag
     }
 
-    /// Permission bits of the file, whatever the umask; an anonymous queue has none. Default 0600. Both ends must be
-    /// able to write the file; whoever may write it can also spoil it, and whoever may only read it can keep others
-    /// from taking a role. See the example of [`Options`].
+    /// Permission bits of the file, whatever the umask; an anonymous queue has none. Default 0600. Both ends
+    /// must be able to write the file; whoever may write it can also spoil it, and whoever may only read it can
+    /// keep others from taking a role.
     pub fn mode(mut self, bits: u32) -> Self {
         self.mode = bits & 0o777;
         self
     }
 
-    /// Touch all memory when creating and when taking a role, so that no page fault comes later. Default true. (At
-    /// creation the file's blocks are always allocated, so that a full file system is an error there and not a
-    /// SIGBUS later.) Needs Linux 5.14; before, pages fault in one by one. See the example of [`Options`].
+    /// Touch all memory when creating and when taking a role, so that no page fault comes later. Default true.
+    /// (At creation the file's blocks are always allocated, so that a full file system is an error there and
+    /// not a SIGBUS later.) Needs Linux 5.14; before, pages fault in one by one.
     ///
     /// Of a file that has not all of its memory yet, as somebody else can make it, nothing is touched, and locked is only what comes to be there:
     /// taking an end costs no more memory than the file has. The limits of a queue are known before an end is taken.
@@ -154,16 +154,16 @@ impl Options {
         self
     }
 
-    /// Keep the memory from being paged out (mlock), in each process that attaches through this value. Default false.
-    /// Needs a limit (RLIMIT_MEMLOCK) of the file's size. See the example of [`Options`].
+    /// Keep the memory from being paged out (mlock), in each process that attaches through this value. Default
+    /// false. Needs a limit (RLIMIT_MEMLOCK) of the file's size.
     pub fn lock(mut self, yes: bool) -> Self {
         self.lock = yes;
         self
     }
 
-    /// Ask for huge pages where the file system has them: a file on hugetlbfs, or tmpfs with transparent huge pages
-    /// on *advise*; an anonymous queue, where there are any to spare. Elsewhere it changes nothing; what an anonymous queue got, its
-    /// `page_size` says. Default false. See the example of [`Options`].
+    /// Ask for huge pages where the file system has them: a file on hugetlbfs, or tmpfs with transparent huge pages on
+    /// *advise*; an anonymous queue, where there are any to spare. Elsewhere it changes nothing; what an anonymous queue
+    /// got, its `page_size` says. Default false.
     ///
     /// Huge pages cannot be sealed: whoever has the descriptor can punch a hole, and then have the pages himself, so that the next access
     /// of the other end is SIGBUS. Ask for them only among processes that trust each other that far. A descriptor of
@@ -173,7 +173,7 @@ impl Options {
         self
     }
 
-    /// The limits these options lead to; see the example of [`Options`]. Allocates for the text of an error only.
+    /// The limits these options lead to. Allocates for the text of an error only.
     ///
     /// # Errors
     /// [`CreateError::Options`] if they contradict each other.

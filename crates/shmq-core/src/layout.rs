@@ -14,9 +14,9 @@ pub const VERSION: u32 = 2;
 pub const PAGE: usize = 4096;
 /// Hot words of different writers, or of different rates, sit on lines of their own of this many bytes. Fixed,
 /// because it decides the file format: 128 covers 64-byte lines fetched in pairs and 128-byte lines.
-pub const LINE: usize = 128;
+pub const FALSE_SHARING_LINE: usize = 128;
 /// The line that processors here transfer: what shares one arrives together.
-pub const LINE64: u64 = 64;
+pub const CACHE_LINE: u64 = 64;
 /// Every position, commit word and payload starts at a multiple of this.
 pub const WORD: u64 = 8;
 /// Smallest ring in a file. The ring code itself takes any power of two from 16 on, for tests.
@@ -28,8 +28,8 @@ pub const MAX_MESSAGE: u64 = u32::MAX as u64 - 15;
 /// Bytes of the user's own tag.
 pub const TAG: usize = 32;
 
-/// What a file holds; see the example of [`crate::inspect::Inspector`]. This crate opens the first two; `shmq-raw` and
-/// `shmq-pool` the others. A later version may know more.
+/// What a file holds. This crate opens the first two; `shmq-raw` and `shmq-pool` the others. A later version may know
+/// more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[repr(u32)]
@@ -155,7 +155,7 @@ pub struct Control {
     pub(crate) offset: usize,
 }
 
-/// The two ends of a queue; see the example of [`Role::peer`].
+/// The two ends of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The end that sends.

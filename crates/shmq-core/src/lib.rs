@@ -58,7 +58,7 @@ pub mod stop;
 pub mod wait;
 pub mod wake;
 
-pub use corruption::{Condemn, Corruption};
+pub use corruption::{Corruption, Poison};
 pub use end::End;
 pub use file::QueueFile;
 pub use geometry::Geometry;
@@ -68,10 +68,11 @@ pub use inspect::walk::{Spotted, Walk};
 pub use memory::testing::*;
 pub use memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at, opaque};
 pub use ring::{
-    Ahead, Draft, Halt, Mark, Origin, Place, Plan, Poll, Record, RecordRx, RecordTx, Refused, Rhythm,
-    SlotAhead, SlotDraft, SlotPoll, SlotRx, SlotTx, distance, find_sequence, slots_rx, slots_tx, word,
+    Ahead, CatchUpBackoff, Draft, Mark, Origin, Place, Plan, Poll, Record, RecordRx, RecordTx, Refused,
+    RingState, SlotAhead, SlotDraft, SlotPoll, SlotRx, SlotTx, distance, find_sequence, slots_rx, slots_tx,
+    word,
 };
 pub use slot_layout::SlotLayout;
 pub use wait::block;
-pub use wake::file_watch::{Ear, Heard};
+pub use wake::file_watch::{FileEvent, FileWatch};
 pub use wake::{Announced, Park, Signals};

@@ -8,7 +8,7 @@ use crate::inspect::{EndSnapshot, Inspector, Snapshot};
 use crate::layout::{Kind, Role};
 use crate::role::PeerState;
 
-/// How a metric moves. See the example of [`Inspector::readings`].
+/// How a metric moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
     /// Only grows, also over restarts of the ends, for as long as the file exists.
@@ -17,7 +17,7 @@ pub enum MetricKind {
     Gauge,
 }
 
-/// Name and meaning of a number. See the example of [`Inspector::readings`].
+/// Name and meaning of a number.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Metric {
     /// As Prometheus wants it: with its unit, counters with `_total`.
@@ -28,7 +28,7 @@ pub struct Metric {
     pub help: &'static str,
 }
 
-/// One number. See the example of [`Inspector::readings`].
+/// One number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     /// Which.
@@ -43,7 +43,7 @@ macro_rules! metrics {
     ($($constant:ident $kind:ident $name:literal $help:literal;)*) => {
         $(static $constant: Metric = Metric { name: $name, kind: MetricKind::$kind, help: $help };)*
 
-        /// All metrics there are; see the example of [`Inspector::readings`].
+        /// All metrics there are.
         pub static METRICS: &[&Metric] = &[$(&$constant),*];
     };
 }

@@ -21,8 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is known of the other end: proved by the kernel, never by a timer. See the example of
-/// `shmq::Producer::peer`.
+/// What is known of the other end: proved by the kernel, never by a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerState {
     /// Nobody has held the role yet.
@@ -255,7 +254,7 @@ fn failed<'a>(what: &'a str, path: Option<&'a Path>) -> impl FnOnce(io::Error) -
 
 /// A role that is held.
 #[derive(Debug)]
-pub struct Seat {
+pub struct RoleGuard {
     role: Role,
     /// Dropped by hand, before the peer is woken: its last clone gone, the lock is free.
     window: ManuallyDrop<Window<Map>>,
@@ -273,7 +272,7 @@ pub struct Seat {
     clock: Clock,
 }
 
-impl Seat {
+impl RoleGuard {
     /// Takes a role of a file: description, mapping, lock, name, boot; in this order.
     pub fn take(source: &Source<'_>, role: Role) -> Result<Self, AttachError> {
         let Source { file, id, path, geometry, options } = *source;
@@ -326,15 +325,15 @@ impl Seat {
             Unready::NoMemory(_) => AttachError::NoMemory { bytes: geometry.length },
             Unready::Other(source) => failed("get the memory ready of", path)(source),
         })?;
-        let mut seat = Self::new(role, window, probe, path.map(Path::to_path_buf), durable);
-        seat.taken = match geometry.kind {
+        let mut guard = Self::new(role, window, probe, path.map(Path::to_path_buf), durable);
+        guard.taken = match geometry.kind {
             Kind::Records => Some(RECEIVED),
             // Of a pool, in full blocks.
             Kind::Slots | Kind::Pool => Some(READ),
             Kind::Raw => None,
         };
-        seat.clock = Clock::of_machine();
-        Ok(seat)
+        guard.clock = Clock::of_machine();
+        Ok(guard)
     }
 
     /// One of two ends over private memory.
@@ -493,7 +492,7 @@ fn offset_in(offsets: &str) -> Option<i64> {
     seconds?.checked_mul(1_000_000_000)?.checked_add(ns?)
 }
 
-impl Seat {
+impl RoleGuard {
     /// The mark of a clean leave, which on disk comes after everything else.
     fn leave(&self) {
         // What did not reach the disk must not be trusted after a crash of the machine: then there is no mark, as if this process had died.
@@ -506,7 +505,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for RoleGuard {
     /// Leaves: mark, bell, unmap (which frees the lock), wake; in this order, so that whoever is woken finds the role free.
     fn drop(&mut self) {
         // To close it takes the kernel some milliseconds, so that comes last.

@@ -14,7 +14,7 @@
 //! overwritten up to the message that is being read. Bit 63 declares the end of data. Larger groups span several lines;
 //! messages of whole lines begin on the one behind the word's.
 
-use crate::layout::LINE64;
+use crate::layout::CACHE_LINE;
 
 /// The end of data, beside the count it ends with.
 pub const END: u64 = 1 << 63;
@@ -57,11 +57,11 @@ pub const fn best_group(size: u64) -> u64 {
     let size = if size > MAX_SIZE { MAX_SIZE } else { size };
     let stride = (size + 7) & !7;
     let bytes = match stride {
-        0..=16 | 40..=56 => LINE64,
-        17..=24 => 2 * LINE64,
-        25..=32 => 4 * LINE64,
-        57..=255 => 8 * LINE64,
-        _ => 16 * LINE64,
+        0..=16 | 40..=56 => CACHE_LINE,
+        17..=24 => 2 * CACHE_LINE,
+        25..=32 => 4 * CACHE_LINE,
+        57..=255 => 8 * CACHE_LINE,
+        _ => 16 * CACHE_LINE,
     };
     let fit = bytes.saturating_sub(head(stride)) / stride;
     if fit == 0 { 1 } else { fit }
@@ -70,7 +70,7 @@ pub const fn best_group(size: u64) -> u64 {
 /// Bytes of a group before its first message: the word, and the rest of its line where messages are whole lines, so that
 /// none of them takes a line more than it must.
 const fn head(stride: u64) -> u64 {
-    if stride % LINE64 == 0 { LINE64 } else { 8 }
+    if stride % CACHE_LINE == 0 { CACHE_LINE } else { 8 }
 }
 
 impl SlotLayout {
@@ -85,7 +85,7 @@ impl SlotLayout {
         // line, and with no other group's.
         let head = head(stride);
         let used = bytes + head;
-        let group_bytes = used.next_multiple_of(LINE64);
+        let group_bytes = used.next_multiple_of(CACHE_LINE);
         // One more than the depth needs: a batch of that many, begun inside a group, must not come round to the same
         // word, or storing its last word would publish it before its first.
         let groups = depth.div_ceil(group) + 1;

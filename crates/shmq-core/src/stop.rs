@@ -79,7 +79,7 @@ struct Shared {
 }
 
 impl StopHandle {
-    /// A handle that is not triggered. See the example of [`StopHandle`].
+    /// A handle that is not triggered.
     ///
     /// Allocates and makes a system call.
     ///
@@ -94,8 +94,8 @@ impl StopHandle {
         Ok(Self { shared: Arc::new(Shared { flag, event, process }) })
     }
 
-    /// Ends the waiting of every end that has this handle, now and until [`StopHandle::reset`]. Async-signal-safe; leaves `errno`
-    /// as it was. See the example of [`StopHandle`].
+    /// Ends the waiting of every end that has this handle, now and until [`StopHandle::reset`]. Async-signal-safe; leaves
+    /// `errno` as it was.
     ///
     /// Allocates nothing, three system calls, bounded.
     pub fn trigger(&self) {
@@ -115,15 +115,14 @@ impl StopHandle {
         unsafe { *errno = before };
     }
 
-    /// Whether it is triggered: one load. Async-signal-safe. See the example of [`StopHandle`].
+    /// Whether it is triggered: one load. Async-signal-safe.
     #[inline]
     pub fn is_triggered(&self) -> bool {
         // Pairs with the store in `trigger`.
         self.shared.flag.load(Ordering::Acquire) != 0
     }
 
-    /// Calls wait again. A trigger at the same time either comes before, and is undone, or after, and counts. See the example of
-    /// [`StopHandle`].
+    /// Calls wait again. A trigger at the same time either comes before, and is undone, or after, and counts.
     ///
     /// Allocates nothing, one or two system calls, bounded.
     pub fn reset(&self) {

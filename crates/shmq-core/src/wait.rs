@@ -3,9 +3,9 @@
 use crate::error::WaitEnd;
 use crate::observe::Gone;
 use crate::processors::Processors;
-use crate::role::{PeerState, Seat};
+use crate::role::{PeerState, RoleGuard};
 use crate::wake::Announced;
-use crate::wake::file_watch::Heard;
+use crate::wake::file_watch::FileEvent;
 use std::time::{Duration, Instant};
 
 /// How long a blocking call may wait.
@@ -99,61 +99,60 @@ impl Default for Waiting {
 }
 
 impl Waiting {
-    /// Right for most: sleeps after 100 us of finding nothing, at once where there is but one processor for both ends. See the example of [`Waiting`].
+    /// Right for most: sleeps after 100 us of finding nothing, at once where there is but one processor for both ends.
     pub const fn new() -> Self {
         Self { spin: None, yields: None, sleep: true, adaptive: true, across_restarts: false }
     }
 
-    /// For a thread that has a core to itself: spins for ever, never sleeps, lowest latency. Asks the kernel after
-    /// the peer's life every 10 ms of waiting. See the example of [`Waiting`].
+    /// For a thread that has a core to itself: spins for ever, never sleeps, lowest latency. Asks the kernel
+    /// after the peer's life every 10 ms of waiting.
     pub const fn dedicated_core() -> Self {
         Self::new().spin(Duration::MAX).yields(Duration::ZERO).sleep(false)
     }
 
-    /// For cores that others need, too: hardly spins (5 us), yields a little (100 us), then sleeps. See the example of
-    /// [`Waiting`].
+    /// For cores that others need, too: hardly spins (5 us), yields a little (100 us), then sleeps.
     pub const fn shared_core() -> Self {
         Self::new().spin(Duration::from_micros(5)).yields(Duration::from_micros(100))
     }
 
-    /// For a laptop: sleeps at once. See the example of [`Waiting`].
+    /// For a laptop: sleeps at once.
     pub const fn low_power() -> Self {
         Self::new().spin(Duration::ZERO).yields(Duration::ZERO)
     }
 
-    /// How long to spin, whatever the machine is; [`Duration::MAX`] for ever. See the example of [`Waiting`].
+    /// How long to spin, whatever the machine is; [`Duration::MAX`] for ever.
     pub const fn spin(mut self, duration: Duration) -> Self {
         self.spin = Some(duration);
         self
     }
 
-    /// How long to yield the processor after spinning, whatever the machine is. See the example of [`Waiting`].
+    /// How long to yield the processor after spinning, whatever the machine is.
     pub const fn yields(mut self, duration: Duration) -> Self {
         self.yields = Some(duration);
         self
     }
 
-    /// Whether to sleep after that; without, it goes on yielding. See the example of [`Waiting`].
+    /// Whether to sleep after that; without, it goes on yielding.
     pub const fn sleep(mut self, yes: bool) -> Self {
         self.sleep = yes;
         self
     }
 
     /// Whether a receive that has caught up with a stream lets its producer get ahead again (at most 316 spin hints, some
-    /// microseconds): the throughput of streams is several times higher for it. The guide *Waiting* of `shmq` has the policy.
-    /// Default true. See the example of [`Waiting`].
+    /// microseconds): the throughput of streams is several times higher for it. The guide *Waiting* of `shmq` has the
+    /// policy. Default true.
     pub const fn adaptive(mut self, yes: bool) -> Self {
         self.adaptive = yes;
         self
     }
 
-    /// Whether it does. See the example of [`Waiting`].
+    /// Whether it does.
     pub fn is_adaptive(&self) -> bool {
         self.adaptive
     }
 
-    /// Whether to go on waiting for a successor when the peer has left or died. Default false: the call ends and says so.
-    /// Between two threads there is none, so this waits for ever. See the example of [`Waiting`].
+    /// Whether to go on waiting for a successor when the peer has left or died. Default false: the call ends and says
+    /// so. Between two threads there is none, so this waits for ever.
     pub const fn across_restarts(mut self, yes: bool) -> Self {
         self.across_restarts = yes;
         self
@@ -219,11 +218,11 @@ impl<'a> Phases<'a> {
 pub fn block<T>(
     waiting: &Waiting,
     processors: &mut Processors,
-    seat: &mut Seat,
+    guard: &mut RoleGuard,
     until: Until,
     mut poll: impl FnMut() -> Option<T>,
 ) -> Result<T, WaitEnd> {
-    if seat.signals.is_stopped() {
+    if guard.signals.is_stopped() {
         return Err(WaitEnd::Stopped);
     }
     let begin = Instant::now();
@@ -233,9 +232,9 @@ pub fn block<T>(
     let mut announced = None;
     let mut phases = Phases::new(waiting, processors);
     let mut sleep = Sleep { slices: SLICES, briefs: 0, deep: false };
-    let mut stall = Stall { seat, begin, noted: false };
+    let mut stall = Stall { guard, begin, noted: false };
     loop {
-        let seat = &mut *stall.seat;
+        let guard = &mut *stall.guard;
         polls = polls.wrapping_add(1);
         if let Some(found) = poll() {
             phases.found();
@@ -247,14 +246,14 @@ pub fn block<T>(
             continue;
         }
         let now = Instant::now();
-        if seat.is_torn() {
+        if guard.is_torn() {
             return Err(WaitEnd::Truncated);
         }
-        if seat.signals.is_stopped() {
+        if guard.signals.is_stopped() {
             return Err(WaitEnd::Stopped);
         }
         if deadline.is_some_and(|deadline| now >= deadline) {
-            let end = gone(waiting, seat);
+            let end = gone(waiting, guard);
             return poll().ok_or(end.unwrap_or(WaitEnd::TimedOut));
         }
         let waited = now - begin;
@@ -264,29 +263,29 @@ pub fn block<T>(
         let sleeping = waiting.sleep && waited >= phases.spin.saturating_add(phases.yields);
         if !sleeping && now - checked >= SLICE {
             checked = now;
-            if let Some(end) = gone(waiting, seat) {
+            if let Some(end) = gone(waiting, guard) {
                 return poll().ok_or(end);
             }
         }
         if sleeping {
             stall.note();
-            let seat = &mut *stall.seat;
-            if sleep.is_new(seat, announced) {
+            let guard = &mut *stall.guard;
+            if sleep.is_new(guard, announced) {
                 announced = None;
             }
             // An announcement that nobody answered still stands: another slice then costs no fences.
-            let standing = announced.filter(|&a| seat.signals.stands(a));
-            let standing = standing.unwrap_or_else(|| seat.signals.announce());
+            let standing = announced.filter(|&a| guard.signals.stands(a));
+            let standing = standing.unwrap_or_else(|| guard.signals.announce());
             announced = Some(standing);
             if let Some(found) = poll() {
                 return Ok(found);
             }
             // After the announcement: a peer that left before it has rung for nobody.
-            if let Some(end) = gone(waiting, seat) {
+            if let Some(end) = gone(waiting, guard) {
                 return poll().ok_or(end);
             }
             let left = deadline.map_or(DEEP, |deadline| deadline.saturating_duration_since(now));
-            sleep.rest(seat, standing, left);
+            sleep.rest(guard, standing, left);
             // Back from sleep: one poll, then the clock.
             polls = POLLS_PER_LOOK - 1;
         } else if waited >= phases.spin {
@@ -307,45 +306,45 @@ struct Sleep {
 
 impl Sleep {
     /// Whether it begins to listen, to sleep deeply: then the announcement must be a new one.
-    fn is_new(&mut self, seat: &mut Seat, announced: Option<Announced>) -> bool {
+    fn is_new(&mut self, guard: &mut RoleGuard, announced: Option<Announced>) -> bool {
         // Where the peer's stores were not fenced, only a look finds what it did.
         self.deep = self.slices == 0 && announced.is_some_and(|a| a.is_covered());
         // Two threads: nobody dies, so there is nothing to listen for.
-        if !self.deep || seat.is_private() || seat.signals.listens() {
+        if !self.deep || guard.is_private() || guard.signals.listens() {
             return false;
         }
-        let listens = seat.signals.listen();
+        let listens = guard.signals.listen();
         // One slice more: a peer that died while this end began to listen may not have been heard, and looked alive.
         (self.deep, self.slices) = (false, if listens { 1 } else { SLICES_DEAF });
         listens
     }
 
     /// Sleeps once.
-    fn rest(&mut self, seat: &mut Seat, standing: Announced, left: Duration) {
+    fn rest(&mut self, guard: &mut RoleGuard, standing: Announced, left: Duration) {
         if self.deep && standing.is_covered() {
             let deep = DEEP.min(left);
-            if seat.is_private() {
-                return seat.signals.rest(standing, deep);
+            if guard.is_private() {
+                return guard.signals.rest(standing, deep);
             }
-            match seat.signals.rest_deeply(deep) {
-                Heard::Nothing => {}
+            match guard.signals.rest_deeply(deep) {
+                FileEvent::Nothing => {}
                 // Readers may come often: not more than one for each slice.
-                Heard::Sound => self.slices = 1,
-                Heard::Change | Heard::Lost => (self.slices, self.briefs) = (SLICES, BRIEFS),
+                FileEvent::Poke => self.slices = 1,
+                FileEvent::Change | FileEvent::Lost => (self.slices, self.briefs) = (SLICES, BRIEFS),
             }
         } else if self.briefs > 0 {
             self.briefs -= 1;
-            seat.signals.rest(standing, BRIEF.min(left));
+            guard.signals.rest(standing, BRIEF.min(left));
         } else {
             self.slices = self.slices.saturating_sub(1);
-            seat.signals.rest(standing, SLICE.min(left));
+            guard.signals.rest(standing, SLICE.min(left));
         }
     }
 }
 
 /// Notes for people, on the slow path only, since when this end has been waiting.
 struct Stall<'a> {
-    seat: &'a mut Seat,
+    guard: &'a mut RoleGuard,
     begin: Instant,
     noted: bool,
 }
@@ -353,9 +352,9 @@ struct Stall<'a> {
 impl Stall<'_> {
     fn note(&mut self) {
         if !std::mem::replace(&mut self.noted, true) {
-            self.seat.stall_begins();
-            self.seat.signals.stop_listening();
-            self.seat.who().sleeps();
+            self.guard.stall_begins();
+            self.guard.signals.stop_listening();
+            self.guard.who().sleeps();
         }
     }
 }
@@ -363,32 +362,32 @@ impl Stall<'_> {
 impl Drop for Stall<'_> {
     fn drop(&mut self) {
         if self.noted {
-            self.seat.stall_ends();
-            self.seat.who().goes_on(self.begin.elapsed());
+            self.guard.stall_ends();
+            self.guard.who().goes_on(self.begin.elapsed());
         }
     }
 }
 
 /// Why nothing can come any more. Called after a poll found nothing; the caller polls once more before believing it.
-fn gone(waiting: &Waiting, seat: &Seat) -> Option<WaitEnd> {
-    let end = why_gone(waiting, seat)?;
+fn gone(waiting: &Waiting, guard: &RoleGuard) -> Option<WaitEnd> {
+    let end = why_gone(waiting, guard)?;
     match end {
-        WaitEnd::Left => seat.who().misses_its_peer(Gone::Left),
-        WaitEnd::Lost => seat.who().misses_its_peer(Gone::Lost),
-        WaitEnd::Removed => seat.who().misses_its_peer(Gone::Removed),
+        WaitEnd::Left => guard.who().misses_its_peer(Gone::Left),
+        WaitEnd::Lost => guard.who().misses_its_peer(Gone::Lost),
+        WaitEnd::Removed => guard.who().misses_its_peer(Gone::Removed),
         WaitEnd::TimedOut | WaitEnd::Truncated | WaitEnd::Stopped => {}
     }
     Some(end)
 }
 
-fn why_gone(waiting: &Waiting, seat: &Seat) -> Option<WaitEnd> {
-    if seat.is_removed() && seat.peer() != PeerState::Attached {
+fn why_gone(waiting: &Waiting, guard: &RoleGuard) -> Option<WaitEnd> {
+    if guard.is_removed() && guard.peer() != PeerState::Attached {
         return Some(WaitEnd::Removed);
     }
     if waiting.across_restarts {
         return None;
     }
-    match seat.peer() {
+    match guard.peer() {
         PeerState::Left => Some(WaitEnd::Left),
         PeerState::Lost => Some(WaitEnd::Lost),
         PeerState::NeverAttached | PeerState::Attached => None,

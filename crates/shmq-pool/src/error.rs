@@ -42,7 +42,7 @@ fn corrupt(what: &Corruption) -> String {
 }
 
 errors! {
-    /// Why there is no block to write, without waiting. See the example of [`crate::Writer`].
+    /// Why there is no block to write, without waiting.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     TryLoanError {
         /// All blocks are lent, under way, or with the reader.
@@ -54,7 +54,7 @@ errors! {
         } => corrupt(what);
     }
 
-    /// Why there is no block to write. See the example of [`crate::Writer::loan`].
+    /// Why there is no block to write.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     LoanError {
         /// None came back until the time was up.
@@ -76,7 +76,7 @@ errors! {
         } => corrupt(what);
     }
 
-    /// Why a block was not sent. It went back to the pool. See the example of [`crate::Loan::send`].
+    /// Why a block was not sent. It went back to the pool.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     SendError {
         /// More bytes than a block has.
@@ -93,7 +93,7 @@ errors! {
         } => corrupt(what);
     }
 
-    /// Why nothing was received, without waiting. See the example of [`crate::Reader`].
+    /// Why nothing was received, without waiting.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     TryRecvError {
         /// Nothing is there.
@@ -107,7 +107,7 @@ errors! {
         } => corrupt(what);
     }
 
-    /// Why nothing was received. See the example of [`crate::Reader::recv`].
+    /// Why nothing was received.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     RecvError {
         /// Nothing came until the time was up.

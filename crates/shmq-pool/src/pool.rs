@@ -8,9 +8,9 @@ use crate::reader::Reader;
 use crate::writer::Writer;
 use shmq::{AttachError, CreateError, Limits, OpenError, Options};
 use shmq_core::layout::{Kind, MAX_CAPACITY, Role, TAG};
-use shmq_core::role::Seat;
+use shmq_core::role::RoleGuard;
 use shmq_core::slot_layout::best_group;
-use shmq_core::{End, Geometry, Halt, Map, QueueFile};
+use shmq_core::{End, Geometry, Map, QueueFile, RingState};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -65,8 +65,7 @@ fn geometry(blocks: u64, block_size: usize, options: &Options) -> Result<(Geomet
 }
 
 impl Pool {
-    /// Makes a new pool of so many blocks of so many bytes. It appears under its name complete or not at all. See the
-    /// example of [`Pool`].
+    /// Makes a new pool of so many blocks of so many bytes. It appears under its name complete or not at all.
     ///
     /// # Errors
     /// As [`shmq::Queue::create`]; [`CreateError::Options`] for sizes that cannot be, and for options that only
@@ -81,7 +80,7 @@ impl Pool {
         Ok(Self { file: QueueFile::create(name.as_ref(), geometry, options)?, layout })
     }
 
-    /// Opens a pool that exists; see the example of [`Pool`].
+    /// Opens a pool that exists.
     ///
     /// # Errors
     /// As [`shmq::Queue::open`].
@@ -162,18 +161,18 @@ impl Pool {
         &self,
         role: Role,
         attach: impl FnOnce(&Windows<Map>) -> Result<R, Corruption>,
-    ) -> Result<(R, Seat), AttachError> {
-        let seat = self.file.seat(role)?;
+    ) -> Result<(R, RoleGuard), AttachError> {
+        let guard = self.file.take_role(role)?;
         let truncated = AttachError::Corrupt { what: shmq::Corruption::Truncated };
-        let windows = self.layout.windows(seat.window().memory()).ok_or(truncated)?;
+        let windows = self.layout.windows(guard.window().memory()).ok_or(truncated)?;
         let ring = attach(&windows).map_err(|what| {
-            seat.refuse(match what {
+            guard.refuse(match what {
                 Corruption::Ring(what) => what,
                 // The tables hold positions.
                 _ => shmq::Corruption::Position,
             })
         })?;
-        Ok((ring, seat))
+        Ok((ring, guard))
     }
 
     /// Takes the writer's end, and puts in order what a dead predecessor left half done: what it had on loan is free
@@ -182,12 +181,12 @@ impl Pool {
     /// # Errors
     /// As [`shmq::Queue::producer`].
     pub fn writer(&self) -> Result<Writer, AttachError> {
-        let (ring, mut seat) = self.take(Role::Producer, PoolTx::attach)?;
-        if ring.halt() == Halt::Finished {
+        let (ring, mut guard) = self.take(Role::Producer, PoolTx::attach)?;
+        if ring.state() == RingState::Finished {
             return Err(AttachError::Finished);
         }
-        seat.enter()?;
-        Ok(Writer::new(End::new(ring, seat, self.file.geometry.limits)))
+        guard.enter()?;
+        Ok(Writer::new(End::new(ring, guard, self.file.geometry.limits)))
     }
 
     /// Takes the reader's end, and puts in order what a dead predecessor left half done: what it had received and not
@@ -196,12 +195,12 @@ impl Pool {
     /// # Errors
     /// As [`shmq::Queue::producer`], but a finished pool can be drained.
     pub fn reader(&self) -> Result<Reader, AttachError> {
-        let (ring, mut seat) = self.take(Role::Consumer, PoolRx::attach)?;
-        seat.enter()?;
-        Ok(Reader::new(End::new(ring, seat, self.file.geometry.limits)))
+        let (ring, mut guard) = self.take(Role::Consumer, PoolRx::attach)?;
+        guard.enter()?;
+        Ok(Reader::new(End::new(ring, guard, self.file.geometry.limits)))
     }
 
-    /// Looks at the pool without taking an end; see the example of [`Inspector`].
+    /// Looks at the pool without taking an end.
     ///
     /// # Errors
     /// [`OpenError::Io`] if it cannot be mapped.
@@ -209,17 +208,17 @@ impl Pool {
         Inspector::of(self.file.inspect()?)
     }
 
-    /// How many blocks there are; see the example of [`Pool`].
+    /// How many blocks there are.
     pub fn blocks(&self) -> u64 {
         self.layout.blocks
     }
 
-    /// Bytes of a block; see the example of [`Pool`].
+    /// Bytes of a block.
     pub fn block_size(&self) -> usize {
         self.layout.block_size as usize
     }
 
-    /// The user's own bytes, zero behind their end; see the example of [`Pool`].
+    /// The user's own bytes, zero behind their end.
     pub fn tag(&self) -> [u8; TAG] {
         self.file.geometry.tag
     }
@@ -235,12 +234,12 @@ impl Pool {
         self.file.page_size()
     }
 
-    /// Where it is; `None` for an anonymous one. See the example of [`Pool`].
+    /// Where it is; `None` for an anonymous one.
     pub fn path(&self) -> Option<&Path> {
         self.file.path()
     }
 
-    /// Removes the file, after taking both ends so that nobody is cut off; see the example of [`Pool`].
+    /// Removes the file, after taking both ends so that nobody is cut off.
     ///
     /// # Errors
     /// As [`shmq::Queue::remove`].

@@ -48,7 +48,7 @@ use std::cell::RefCell;
 /// dead one had received and not acknowledged, and nothing else: [`Block::is_again`] and the sequence numbers tell.
 #[derive(Debug)]
 pub struct Reader {
-    // The mappings go first; the seat then leaves and wakes the writer.
+    // The mappings go first; the guard then leaves and wakes the writer.
     bytes: Bytes<Map>,
     end: RefCell<End<PoolRx<Map>>>,
 }
@@ -58,9 +58,7 @@ impl Reader {
         Self { bytes: end.ring.bytes().clone(), end: RefCell::new(end) }
     }
 
-    /// Vouches for the writer's process: blocks can then be had as slices; see the example of [`Block`].
-    ///
-    /// Allocates nothing, makes no system call, bounded.
+    /// Vouches for the writer's process: blocks can then be had as slices.
     ///
     /// # Safety
     /// Until the reader and its blocks are dropped, no other process may write to a block while it is held here, nor change
@@ -73,8 +71,8 @@ impl Reader {
 }
 
 impl Reader {
-    /// The next block in place, if there is one; see the example of [`Reader`]. First come those that were dropped, or left
-    /// by a predecessor, without being acknowledged.
+    /// The next block in place, if there is one. First come those that were dropped, or left by a predecessor, without
+    /// being acknowledged.
     ///
     /// # Errors
     /// [`TryRecvError::Empty`], also when the writer is gone, as another may come; [`TryRecvError::Finished`],
@@ -94,8 +92,6 @@ impl Reader {
     }
 
     /// The next block in place, waiting for one.
-    ///
-    /// Allocates nothing, system calls only to wait, bounded by `until`.
     ///
     /// ```
     /// use shmq_pool::{Options, Pool, RecvError, Until};
@@ -139,50 +135,49 @@ impl Reader {
         }
     }
 
-    /// State of the writer. One system call if it has its end or died. See the example of [`Reader`].
+    /// State of the writer. One system call if it has its end or died.
     pub fn peer(&self) -> PeerState {
-        self.end.borrow().seat.peer()
+        self.end.borrow().guard.peer()
     }
 
-    /// What the writer noted with the last block that it sent with a note, received here already or not; as
-    /// `shmq::Consumer::peer_mark`. See the example of [`crate::Loan::send_marked`].
+    /// What the writer noted with the last block that it sent with a note, received here already or
+    /// not; as `shmq::Consumer::peer_mark`.
     pub fn peer_mark(&self) -> Option<shmq::Mark> {
         self.end.borrow().ring.mark()
     }
 
-    /// How often the writer's end was taken, 0 for never; see the example of [`Reader`].
+    /// How often the writer's end was taken, 0 for never.
     pub fn peer_epoch(&self) -> u64 {
-        self.end.borrow().seat.peer_epoch()
+        self.end.borrow().guard.peer_epoch()
     }
 
-    /// How often the reader's end was taken, this time included; see the example of [`Reader`].
+    /// How often the reader's end was taken, this time included.
     pub fn epoch(&self) -> u64 {
-        self.end.borrow().seat.epoch()
+        self.end.borrow().guard.epoch()
     }
 
-    /// Blocks sent and not yet received, by this reader or a predecessor; there may be more at once. See the example
-    /// of [`Reader`].
+    /// Blocks sent and not yet received, by this reader or a predecessor; there may be more at once.
     pub fn pending(&self) -> u64 {
         self.end.borrow().ring.pending()
     }
 
-    /// Sequence number of the next block that nobody has received yet. See the example of [`Reader`].
+    /// Sequence number of the next block that nobody has received yet.
     pub fn next_sequence(&self) -> u64 {
         self.end.borrow().ring.sequence()
     }
 
-    /// Blocks that were received before, by this reader or a predecessor, and not acknowledged, and that come before all
-    /// others. See the example of [`Reader`].
+    /// Blocks that were received before, by this reader or a predecessor, and not acknowledged, and that come before
+    /// all others.
     pub fn to_be_seen_again(&self) -> u64 {
         self.end.borrow().ring.again()
     }
 
-    /// Blocks of the pool; see the example of [`Reader`].
+    /// Blocks of the pool.
     pub fn blocks(&self) -> u64 {
         self.bytes.blocks()
     }
 
-    /// Bytes of a block; see the example of [`Reader`].
+    /// Bytes of a block.
     pub fn block_size(&self) -> usize {
         self.bytes.size() as usize
     }
@@ -246,7 +241,7 @@ pub struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Bytes that were sent; see the example of [`Block`].
+    /// Bytes that were sent.
     pub fn len(&self) -> usize {
         self.taken.len as usize
     }
@@ -256,7 +251,7 @@ impl Block<'_> {
         self.taken.len == 0
     }
 
-    /// Its sequence number; see the example of [`Block`].
+    /// Its sequence number.
     pub fn sequence(&self) -> u64 {
         self.taken.sequence
     }
@@ -281,7 +276,7 @@ impl Block<'_> {
         self.taken.again
     }
 
-    /// Number of the block in the pool, from 0: tells blocks apart, means nothing. See the example of [`Block`].
+    /// Number of the block in the pool, from 0: tells blocks apart, means nothing.
     pub fn index(&self) -> u32 {
         self.taken.block
     }
@@ -319,8 +314,7 @@ impl Block<'_> {
         Ok(value)
     }
 
-    /// Copies values out of the block, which is taken as a slice of them, from value number `first` on; see the
-    /// example of [`Block`].
+    /// Copies values out of the block, which is taken as a slice of them, from value number `first` on.
     ///
     /// # Errors
     /// As [`Block::read_into`].
@@ -328,19 +322,19 @@ impl Block<'_> {
         self.read_into(positions::<V>(first), bytemuck::cast_slice_mut(values))
     }
 
-    /// Gives the block back to the writer: nobody is shown it again. See the example of [`Reader`].
+    /// Gives the block back to the writer: nobody is shown it again.
     ///
     /// Allocates nothing, no system call unless the writer sleeps, bounded whatever the size.
     pub fn acknowledge(self) {
         let mut end = self.reader.end.borrow_mut();
         if end.ring.give_back(self.taken.block) {
-            end.seat.signals.published();
+            end.guard.signals.published();
         }
         drop(end);
         std::mem::forget(self);
     }
 
-    /// Copies all of it; allocates. See the example of [`Reader`].
+    /// Copies all of it; allocates.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.len()];
         self.reader.bytes.read(self.taken.block, 0, &mut bytes);
@@ -349,7 +343,7 @@ impl Block<'_> {
 }
 
 impl<'a> Block<'a> {
-    /// The block itself, without a copy, after [`Reader::trust_peer`]; else `None`. See the example of [`Block`].
+    /// The block itself, without a copy, after [`Reader::trust_peer`]; else `None`.
     pub fn as_slice(&self) -> Option<&[u8]> {
         let at = self.reader.bytes.pointer(self.taken.block);
         // SAFETY: the block lies inside the mapping, which lives as long as the reader, and `len` was checked; the writer's process,
@@ -357,7 +351,7 @@ impl<'a> Block<'a> {
         self.trusted.then(|| unsafe { std::slice::from_raw_parts(at, self.len()) })
     }
 
-    /// The block as a slice of plain values, as many as were sent whole, as [`Block::as_slice`]; see the example of [`Block`].
+    /// The block as a slice of plain values, as many as were sent whole, as [`Block::as_slice`].
     pub fn values<V: Pod>(&self) -> Option<&[V]> {
         self.as_slice().map(crate::cast)
     }

@@ -39,7 +39,7 @@ use std::cell::RefCell;
 /// loan is free again, what it had sent is sent.
 #[derive(Debug)]
 pub struct Writer {
-    // The mappings go first; the seat then leaves and wakes the reader.
+    // The mappings go first; the guard then leaves and wakes the reader.
     bytes: Bytes<Map>,
     end: RefCell<End<PoolTx<Map>>>,
 }
@@ -49,9 +49,7 @@ impl Writer {
         Self { bytes: end.ring.bytes().clone(), end: RefCell::new(end) }
     }
 
-    /// Vouches for the reader's process: loans can then be had as slices; see the example of [`Loan`].
-    ///
-    /// Allocates nothing, makes no system call, bounded.
+    /// Vouches for the reader's process: loans can then be had as slices.
     ///
     /// # Safety
     /// Until the writer and its loans are dropped, no other process may write to a block while it is on loan here, nor
@@ -65,7 +63,7 @@ impl Writer {
 }
 
 impl Writer {
-    /// A block to write, if one is free; see the example of [`Writer`]. It holds whatever was there before.
+    /// A block to write, if one is free. It holds whatever was there before.
     ///
     /// # Errors
     /// [`TryLoanError`].
@@ -83,8 +81,6 @@ impl Writer {
     }
 
     /// A block to write, waiting until one is free.
-    ///
-    /// Allocates nothing, system calls only to wait, bounded by `until`.
     ///
     /// ```
     /// use shmq_pool::{LoanError, Options, Pool, Until};
@@ -128,8 +124,8 @@ impl Writer {
         }
     }
 
-    /// Declares the end of data: the reader receives what is under way and is then told *finished*, and no writer can
-    /// follow. Returns how many blocks were sent in all. See the example of [`Writer`].
+    /// Declares the end of data: the reader receives what is under way and is then told *finished*, and no writer
+    /// can follow. Returns how many blocks were sent in all.
     ///
     /// Also drops the handle, which makes system calls.
     ///
@@ -166,40 +162,37 @@ impl Writer {
         }
     }
 
-    /// State of the reader. One system call if it has its end or died. See the example of [`Writer`].
+    /// State of the reader. One system call if it has its end or died.
     pub fn peer(&self) -> PeerState {
-        self.end.borrow().seat.peer()
+        self.end.borrow().guard.peer()
     }
 
-    /// How often the reader's end was taken, 0 for never; see the example of [`Writer`].
+    /// How often the reader's end was taken, 0 for never.
     pub fn peer_epoch(&self) -> u64 {
-        self.end.borrow().seat.peer_epoch()
+        self.end.borrow().guard.peer_epoch()
     }
 
-    /// How often the writer's end was taken, this time included; see the example of [`Writer`].
+    /// How often the writer's end was taken, this time included.
     pub fn epoch(&self) -> u64 {
-        self.end.borrow().seat.epoch()
+        self.end.borrow().guard.epoch()
     }
 
-    /// Blocks sent and not yet received; the reader goes on meanwhile, so there may be fewer at once. See the example
-    /// of [`Writer`].
+    /// Blocks sent and not yet received; the reader goes on meanwhile, so there may be fewer at once.
     pub fn pending(&self) -> u64 {
         self.end.borrow().ring.pending()
     }
 
-    /// Blocks that could be lent now; there may be more at once, never fewer until this end lends one. See the
-    /// example of [`Writer`].
+    /// Blocks that could be lent now; there may be more at once, never fewer until this end lends one.
     pub fn free(&self) -> u64 {
         self.end.borrow().ring.free()
     }
 
-    /// Sequence number of the next block that is sent: where a successor resumes. See the example of [`Writer`].
+    /// Sequence number of the next block that is sent: where a successor resumes.
     pub fn next_sequence(&self) -> u64 {
         self.end.borrow().ring.sequence()
     }
 
-    /// The note of the last block that was sent with one, by whoever had this end then; `None` if none was. See the example of
-    /// [`Loan::send_marked`].
+    /// The note of the last block that was sent with one, by whoever had this end then; `None` if none was.
     pub fn mark(&self) -> Option<Mark> {
         self.end.borrow().ring.mark()
     }
@@ -207,15 +200,15 @@ impl Writer {
     /// Drops this end as if its process had died: the reader receives what is there and is then told that its writer is lost,
     /// and a successor may come.
     pub fn leave_as_lost(mut self) {
-        self.end.get_mut().seat.leave_as_lost();
+        self.end.get_mut().guard.leave_as_lost();
     }
 
-    /// Blocks of the pool; see the example of [`Writer`].
+    /// Blocks of the pool.
     pub fn blocks(&self) -> u64 {
         self.bytes.blocks()
     }
 
-    /// Bytes of a block; see the example of [`Writer`].
+    /// Bytes of a block.
     pub fn block_size(&self) -> usize {
         self.bytes.size() as usize
     }
@@ -316,7 +309,7 @@ impl Loan<'_> {
         Ok(sequence)
     }
 
-    /// Number of the block in the pool, from 0: tells blocks apart, means nothing. See the example of [`crate::Block`].
+    /// Number of the block in the pool, from 0: tells blocks apart, means nothing.
     pub fn index(&self) -> u32 {
         self.block
     }
@@ -326,7 +319,7 @@ impl Loan<'_> {
         self.writer.block_size()
     }
 
-    /// Copies bytes into the block; see the example of [`Loan`].
+    /// Copies bytes into the block.
     ///
     /// # Errors
     /// [`OutOfBounds`] if they do not lie inside; nothing was copied.
@@ -336,8 +329,7 @@ impl Loan<'_> {
         Ok(())
     }
 
-    /// Copies values into the block, which is taken as a slice of them, from value number `first` on; see the example
-    /// of [`Loan`].
+    /// Copies values into the block, which is taken as a slice of them, from value number `first` on.
     ///
     /// # Errors
     /// As [`Loan::write_at`].
@@ -355,7 +347,7 @@ impl Loan<'_> {
         Ok(())
     }
 
-    /// Sets every byte of the block; see the example of [`Loan`].
+    /// Sets every byte of the block.
     pub fn fill(&mut self, byte: u8) {
         let piece = [byte; 4096];
         for offset in (0..self.capacity()).step_by(piece.len()) {
@@ -366,7 +358,7 @@ impl Loan<'_> {
 }
 
 impl Loan<'_> {
-    /// The block itself, to be filled without a copy, after [`Writer::trust_peer`]; else `None`. See the example of [`Loan`].
+    /// The block itself, to be filled without a copy, after [`Writer::trust_peer`]; else `None`.
     pub fn as_mut_slice(&mut self) -> Option<&mut [u8]> {
         let at = self.writer.bytes.pointer(self.block);
         // SAFETY: the block lies inside the mapping, which lives as long as the writer; it is on loan to this value alone, and the
@@ -374,8 +366,8 @@ impl Loan<'_> {
         self.trusted.then(|| unsafe { std::slice::from_raw_parts_mut(at, self.capacity()) })
     }
 
-    /// The block as a slice of plain values, as many as fit, as [`Loan::as_mut_slice`]; see the example of [`Loan`]. Blocks begin
-    /// on pages, so every usual alignment is met.
+    /// The block as a slice of plain values, as many as fit, as [`Loan::as_mut_slice`]. Blocks begin on pages, so every
+    /// usual alignment is met.
     pub fn values_mut<V: Pod>(&mut self) -> Option<&mut [V]> {
         self.as_mut_slice().map(crate::cast_mut)
     }

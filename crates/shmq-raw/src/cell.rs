@@ -57,9 +57,7 @@ impl<T, A> fmt::Debug for Cell<'_, T, A> {
 }
 
 impl<T: AnyBitPattern, A> Cell<'_, T, A> {
-    /// Loads the value; see the example of [`Cell`].
-    ///
-    /// Allocates nothing, makes no system call, bounded by the size.
+    /// Loads the value.
     #[inline(always)]
     pub fn load(&self) -> T {
         let mut value = T::zeroed();
@@ -70,9 +68,7 @@ impl<T: AnyBitPattern, A> Cell<'_, T, A> {
 }
 
 impl<T: NoUninit> Cell<'_, T> {
-    /// Stores a value; see the example of [`Cell`].
-    ///
-    /// Allocates nothing, makes no system call, bounded by the size.
+    /// Stores a value.
     #[inline(always)]
     pub fn store(&self, value: T) {
         // SAFETY: invariant C; all bytes of a `T` are initialized.
@@ -121,12 +117,12 @@ impl<T, A> fmt::Debug for Slice<'_, T, A> {
 }
 
 impl<'a, T, A> Slice<'a, T, A> {
-    /// How many values; see the example of [`Slice`].
+    /// How many values.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none; see the example of [`Slice`].
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -158,7 +154,7 @@ impl<'a, T, A> Slice<'a, T, A> {
 }
 
 impl<T: AnyBitPattern, A> Slice<'_, T, A> {
-    /// Loads one value; see the example of [`Slice`].
+    /// Loads one value.
     ///
     /// # Errors
     /// [`PlaceError::OutOfBounds`] behind the last.
@@ -167,9 +163,7 @@ impl<T: AnyBitPattern, A> Slice<'_, T, A> {
         Ok(self.cell(index)?.load())
     }
 
-    /// Copies values out, from `index` on; see the example of [`Slice`].
-    ///
-    /// Allocates nothing, makes no system call, bounded by their number.
+    /// Copies values out, from `index` on.
     ///
     /// # Errors
     /// [`PlaceError::OutOfBounds`] if they do not all lie inside; nothing is copied then.
@@ -183,7 +177,7 @@ impl<T: AnyBitPattern, A> Slice<'_, T, A> {
 }
 
 impl<T: NoUninit> Slice<'_, T> {
-    /// Stores one value; see the example of [`Slice`].
+    /// Stores one value.
     ///
     /// # Errors
     /// [`PlaceError::OutOfBounds`] behind the last.
@@ -193,9 +187,7 @@ impl<T: NoUninit> Slice<'_, T> {
         Ok(())
     }
 
-    /// Copies values in, from `index` on; see the example of [`Slice`].
-    ///
-    /// Allocates nothing, makes no system call, bounded by their number.
+    /// Copies values in, from `index` on.
     ///
     /// # Errors
     /// [`PlaceError::OutOfBounds`] if they do not all lie inside; nothing is copied then.
@@ -209,7 +201,7 @@ impl<T: NoUninit> Slice<'_, T> {
 }
 
 impl<A> Region<A> {
-    /// The value at an offset in bytes; see the example of [`Cell`].
+    /// The value at an offset in bytes.
     ///
     /// # Errors
     /// [`PlaceError::OutOfBounds`] if it does not lie inside, [`PlaceError::Misaligned`] if the offset is no multiple of
@@ -218,7 +210,7 @@ impl<A> Region<A> {
         Ok(Cell { at: self.place::<T>(offset, 1)?, of: PhantomData })
     }
 
-    /// So many values from an offset in bytes on; see the example of [`Slice`].
+    /// So many values from an offset in bytes on.
     ///
     /// # Errors
     /// As [`Region::cell`].
@@ -226,7 +218,7 @@ impl<A> Region<A> {
         Ok(Slice { at: self.place::<T>(offset, len)?, len, of: PhantomData })
     }
 
-    /// The whole region as values of one type, as many as fit; see the example of [`Slice`].
+    /// The whole region as values of one type, as many as fit.
     ///
     /// # Errors
     /// [`PlaceError::WrongElement`] if the region was made for elements of another size.

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-/// A place that a value or a block cannot have. Nothing was read or written. See the example of [`crate::Region`].
+/// A place that a value or a block cannot have. Nothing was read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PlaceError {
@@ -71,7 +71,7 @@ impl fmt::Display for PlaceError {
 
 impl std::error::Error for PlaceError {}
 
-/// Why a seqlock cell's value could not be read. See the example of [`crate::Reader`].
+/// Why a seqlock cell's value could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -116,7 +116,7 @@ fn write_wrong_size(f: &mut fmt::Formatter<'_>, expected: u64, found: u64) -> fm
 
 impl std::error::Error for ReadError {}
 
-/// Why a seqlock cell's writing end could not be taken. The cell is as it was. See the example of [`crate::Writer`].
+/// Why a seqlock cell's writing end could not be taken. The cell is as it was.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WriterError {

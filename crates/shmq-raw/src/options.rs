@@ -35,32 +35,29 @@ pub struct Options {
 }
 
 impl Options {
-    /// Nothing said; see the example of [`Options`].
+    /// Nothing said.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Length in bytes, at least 1, at most 1 TiB. See the example of [`Options`].
+    /// Length in bytes, at least 1, at most 1 TiB.
     pub fn bytes(mut self, bytes: u64) -> Self {
         self.bytes = Some(bytes);
         self
     }
 
-    /// The region is an array of values of this type: their size and alignment are noted in the file. See the example
-    /// of [`Options`].
+    /// The region is an array of values of this type: their size and alignment are noted in the file.
     pub fn element<T>(mut self) -> Self {
         self.element = Some((size_of::<T>() as u64, align_of::<T>() as u32));
         self
     }
 
-    /// Length as a number of values of one type; [`Options::element`] and [`Options::bytes`] in one. See the example of
-    /// [`Options`].
+    /// Length as a number of values of one type; [`Options::element`] and [`Options::bytes`] in one.
     pub fn elements<T>(self, number: u64) -> Self {
         self.element::<T>().bytes(number.saturating_mul(size_of::<T>() as u64))
     }
 
-    /// The user's own bytes in the file, at most 32: the name and version of what lies in it, say. See the example of
-    /// [`Options`].
+    /// The user's own bytes in the file, at most 32: the name and version of what lies in it, say.
     ///
     /// # Panics
     /// If `tag` is longer than 32 bytes; it is a constant of the program, not outside input.
@@ -69,26 +66,26 @@ impl Options {
         self
     }
 
-    /// Permission bits of the file, whatever the umask; an anonymous region has none. Default 0600. A reader needs
-    /// read permission only. See the example of [`Options`].
+    /// Permission bits of the file, whatever the umask; an anonymous region has none. Default 0600. A reader
+    /// needs read permission only.
     pub fn mode(mut self, bits: u32) -> Self {
         self.common = self.common.mode(bits);
         self
     }
 
-    /// Touch all memory at once, so that no page fault comes later. Default true. See the example of [`Options`].
+    /// Touch all memory at once, so that no page fault comes later. Default true.
     pub fn prefault(mut self, yes: bool) -> Self {
         self.common = self.common.prefault(yes);
         self
     }
 
-    /// Keep the memory from being paged out (mlock). Default false. See the example of [`Options`].
+    /// Keep the memory from being paged out (mlock). Default false.
     pub fn lock(mut self, yes: bool) -> Self {
         self.common = self.common.lock(yes);
         self
     }
 
-    /// Ask for huge pages, as [`shmq::Options::huge_pages`] does. Default false. See the example of [`Options`].
+    /// Ask for huge pages, as [`shmq::Options::huge_pages`] does. Default false.
     pub fn huge_pages(mut self, yes: bool) -> Self {
         self.common = self.common.huge_pages(yes);
         self

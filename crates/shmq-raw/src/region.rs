@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone, Copy, Debug)]
 pub struct ReadWrite(());
 
-/// Type-state of a region that is mapped for reading only; see the example of [`Region::open_read_only`].
+/// Type-state of a region that is mapped for reading only.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadOnly(());
 
@@ -73,8 +73,8 @@ impl<A> Clone for Region<A> {
 }
 
 impl Region {
-    /// Makes a new region of zeros. It appears under its name complete or not at all. A bare name means a file in
-    /// `/dev/shm`; a name with a slash is a path. See the example of [`Region`].
+    /// Makes a new region of zeros. It appears under its name complete or not at all. A bare name means a
+    /// file in `/dev/shm`; a name with a slash is a path.
     ///
     /// All of its memory is allocated here, so that a full file system is an error now and not a SIGBUS later.
     ///
@@ -84,8 +84,7 @@ impl Region {
         Self::attach_new(QueueFile::create(name.as_ref(), options.geometry()?, &options.common)?, options)
     }
 
-    /// Opens a region that exists. What the options say of length, elements and tag must be so. See the example of
-    /// [`Region`].
+    /// Opens a region that exists. What the options say of length, elements and tag must be so.
     ///
     /// # Errors
     /// As [`shmq::Queue::open_with`], and [`OpenError::Options`] for another length or other elements.
@@ -93,8 +92,7 @@ impl Region {
         Self::attach(QueueFile::open(name.as_ref(), Kind::Raw, &options.common)?, options, true)
     }
 
-    /// Opens the region, or makes it if there is none; whoever comes first makes it, the other opens it. See the
-    /// example of [`Region`].
+    /// Opens the region, or makes it if there is none; whoever comes first makes it, the other opens it.
     ///
     /// # Errors
     /// As [`Region::open`] and [`Region::create`].
@@ -132,7 +130,7 @@ impl Region {
         Self::attach(QueueFile::from_fd(fd, Kind::Raw, &options.common)?, options, true)
     }
 
-    /// Memory of this process alone, for its threads; see the example of [`crate::Cell`].
+    /// Memory of this process alone, for its threads.
     ///
     /// # Errors
     /// [`CreateError::Options`] for an impossible length, [`CreateError::Io`] without memory.
@@ -152,9 +150,7 @@ impl Region {
         Ok(Self::over(map, &file.geometry.clone(), Backing::File(Arc::new(file))))
     }
 
-    /// Copies bytes in; see the example of [`Region`]. Several writers at once leave a mix.
-    ///
-    /// Allocates nothing, makes no system call, bounded by their number.
+    /// Copies bytes in. Several writers at once leave a mix.
     ///
     /// # Errors
     /// [`PlaceError::OutOfBounds`] if they do not all lie inside; nothing is copied then.
@@ -183,7 +179,7 @@ impl Region {
         self.whole()
     }
 
-    /// The same for a part; see the example of [`Region::sync`].
+    /// The same for a part.
     ///
     /// # Errors
     /// As [`Region::sync`], and `InvalidInput` for what does not lie inside.
@@ -230,7 +226,7 @@ impl Region<ReadOnly> {
         Self::attach(QueueFile::open_to_read(name.as_ref(), Kind::Raw, &options.common)?, options, false)
     }
 
-    /// The same as [`Region::from_fd`], for reading; see the example of [`Region::open_read_only`].
+    /// The same as [`Region::from_fd`], for reading.
     ///
     /// # Errors
     /// As [`Region::from_fd`].
@@ -271,20 +267,18 @@ impl<A> Region<A> {
         unsafe { self.map.base().add(self.at) }
     }
 
-    /// Bytes; see the example of [`Region`].
+    /// Bytes.
     #[allow(clippy::len_without_is_empty, reason = "no region is empty")]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Bytes of an element, 0 if the region does not say. See the example of [`Options`].
+    /// Bytes of an element, 0 if the region does not say.
     pub fn element_size(&self) -> usize {
         self.element
     }
 
-    /// Copies bytes out; see the example of [`Region`]. Of bytes that are just being written, a mix of old and new.
-    ///
-    /// Allocates nothing, makes no system call, bounded by their number.
+    /// Copies bytes out. Of bytes that are just being written, a mix of old and new.
     ///
     /// # Errors
     /// [`PlaceError::OutOfBounds`] if they do not all lie inside; nothing is copied then.
@@ -318,7 +312,7 @@ impl<A> Region<A> {
         self.map.is_torn()
     }
 
-    /// The descriptor, to pass to another process; `None` for private memory. See the example of [`Region::anonymous`].
+    /// The descriptor, to pass to another process; `None` for private memory.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.backing {
             Backing::File(file) => Some(file.file.as_fd()),
@@ -355,8 +349,7 @@ impl<A> Region<A> {
         }
     }
 
-    /// Removes the name, if there is one and it still leads here. Who has the region open keeps it. See the example of
-    /// [`Region`].
+    /// Removes the name, if there is one and it still leads here. Who has the region open keeps it.
     ///
     /// # Errors
     /// [`AttachError::Removed`] if the name leads elsewhere by now, [`AttachError::Io`].

@@ -6,13 +6,13 @@ use shmq_core::geometry::{Geometry, Limits, Options};
 use shmq_core::layout::{Counter, Role};
 use shmq_core::memory::{Map, Window};
 use shmq_core::ring::{Poll, RecordRx, RecordTx, Refused, SlotPoll, SlotRx, SlotTx};
-use shmq_core::role::Seat;
+use shmq_core::role::RoleGuard;
 use shmq_core::segment;
 use shmq_core::wait::Until;
-use shmq_core::{Condemn, Corruption};
+use shmq_core::{Corruption, Poison};
 
 /// A ring's sending end.
-pub trait Sending: Condemn {
+pub trait Sending: Poison {
     /// Number of the next message.
     fn next(&self) -> u64;
     /// Whether the consumer has taken the message of this number.
@@ -70,7 +70,7 @@ pub fn sent<S: Sending, R>(
     len: u64,
 ) -> Result<R, TrySendError> {
     match sent {
-        Ok(sent) if end.seat.signals.published() => Ok(sent),
+        Ok(sent) if end.guard.signals.published() => Ok(sent),
         sent => sent_slowly(end, sent, first, len),
     }
 }
@@ -113,7 +113,7 @@ pub fn send<S: Sending, R>(
 ) -> Result<R, SendError> {
     let first = end.ring.next();
     match attempt(&mut end.ring) {
-        Ok(sent) if end.seat.signals.published() => Ok(sent),
+        Ok(sent) if end.guard.signals.published() => Ok(sent),
         tried => send_slowly(end, tried.ok(), first, until, len, attempt),
     }
 }
@@ -132,7 +132,7 @@ pub fn send_slowly<S: Sending, R>(
         Some(sent) => sent,
         None => wait_for_room(end, until, len, attempt)?,
     };
-    let quiet = end.seat.signals.published();
+    let quiet = end.guard.signals.published();
     if end.is_torn() {
         return Err(SendError::Corrupt { what: Corruption::Truncated });
     }
@@ -166,11 +166,11 @@ pub fn wait_for_room<S: Sending, R>(
 pub fn refused<S: Sending>(end: &mut End<S>, refused: Refused, len: u64) -> TrySendError {
     match refused {
         Refused::Full => {
-            end.seat.count(Counter::Refused);
+            end.guard.count(Counter::Refused);
             TrySendError::Full
         }
         Refused::TooLarge => {
-            end.seat.count(Counter::Refused);
+            end.guard.count(Counter::Refused);
             S::too_large(&end.limits, len)
         }
         // `finish` consumes the producer, so nobody sends after it.
@@ -184,7 +184,7 @@ pub fn finish<S: Sending>(end: &mut End<S>) -> Result<u64, TrySendError> {
     match end.ring.end_data() {
         Ok(()) if !end.published() => Err(Corruption::Truncated.into()),
         Ok(()) => {
-            end.seat.who().finished(end.ring.next());
+            end.guard.who().finished(end.ring.next());
             Ok(end.ring.next())
         }
         Err(what) => Err(refused(end, what, 0)),
@@ -192,7 +192,7 @@ pub fn finish<S: Sending>(end: &mut End<S>) -> Result<u64, TrySendError> {
 }
 
 /// A ring's receiving end.
-pub trait Receiving: Condemn {
+pub trait Receiving: Poison {
     /// Whether there is a message, or never will be; `None`: nothing yet.
     fn look(&mut self) -> Option<Result<(), TryRecvError>>;
 }
@@ -248,7 +248,7 @@ pub fn wait<R: Receiving>(end: &mut End<R>, until: Until) -> Result<(), RecvErro
 /// The buffer or type does not fit the next message, which stays.
 #[cold]
 pub fn wrong_length<R>(end: &End<R>, len: u64, buffer: usize) -> TryRecvError {
-    end.seat.count(Counter::Refused);
+    end.guard.count(Counter::Refused);
     TryRecvError::WrongLength { len, buffer: buffer as u64 }
 }
 
@@ -266,9 +266,10 @@ pub fn pair<S, R>(
     };
     let wrong = |what: Corruption| CreateError::Options { why: what.to_string() };
     let (tx, rx) = (sender(fresh()?).map_err(wrong)?, receiver(fresh()?).map_err(wrong)?);
-    let (mut a, mut b) = (Seat::private(Role::Producer, fresh()?), Seat::private(Role::Consumer, fresh()?));
-    for seat in [&mut a, &mut b] {
-        seat.enter().map_err(|_| failed(std::io::ErrorKind::Other.into()))?;
+    let (mut a, mut b) =
+        (RoleGuard::private(Role::Producer, fresh()?), RoleGuard::private(Role::Consumer, fresh()?));
+    for guard in [&mut a, &mut b] {
+        guard.enter().map_err(|_| failed(std::io::ErrorKind::Other.into()))?;
     }
     Ok((End::new(tx, a, geometry.limits), End::new(rx, b, geometry.limits)))
 }
@@ -277,7 +278,6 @@ pub fn pair<S, R>(
 macro_rules! every_end {
     ($own:literal, $peer:literal) => {
         #[doc = concat!("State of the ", $peer, ". One system call if it has the role or died; none between two threads.")]
-        ///
         #[doc = concat!("Whoever is attached may be gone at once, and who has left or died may have a successor. But a ", $peer)]
         /// that lives is never said to be lost, and one that came is never again said not to have come.
         ///
@@ -296,18 +296,18 @@ macro_rules! every_end {
         /// # Ok::<(), shmq::Error>(())
         /// ```
         pub fn peer(&self) -> shmq_core::role::PeerState {
-            self.end.seat.peer()
+            self.end.guard.peer()
         }
 
         #[doc = concat!("How often the ", $peer, "'s role was taken, 0 for never: a change means another one.")]
         /// May grow at once, never shrink.
         pub fn peer_epoch(&self) -> u64 {
-            self.end.seat.peer_epoch()
+            self.end.guard.peer_epoch()
         }
 
         #[doc = concat!("How often the ", $own, "'s role was taken, this time included. Fixed for this handle.")]
         pub fn epoch(&self) -> u64 {
-            self.end.seat.epoch()
+            self.end.guard.epoch()
         }
 
         /// The limits, fixed at creation.
@@ -315,8 +315,8 @@ macro_rules! every_end {
             self.end.limits
         }
 
-        /// Lets a handle end the blocked calls of this end; see the example of [`StopHandle`](crate::StopHandle). Replaces
-        /// the one it had; `None`: none does.
+        /// Lets a handle end the blocked calls of this end(crate::StopHandle). Replaces the one it had; `None`:
+        /// none does.
         pub fn set_stop<'s>(&mut self, stop: impl Into<Option<&'s shmq_core::stop::StopHandle>>) {
             self.end.set_stop(stop);
         }
@@ -342,7 +342,7 @@ macro_rules! every_end {
         /// # Ok::<(), shmq::Error>(())
         /// ```
         pub fn leave_as_lost(mut self) {
-            self.end.seat.leave_as_lost();
+            self.end.guard.leave_as_lost();
         }
 
         #[doc = concat!("Vouches for the ", $peer, "'s process: messages in place can then be had as slices and references")]

@@ -5,8 +5,8 @@ use shmq_core::end::End;
 use shmq_core::memory::{Map, Window, at};
 use shmq_core::ring::{Record, RecordRx, SlotRx};
 
-/// An offset and length that do not lie inside a message. Nothing was copied; see the example of
-/// [`Claim::write_at`](crate::Claim::write_at).
+/// An offset and length that do not lie inside a message. Nothing was
+/// copied(crate::Claim::write_at).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfBounds {
     /// Where it was to start.

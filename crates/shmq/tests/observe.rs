@@ -19,9 +19,9 @@ thread_local! {
 ///
 /// One for the whole process, set before any test's first event: `tracing` remembers for each place in the code whether
 /// anybody listens, and a place that one test's thread comes to first would stay silent for another's subscriber.
-struct Heard;
+struct FileEvent;
 
-impl Heard {
+impl FileEvent {
     fn ready() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| tracing::subscriber::set_global_default(Self).unwrap());
@@ -48,7 +48,7 @@ impl Visit for Line {
     }
 }
 
-impl Subscriber for Heard {
+impl Subscriber for FileEvent {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target() == "shmq"
     }
@@ -74,7 +74,7 @@ struct Name(String);
 
 impl Name {
     fn new(test: &str) -> Self {
-        Heard::ready();
+        FileEvent::ready();
         Self(format!("shmq-observe-{test}-{}", std::process::id()))
     }
 }
@@ -88,7 +88,7 @@ impl Drop for Name {
 #[test]
 fn a_life_from_creation_to_the_end_of_data() {
     let name = Name::new("life");
-    let heard = Heard::by(|| {
+    let heard = FileEvent::by(|| {
         let queue = Queue::create(&name.0, &Options::new()).unwrap();
         let mut tx = queue.producer().unwrap();
         let mut rx = queue.consumer().unwrap();
@@ -116,7 +116,7 @@ fn sleeping_is_told_once_for_a_call_and_a_peer_that_left_is_missed() {
     let queue = Queue::create(&name.0, &Options::new()).unwrap();
     let mut rx = queue.consumer().unwrap();
     rx.set_waiting(Waiting::low_power());
-    let heard = Heard::by(|| {
+    let heard = FileEvent::by(|| {
         // Several slices of sleep.
         assert_eq!(rx.recv(Duration::from_millis(50)), Err(RecvError::TimedOut));
         drop(queue.producer().unwrap());
@@ -142,7 +142,7 @@ fn a_death_is_told_by_who_waits_and_by_who_takes_over() {
     let page = std::fs::File::options().write(true).open(shmq::path_of(&name.0).unwrap()).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&page, &[0; 8], 0x1208).unwrap();
     let mut rx = queue.consumer().unwrap();
-    let heard = Heard::by(|| {
+    let heard = FileEvent::by(|| {
         assert_eq!(rx.recv(Until::Forever), Err(RecvError::ProducerLost));
         std::mem::forget(queue.producer().unwrap());
     });
@@ -159,7 +159,7 @@ fn corruption_is_told_once_by_who_found_it() {
     let mut rx = queue.consumer().unwrap();
     let page = std::fs::File::options().write(true).open(shmq::path_of(&name.0).unwrap()).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&page, &[0xff; 8], 3 * 4096).unwrap();
-    let heard = Heard::by(|| {
+    let heard = FileEvent::by(|| {
         for _ in 0..3 {
             assert!(matches!(rx.try_recv(), Err(shmq::TryRecvError::Corrupt { .. })));
         }
@@ -219,7 +219,7 @@ impl metrics::Recorder for Numbers {
 
 #[test]
 fn every_metric_is_published_as_it_is_read() {
-    Heard::ready();
+    FileEvent::ready();
     let queue = Queue::anonymous(&Options::new().max_messages(4)).unwrap();
     let mut tx = queue.producer().unwrap();
     tx.try_send(b"one").unwrap();

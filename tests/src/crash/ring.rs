@@ -6,7 +6,7 @@ use crate::model::{
     TxOp, Verdict, relative_marks,
 };
 use shmq_core::layout::Role;
-use shmq_core::{Halt, RecordRx, RecordTx, SlotRx, SlotTx, Store};
+use shmq_core::{RecordRx, RecordTx, RingState, SlotRx, SlotTx, Store};
 use std::cell::RefCell;
 use std::fmt::Debug;
 use std::rc::Rc;
@@ -239,7 +239,7 @@ impl Ring for Rig {
             let [read, received, free, padding, next, end] = rx.private();
             let short = end.wrapping_sub(read).max(8);
             seen.extend([at(read), nth(received), at(free), padding, low(next), short]);
-            seen.push(u64::from(rx.halt() == Halt::Finished));
+            seen.push(u64::from(rx.state() == RingState::Finished));
         }
         seen
     }

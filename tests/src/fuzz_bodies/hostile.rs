@@ -3,7 +3,7 @@
 use super::Bytes;
 use crate::model::{CONTROLS, Shape, address, at_first, note, parts, poke};
 use shmq_core::word::{self, RecordKind};
-use shmq_core::{Halt, Hostile, Memory, Origin, Poll, RecordRx, RecordTx, Refused, Window, Words};
+use shmq_core::{Hostile, Memory, Origin, Poll, RecordRx, RecordTx, Refused, RingState, Window, Words};
 
 /// A word that is likely to get far: near a position, near a count, or a commit word.
 fn word_(bytes: &mut Bytes<'_>, shape: &Shape) -> u64 {
@@ -136,8 +136,8 @@ pub fn exercise<M: Memory + Clone>(
     }
     // A reader of notes gives up.
     bounded("notes", before, 64_000);
-    let corrupt = |halt: Option<Halt>| usize::from(matches!(halt, Some(Halt::Corrupt(_))));
-    seen.corrupt = corrupt(tx.map(|tx| tx.halt())) + corrupt(rx.map(|rx| rx.halt()));
+    let corrupt = |halt: Option<RingState>| usize::from(matches!(halt, Some(RingState::Corrupt(_))));
+    seen.corrupt = corrupt(tx.map(|tx| tx.state())) + corrupt(rx.map(|rx| rx.state()));
     seen
 }
 
@@ -149,15 +149,17 @@ fn bound_of(op: &crate::model::TxOp, max_message: u64) -> u64 {
 }
 
 fn produce<M: Memory + Clone>(tx: &mut RecordTx<M>, op: &crate::model::TxOp, shape: &Shape) {
-    let halt = tx.halt();
+    let halt = tx.state();
     let outcome = crate::model::perform(tx, op).1;
     match halt {
-        Halt::No => {}
-        Halt::Finished => assert_eq!(outcome, Err(Refused::Finished), "a finished end goes on"),
-        Halt::Corrupt(what) => assert_eq!(outcome, Err(Refused::Corrupt(what)), "corruption was forgotten"),
+        RingState::Open => {}
+        RingState::Finished => assert_eq!(outcome, Err(Refused::Finished), "a finished end goes on"),
+        RingState::Corrupt(what) => {
+            assert_eq!(outcome, Err(Refused::Corrupt(what)), "corruption was forgotten")
+        }
     }
     if let Err(Refused::Corrupt(what)) = outcome {
-        assert_eq!(tx.halt(), Halt::Corrupt(what), "corruption is sticky");
+        assert_eq!(tx.state(), RingState::Corrupt(what), "corruption is sticky");
     }
     assert!(tx.pending() <= shape.capacity / 8);
     assert!(tx.room().is_none_or(|room| room <= shape.max_message));
@@ -167,14 +169,14 @@ fn produce<M: Memory + Clone>(tx: &mut RecordTx<M>, op: &crate::model::TxOp, sha
 
 /// Receives at most `most` messages as one run; returns how many there were.
 fn consume<M: Memory + Clone>(rx: &mut RecordRx<M>, most: usize, shape: &Shape) -> u64 {
-    let halt = rx.halt();
+    let halt = rx.state();
     let mut run = 0;
     loop {
         let found = rx.poll();
         match halt {
-            Halt::No => {}
-            Halt::Finished => assert_eq!(found, Poll::Finished, "a finished ring goes on"),
-            Halt::Corrupt(what) => assert_eq!(found, Poll::Corrupt(what), "corruption was forgotten"),
+            RingState::Open => {}
+            RingState::Finished => assert_eq!(found, Poll::Finished, "a finished ring goes on"),
+            RingState::Corrupt(what) => assert_eq!(found, Poll::Corrupt(what), "corruption was forgotten"),
         }
         match found {
             Poll::Message(record) => {
@@ -196,7 +198,7 @@ fn consume<M: Memory + Clone>(rx: &mut RecordRx<M>, most: usize, shape: &Shape) 
                 run += 1;
             }
             Poll::Corrupt(what) => {
-                assert_eq!(rx.halt(), Halt::Corrupt(what), "corruption is sticky");
+                assert_eq!(rx.state(), RingState::Corrupt(what), "corruption is sticky");
                 break;
             }
             Poll::Empty | Poll::Finished => break,

@@ -4,8 +4,8 @@ use super::{Bytes, Seen};
 use crate::model::poke;
 use shmq_core::layout::{DIRTY, MARK, Parts, READ, Role, SEQUENCE};
 use shmq_core::{
-    Fault, Faulty, Halt, Hostile, Memory, Origin, Recording, Refused, SlotLayout, SlotPoll, SlotRx, SlotTx,
-    Window, Words,
+    Fault, Faulty, Hostile, Memory, Origin, Recording, Refused, RingState, SlotLayout, SlotPoll, SlotRx,
+    SlotTx, Window, Words,
 };
 use std::collections::VecDeque;
 
@@ -246,7 +246,7 @@ impl Play {
             Role::Producer => {
                 self.queue.truncate(queue.len() + done as usize);
                 self.next = next + done;
-                self.finished = self.tx.halt() == Halt::Finished;
+                self.finished = self.tx.state() == RingState::Finished;
                 assert!(self.finished == finished || op == Op::Finish, "{op:?} changed the end");
             }
             Role::Consumer => self.queue = queue.into_iter().skip(done as usize).collect(),
@@ -257,7 +257,7 @@ impl Play {
         let pending = self.queue.len() as u64;
         assert_eq!(self.tx.sequence(), self.next);
         assert_eq!((self.tx.pending(), self.rx.pending()), (pending, pending));
-        assert_eq!(self.tx.halt() == Halt::Finished, self.finished);
+        assert_eq!(self.tx.state() == RingState::Finished, self.finished);
     }
 
     /// Drained, and filled from every place in a group: the ring is still good for everything.
@@ -385,20 +385,22 @@ fn exercise(shape: &SlotLayout, memory: &Hostile, bytes: &mut Bytes<'_>) -> Seen
     // A reader of notes gives up; each look may walk a lap.
     let did = memory.accesses() - before;
     assert!(did <= 8 * 1000 * (16 + shape.groups), "notes took {did} accesses");
-    let corrupt = |halt: Option<Halt>| usize::from(matches!(halt, Some(Halt::Corrupt(_))));
-    seen.corrupt = corrupt(tx.map(|tx| tx.halt())) + corrupt(rx.map(|rx| rx.halt()));
+    let corrupt = |halt: Option<RingState>| usize::from(matches!(halt, Some(RingState::Corrupt(_))));
+    seen.corrupt = corrupt(tx.map(|tx| tx.state())) + corrupt(rx.map(|rx| rx.state()));
     seen
 }
 
 /// Sends and checks what came of it; how many there were.
 fn produce<M: Memory>(tx: &mut SlotTx<M>, bytes: &mut Bytes<'_>, shape: &SlotLayout) -> u64 {
-    let (first, halt) = (tx.sequence(), tx.halt());
+    let (first, halt) = (tx.sequence(), tx.state());
     let refused = send(tx, bytes, shape);
     match (halt, refused) {
-        (Halt::Corrupt(what), Some(refused)) => assert_eq!(refused, Refused::Corrupt(what), "sticky"),
-        (Halt::Finished, Some(refused)) => assert_eq!(refused, Refused::Finished),
-        (Halt::Corrupt(_) | Halt::Finished, None) => assert_eq!(tx.sequence(), first, "a halted end goes on"),
-        (Halt::No, _) => {}
+        (RingState::Corrupt(what), Some(refused)) => assert_eq!(refused, Refused::Corrupt(what), "sticky"),
+        (RingState::Finished, Some(refused)) => assert_eq!(refused, Refused::Finished),
+        (RingState::Corrupt(_) | RingState::Finished, None) => {
+            assert_eq!(tx.sequence(), first, "a halted end goes on")
+        }
+        (RingState::Open, _) => {}
     }
     assert!(tx.pending() <= shape.depth && tx.room() <= shape.depth);
     tx.sequence() - first
@@ -434,12 +436,14 @@ fn consume<M: Memory>(rx: &mut SlotRx<M>, most: u64, shape: &SlotLayout) -> u64 
     let mut bytes = vec![0; shape.size as usize];
     let mut run = 0;
     while run < most.min(shape.depth) {
-        let halt = rx.halt();
+        let halt = rx.state();
         let found = rx.poll();
         match halt {
-            Halt::No => {}
-            Halt::Finished => assert_eq!(found, SlotPoll::Finished, "a finished ring goes on"),
-            Halt::Corrupt(what) => assert_eq!(found, SlotPoll::Corrupt(what), "corruption was forgotten"),
+            RingState::Open => {}
+            RingState::Finished => assert_eq!(found, SlotPoll::Finished, "a finished ring goes on"),
+            RingState::Corrupt(what) => {
+                assert_eq!(found, SlotPoll::Corrupt(what), "corruption was forgotten")
+            }
         }
         let SlotPoll::Messages(n) = found else { break };
         assert!(n >= 1 && n <= shape.group.min(shape.depth), "{n} messages at once");

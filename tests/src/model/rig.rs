@@ -6,7 +6,7 @@ use super::{Bug, Doubt, Ghost, MARKED, RxOp, Shape, TxOp, Verdict, content};
 use shmq_core::distance;
 use shmq_core::layout::{Control, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL};
 use shmq_core::word::{self, RecordKind};
-use shmq_core::{Halt, Poll, Record, RecordRx, RecordTx, Recording, Refused, Store, Window, Words};
+use shmq_core::{Poll, Record, RecordRx, RecordTx, Recording, Refused, RingState, Store, Window, Words};
 
 /// What an operation did, once it has returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Rig {
                 let tx = RecordTx::attach(window, max_message, depth)
                     .map_err(|c| format!("a producer could not attach: {c}"))?;
                 meanwhile(live)?;
-                let finished = tx.halt() == Halt::Finished;
+                let finished = tx.state() == RingState::Finished;
                 live.ghost.see_producer(tx.sequence(), finished)?;
                 live.ghost.see_mark(tx.mark())?;
                 live.tx = (!finished).then_some(tx);
@@ -285,7 +285,7 @@ impl Rig {
         let pending = ghost.queue.len() as u64;
         if let Some(tx) = &live.tx {
             ensure!(tx.sequence() == ghost.next(), "the next message is {}", tx.sequence());
-            ensure!(tx.halt() == Halt::No, "the producer stopped: {:?}", tx.halt());
+            ensure!(tx.state() == RingState::Open, "the producer stopped: {:?}", tx.state());
             let said = tx.pending();
             let least = pending.saturating_sub(ghost.released as u64);
             ensure!((least..=pending).contains(&said), "the producer calls {said} of {pending} pending");

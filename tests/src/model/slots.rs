@@ -7,7 +7,7 @@ use super::ram::{self, CONTROLS, Guest, Image, Ram, address, peek};
 use super::{Bug, Effect, Ghost, Live, Verdict, marked, note};
 use shmq_core::layout::{DIRTY, READ, Role};
 use shmq_core::slot_layout::END;
-use shmq_core::{Halt, Recording, Refused, SlotLayout, SlotPoll, SlotRx, SlotTx, Store, Window, Words};
+use shmq_core::{Recording, Refused, RingState, SlotLayout, SlotPoll, SlotRx, SlotTx, Store, Window, Words};
 
 /// Bytes of a message.
 const SIZE: u64 = 16;
@@ -134,7 +134,7 @@ impl SlotRig {
                 let tx = SlotTx::attach(window, self.shape)
                     .map_err(|c| format!("a producer could not attach: {c}"))?;
                 meanwhile(live)?;
-                let finished = tx.halt() == Halt::Finished;
+                let finished = tx.state() == RingState::Finished;
                 live.ghost.see_producer(tx.sequence(), finished)?;
                 live.ghost.see_mark(tx.mark())?;
                 live.tx = (!finished).then_some(tx);
@@ -240,7 +240,7 @@ impl SlotRig {
         let pending = ghost.queue.len() as u64;
         if let Some(tx) = &live.tx {
             ensure!(tx.sequence() == ghost.next(), "the next message is {}", tx.sequence());
-            ensure!(tx.halt() == Halt::No, "the producer stopped: {:?}", tx.halt());
+            ensure!(tx.state() == RingState::Open, "the producer stopped: {:?}", tx.state());
             let said = tx.pending();
             let least = pending - ghost.released as u64;
             ensure!((least..=pending).contains(&said), "the producer calls {said} of {pending} pending");
@@ -305,7 +305,7 @@ impl SlotRig {
         if let Some(rx) = &live.rx {
             seen.push(at(rx.group_end()));
             seen.extend(rx.private().map(at));
-            seen.push(u64::from(rx.halt() == Halt::Finished));
+            seen.push(u64::from(rx.state() == RingState::Finished));
         }
         seen
     }

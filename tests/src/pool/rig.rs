@@ -5,7 +5,7 @@ use super::{Op, Sent, Spec, content};
 use crate::model::{Bug, Guest, Ram, Verdict};
 use shmq::Role;
 use shmq_core::layout::{DIRTY, READ, SEQUENCE};
-use shmq_core::{Halt, Memory, Recording, Store, Words, at};
+use shmq_core::{Memory, Recording, RingState, Store, Words, at};
 use shmq_pool::testing::{HELD, LENT, Layout, NoLoan, PoolRx, PoolTx, Survey, Take};
 use std::rc::Rc;
 
@@ -166,7 +166,7 @@ impl Rig {
         let mut rx = self.attach_rx(&self.words)?;
         let mut home = tx.home().to_vec();
         home.sort_unstable();
-        let (next, finished) = (tx.sequence(), tx.halt() == Halt::Finished);
+        let (next, finished) = (tx.sequence(), tx.state() == RingState::Finished);
         let (under_way, held, coming_back) = Default::default();
         let mut view = View { home, under_way, held, coming_back, next, finished };
         loop {
@@ -200,7 +200,7 @@ impl Rig {
                 let tx = self.attach_tx(&self.rams[0])?;
                 let spec = &live.spec;
                 ensure!(tx.sequence() == spec.next, "it resumes at {}, not {}", tx.sequence(), spec.next);
-                let finished = tx.halt() == Halt::Finished;
+                let finished = tx.state() == RingState::Finished;
                 ensure!(finished == spec.finished, "finished: {finished}");
                 live.tx = (!finished).then_some(tx);
             }
@@ -234,7 +234,7 @@ impl Rig {
         let (mut both, outcome) = other.replace((live.clone(), Ok(())));
         outcome?;
         match attached? {
-            (Some(tx), _) => both.tx = (tx.halt() != Halt::Finished).then_some(tx),
+            (Some(tx), _) => both.tx = (tx.state() != RingState::Finished).then_some(tx),
             (_, rx) => both.rx = rx,
         }
         if role == Role::Consumer {

@@ -1,7 +1,7 @@
 //! A mapping with a death wish.
 
 use shmq_core::stop::StopHandle;
-use shmq_core::{Ear, Geometry, Heard, Map, Memory, Park, Site, Window};
+use shmq_core::{FileEvent, FileWatch, Geometry, Map, Memory, Park, Site, Window};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -115,7 +115,7 @@ unsafe impl Memory for Rigged {
 }
 
 impl Park for Rigged {
-    type Ear = Ear;
+    type FileWatch = FileWatch;
 
     unsafe fn park(&self, at: usize, seen: u32, timeout: Duration, stop: Option<&StopHandle>) {
         let begin = Instant::now();
@@ -131,23 +131,23 @@ impl Park for Rigged {
         // SAFETY: the caller's.
         unsafe { self.map.unpark(at) }
     }
-    fn sound(&self, at: usize) {
+    fn poke(&self, at: usize) {
         if !self.mute {
-            self.map.sound(at);
+            self.map.poke(at);
         }
     }
-    fn listen(&self, ear: &mut Option<Ear>) -> bool {
+    fn listen(&self, ear: &mut Option<FileWatch>) -> bool {
         self.map.listen(ear)
     }
-    fn stop_listening(&self, ear: &mut Ear) {
+    fn stop_listening(&self, ear: &mut FileWatch) {
         self.map.stop_listening(ear);
     }
-    fn park_deeply(&self, ear: &mut Ear, timeout: Duration, stop: Option<&StopHandle>) -> Heard {
+    fn park_deeply(&self, ear: &mut FileWatch, timeout: Duration, stop: Option<&StopHandle>) -> FileEvent {
         self.trigger_late();
         let begin = Instant::now();
         let timeout = self.patience.unwrap_or(timeout);
         let heard = self.map.park_deeply(ear, timeout, stop);
-        if heard == Heard::Nothing && begin.elapsed() >= timeout {
+        if heard == FileEvent::Nothing && begin.elapsed() >= timeout {
             self.overslept.set(self.overslept.get() + 1);
         }
         heard

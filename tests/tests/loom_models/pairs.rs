@@ -6,7 +6,7 @@ use crate::slots;
 use loom::thread::{spawn, yield_now};
 use shmq_core::layout::{FREE, FREED, READ, RECEIVED, SEQUENCE, TAIL};
 use shmq_core::{
-    Halt, Poll, Record, RecordRx, RecordTx, Refused, SlotPoll, SlotRx, SlotTx, Window, at, distance,
+    Poll, Record, RecordRx, RecordTx, Refused, RingState, SlotPoll, SlotRx, SlotTx, Window, at, distance,
 };
 use shmq_tests::loom_memory::{Death, Faults, LoomMemory, explore};
 
@@ -91,7 +91,7 @@ fn send(tx: &mut Tx, how: Sends) {
         }
         Sends::Takeover => crate::ring::send(tx),
     }
-    assert!(tx.halt() == Halt::Finished || tx.pending() <= 3);
+    assert!(tx.state() == RingState::Finished || tx.pending() <= 3);
 }
 
 fn check(rx: &Rx, record: &Record, sequence: u64, from: usize) {

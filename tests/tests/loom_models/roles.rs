@@ -1,7 +1,7 @@
 //! Who left and who is lost. The role's lock is a word without any ordering: nothing here leans on kernel paths.
 //!
 //! The library asks these questions of a mapping only, so the accesses are repeated here in its order: `leave` is what
-//! dropping a seat does, `state` is what `peer()` does.
+//! dropping a guard does, `state` is what `peer()` does.
 
 use crate::ring::{receiver, send, sender, try_recv};
 use loom::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -263,7 +263,7 @@ pub fn successor_of_a_consumer(faults: Faults) {
     consumer.join().unwrap();
 }
 
-/// An end of a pair is dropped, in the order that dropping a seat has: mark, fence, bell, ticket. The other one asks whether
+/// An end of a pair is dropped, in the order that dropping a guard has: mark, fence, bell, ticket. The other one asks whether
 /// it is alone, as each of its calls does; once the first is gone for sure it must be told so, or it asks for ever.
 pub fn dropped(faults: Faults) {
     let memory = LoomMemory::new(32, 0, 0, faults);
@@ -362,7 +362,7 @@ fn merged(_: Faults) {
     producer.join().unwrap();
 }
 
-/// One end leaves, in the order that dropping a seat has: mark, fence, bell, lock, wake. The other goes to sleep as the
+/// One end leaves, in the order that dropping a guard has: mark, fence, bell, lock, wake. The other goes to sleep as the
 /// waiting loop does: announces, polls, asks after the peer, sleeps. `EARLY`, a planted bug: asks before it announces.
 pub fn leave<const EARLY: bool>(faults: Faults) {
     let memory = LoomMemory::new(32, 0, 0, faults);

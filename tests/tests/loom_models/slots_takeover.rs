@@ -4,7 +4,7 @@
 use crate::slots::{BATCH, DEPTH, receiver, recv, send, send_batch, sender, shape, try_recv};
 use loom::thread::spawn;
 use shmq_core::layout::{READ, SEQUENCE};
-use shmq_core::{Fault, Faulty, Halt, Refused, SlotPoll, Window, at};
+use shmq_core::{Fault, Faulty, Refused, RingState, SlotPoll, Window, at};
 use shmq_tests::loom_memory::{Death, Faults, LoomMemory, explore};
 
 /// What a batch of three stores that begins in the middle of a group of two: three messages, DIRTY, the second group's word, COMMIT, SEQUENCE.
@@ -116,7 +116,7 @@ pub fn finished(faults: Faults) {
     let window = memory.window();
     let producer = spawn(move || {
         let mut tx = sender(window, shape);
-        assert_eq!((tx.halt(), tx.sequence()), (Halt::Finished, 2));
+        assert_eq!((tx.state(), tx.sequence()), (RingState::Finished, 2));
         assert_eq!(tx.try_send(&[0; 8]), Err(Refused::Finished));
     });
     recv(&mut rx, 2);

@@ -38,7 +38,7 @@ pub struct Check {
     pub outcome: Outcome,
 }
 
-/// How a check came out. See the example of [`Check`].
+/// How a check came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -62,8 +62,8 @@ pub enum Outcome {
 use Outcome::{Damaged, Fine, Unchecked};
 
 impl Inspector {
-    /// Checks everything that must hold: geometry, positions, each pending message, roles. Nothing is taken, and
-    /// both ends may go on meanwhile. See the example of [`Check`].
+    /// Checks everything that must hold: geometry, positions, each pending message, roles. Nothing is taken,
+    /// and both ends may go on meanwhile.
     ///
     /// Reads the whole ring; allocates; makes no system call but to sleep a little when it has to look again.
     pub fn check(&self) -> Vec<Check> {

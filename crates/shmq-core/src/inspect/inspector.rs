@@ -57,7 +57,7 @@ pub struct Inspector {
 }
 
 /// What one end's page says. Counters are kept by that end's own process: a hostile one can write anything. They run on
-/// over all holders of the role. See the example of [`Inspector`].
+/// over all holders of the role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndSnapshot {
     /// Whether it is there.
@@ -98,7 +98,6 @@ pub struct EndSnapshot {
 
 /// One look at a queue. Both ends go on meanwhile, so the parts belong together only roughly, and all of it may be
 /// different at once. What a dead process committed last may be missing from the counts until it has a successor.
-/// See the example of [`Inspector`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// Messages sent since creation: the next sequence number.
@@ -151,7 +150,7 @@ impl Snapshot {
 }
 
 impl Inspector {
-    /// Opens a queue for looking; see the example of [`Inspector`].
+    /// Opens a queue for looking.
     ///
     /// Allocates and makes system calls; bounded.
     ///
@@ -331,40 +330,40 @@ impl Inspector {
         self.window.as_ref().filter(|_| self.geometry.kind != Kind::Raw)
     }
 
-    /// What the file holds; see the example of [`Inspector`].
+    /// What the file holds.
     pub fn kind(&self) -> Kind {
         self.geometry.kind
     }
 
-    /// The limits, fixed at creation; see the example of [`Inspector`]. Of fixed-size messages, `max_message` is the
-    /// size and `max_messages` the depth; of raw memory, `capacity` is its length and `max_message` the size of an
-    /// element, 0 if they are not all alike.
+    /// The limits, fixed at creation. Of fixed-size messages, `max_message` is the size and `max_messages` the
+    /// depth; of raw memory, `capacity` is its length and `max_message` the size of an element, 0 if they are
+    /// not all alike.
     pub fn limits(&self) -> Limits {
         self.geometry.limits
     }
 
-    /// The user's own bytes, zero behind their end; see the example of [`Inspector`].
+    /// The user's own bytes, zero behind their end.
     pub fn tag(&self) -> [u8; TAG] {
         self.geometry.tag
     }
 
-    /// Random: tells this file from one that replaces it. See the example of [`Inspector`].
+    /// Random: tells this file from one that replaces it.
     pub fn queue_id(&self) -> [u8; 16] {
         self.geometry.queue_id
     }
 
-    /// Creation time, nanoseconds since 1970; see the example of [`Inspector`].
+    /// Creation time, nanoseconds since 1970.
     pub fn created_ns(&self) -> u64 {
         self.geometry.created_ns
     }
 
-    /// Bytes of the file; see the example of [`Inspector`].
+    /// Bytes of the file.
     pub fn length(&self) -> u64 {
         self.geometry.length
     }
 
-    /// Whether the file was made before the machine last started. (A role is refused only if a holder from then had
-    /// not left cleanly.) Never of a file in memory, which does not outlive a start. Reads a file of the kernel's. See the example of [`Inspector`].
+    /// Whether the file was made before the machine last started. (A role is refused only if a holder from then had not
+    /// left cleanly.) Never of a file in memory, which does not outlive a start. Reads a file of the kernel's.
     pub fn is_from_another_boot(&self) -> bool {
         self.durable && self.geometry.boot_id != segment::boot_id()
     }
@@ -404,9 +403,9 @@ impl Inspector {
         }
     }
 
-    /// One look; see the example of [`Inspector`]. Allocates nothing; a system call for each end that was ever
-    /// taken, and reading the kernel's boot id; bounded by the number of groups of fixed-size messages. A file without a
-    /// ring of messages has no ends, and everything is 0.
+    /// One look. Allocates nothing; a system call for each end that was ever taken, and reading the kernel's boot
+    /// id; bounded by the number of groups of fixed-size messages. A file without a ring of messages has no ends,
+    /// and everything is 0.
     pub fn snapshot(&self) -> Snapshot {
         if let Some(layout) = self.geometry.slot_layout() {
             return self.snapshot_slots(&layout);

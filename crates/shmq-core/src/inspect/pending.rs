@@ -32,7 +32,7 @@ impl Inspector {
     }
 }
 
-/// A message that waits. See the example of [`Inspector::pending`].
+/// A message that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingMessage {
     /// Its sequence number.
@@ -58,12 +58,12 @@ impl<'a> Pending<'a> {
         Self { inspector, walk, end }
     }
 
-    /// Why there are no more; `None` until then. See the example of [`Inspector::pending`].
+    /// Why there are no more; `None` until then.
     pub fn end(&self) -> Option<&PendingEnd> {
         self.end.as_ref()
     }
 
-    /// Messages that the consumer took before they could be copied; see the example of [`Inspector::pending`].
+    /// Messages that the consumer took before they could be copied.
     pub fn skipped(&self) -> u64 {
         self.walk.as_ref().map_or(0, |walk| walk.skipped)
     }

@@ -36,7 +36,7 @@ impl Inspector {
     }
 }
 
-/// What a process is doing, as the kernel schedules it. See the example of [`crate::inspect::Inspector::process`].
+/// What a process is doing, as the kernel schedules it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Condition {
@@ -67,7 +67,7 @@ impl std::fmt::Display for Condition {
     }
 }
 
-/// A process that holds an end. See the example of [`crate::inspect::Inspector::process`].
+/// A process that holds an end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// Its id, which is one of this PID namespace.

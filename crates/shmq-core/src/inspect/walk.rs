@@ -13,7 +13,7 @@ use crate::ring::word::{self, RecordKind};
 use crate::slot_layout::{COUNT_LIMIT, END, SlotLayout};
 use std::fmt;
 
-/// What is wrong in a queue, and where. See the example of [`crate::inspect::Inspector::pending`].
+/// What is wrong in a queue, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// The kind of damage.
@@ -38,7 +38,7 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Why there are no more messages to look at. See the example of [`crate::inspect::Inspector::pending`].
+/// Why there are no more messages to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PendingEnd {

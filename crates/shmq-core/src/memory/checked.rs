@@ -13,7 +13,7 @@
 //! ```
 
 use super::{Memory, Site, Window, at};
-use crate::layout::{Control, LINE64, WORD};
+use crate::layout::{CACHE_LINE, Control, WORD};
 use crate::memory::cold_path;
 use crate::slot_layout::SlotLayout;
 use bytemuck::AnyBitPattern;
@@ -378,11 +378,11 @@ impl<M: Memory> Window<M> {
     /// This window made it, or one that it is a clone of.
     #[inline(always)]
     pub unsafe fn rewrite_group(&self, groups: &Groups, cursor: &GroupCursor, first: u64) {
-        let behind = cursor.word + LINE64 as usize;
+        let behind = cursor.word + CACHE_LINE as usize;
         // SAFETY: invariants R and G: the word, and the rest of a group, if there is any.
         unsafe {
             self.store_address(cursor.word(), first, at::HAND_BACK);
-            self.rewrite_words(behind, groups.layout.group_bytes.saturating_sub(LINE64));
+            self.rewrite_words(behind, groups.layout.group_bytes.saturating_sub(CACHE_LINE));
         }
     }
 

@@ -1,7 +1,7 @@
 //! A checked view of one ring inside a [`Memory`].
 
 use super::{Memory, Site, at};
-use crate::layout::{Control, LINE64, PAGE, Parts, Role, WORD};
+use crate::layout::{CACHE_LINE, Control, PAGE, Parts, Role, WORD};
 use crate::memory::cold_path;
 
 /// The pages and the ring of one queue, by name instead of by address.
@@ -173,7 +173,7 @@ impl<M: Memory> Window<M> {
         let mut done = 0;
         while done < bytes {
             self.memory.expect_store(self.offset(position.wrapping_add(done)));
-            done += LINE64;
+            done += CACHE_LINE;
         }
     }
 
@@ -183,7 +183,7 @@ impl<M: Memory> Window<M> {
         let mut done = 0;
         while done < bytes {
             self.memory.expect_store((place + done) as usize);
-            done += LINE64;
+            done += CACHE_LINE;
         }
     }
 
@@ -294,10 +294,10 @@ impl<M: Memory> Window<M> {
         if address < end {
             again(address);
         }
-        address = (address | (LINE64 as usize - 1)) + 1;
+        address = (address | (CACHE_LINE as usize - 1)) + 1;
         while address < end {
             again(address);
-            address += LINE64 as usize;
+            address += CACHE_LINE as usize;
         }
     }
 }

@@ -14,7 +14,7 @@
 //! in the end; and if it never gets there, as the producer has other things to do, the next is far off.
 
 use super::distance;
-use crate::layout::LINE64;
+use crate::layout::CACHE_LINE;
 
 /// The first wait, in spin hints; one takes 10 to 40 ns on the machines of today. Less than a round trip takes.
 const TRIAL: u64 = 4;
@@ -46,7 +46,7 @@ const RUN: u64 = 4;
 
 /// What a consumer remembers of the stream. Positions are of its ring: messages or bytes.
 #[derive(Clone, Debug)]
-pub struct Rhythm {
+pub struct CatchUpBackoff {
     /// Where the consumer was in the last quiet moment, when it had taken all it knew of.
     quiet: u64,
     /// Where the producer was when it was last looked at.
@@ -64,11 +64,11 @@ pub struct Rhythm {
     enough: u64,
 }
 
-impl Rhythm {
+impl CatchUpBackoff {
     /// For a consumer at this position of a ring of so many bytes, where `step` positions share `bytes` bytes.
     pub fn new(read: u64, step: u64, bytes: u64, capacity: u64) -> Self {
-        let lines = (bytes / LINE64).max(1);
-        let distance = (capacity / 4 / LINE64).min(DISTANCE);
+        let lines = (bytes / CACHE_LINE).max(1);
+        let distance = (capacity / 4 / CACHE_LINE).min(DISTANCE);
         let enough = if distance < LEAST_DISTANCE { 0 } else { (distance * step / lines).max(step) };
         let (until_trial, pause, adaptive) = (0, 0, true);
         Self { quiet: read, lead: read, until_trial, pause, adaptive, step, lines, enough }
@@ -139,7 +139,7 @@ impl Rhythm {
 /// if the last look found little, it waits until there may be more, and a quarter of that if hardly a message was sent in
 /// between: whoever finds the queue full and tries again at once takes the line away as well.
 #[derive(Clone, Debug)]
-pub struct Room {
+pub struct FullBackoff {
     /// Number of the next message at the last look.
     looked: u64,
     /// Whether that look found little.
@@ -150,7 +150,7 @@ pub struct Room {
     hints: u64,
 }
 
-impl Room {
+impl FullBackoff {
     /// For a producer whose next message has this number, in a ring that holds `all` of what room is counted in.
     pub fn new(sequence: u64, all: u64, capacity: u64) -> Self {
         // A part of what taking all of it would take, so that small queues never run empty for this.
@@ -192,27 +192,27 @@ mod tests {
     use super::*;
 
     /// A ring of slots of 8 bytes.
-    fn rhythm() -> Rhythm {
-        Rhythm::new(0, 7, LINE64, 1 << 20)
+    fn backoff() -> CatchUpBackoff {
+        CatchUpBackoff::new(0, 7, CACHE_LINE, 1 << 20)
     }
 
     /// How many of so many quiet moments were used for a look, by a consumer that finds `run` messages each time, of
     /// which the producer sends `more` while it is looked at once.
-    fn looks(rhythm: &mut Rhythm, moments: u64, run: u64, more: u64) -> u64 {
-        let (from, mut used) = (rhythm.quiet, 0);
+    fn looks(backoff: &mut CatchUpBackoff, moments: u64, run: u64, more: u64) -> u64 {
+        let (from, mut used) = (backoff.quiet, 0);
         for n in 1..=moments {
             let read = from + n * run;
             let (mut sent, mut looked) = (read, 0);
-            assert!(rhythm.is_quiet(read));
-            rhythm.let_run_ahead(read, || {
+            assert!(backoff.is_quiet(read));
+            backoff.let_run_ahead(read, || {
                 looked += 1;
                 sent += more;
                 sent - more
             });
-            assert!(!rhythm.is_quiet(read), "once is enough");
+            assert!(!backoff.is_quiet(read), "once is enough");
             // What was let run ahead is taken without a further look.
-            rhythm.quiet = read;
-            rhythm.lead = read;
+            backoff.quiet = read;
+            backoff.lead = read;
             used += u64::from(looked > 0);
         }
         used
@@ -221,79 +221,79 @@ mod tests {
     #[test]
     fn round_trips_hardly_wait() {
         for together in 1..RUN {
-            let mut rhythm = rhythm();
-            looks(&mut rhythm, 200, together, 0);
-            let later = looks(&mut rhythm, 65 * 10, together, 0);
+            let mut backoff = backoff();
+            looks(&mut backoff, 200, together, 0);
+            let later = looks(&mut backoff, 65 * 10, together, 0);
             assert_eq!(later, 10, "one trial in 65 moments, {together} messages together");
         }
     }
 
     #[test]
     fn what_comes_once_in_a_wait_is_no_stream() {
-        let mut rhythm = rhythm();
+        let mut backoff = backoff();
         for n in 1..200 {
             let (mut sent, mut looks) = (n * 100, 0);
-            rhythm.let_run_ahead(n * 100, || {
+            backoff.let_run_ahead(n * 100, || {
                 looks += 1;
                 sent += if looks == 2 { 7 } else { 0 };
                 sent
             });
             assert!(looks == 0 || looks == 3, "{looks}");
-            rhythm.lead = n * 100;
+            backoff.lead = n * 100;
         }
-        assert_eq!(rhythm.pause, SELDOM);
+        assert_eq!(backoff.pause, SELDOM);
     }
 
     #[test]
     fn streams_get_their_distance_every_time() {
-        let mut rhythm = Rhythm::new(u64::MAX - 2000, 7, LINE64, 1 << 20);
+        let mut backoff = CatchUpBackoff::new(u64::MAX - 2000, 7, CACHE_LINE, 1 << 20);
         for n in 1..100u64 {
             let read = (u64::MAX - 2000).wrapping_add(n * 900);
             let (mut sent, mut looks) = (read, 0);
-            rhythm.let_run_ahead(read, || {
+            backoff.let_run_ahead(read, || {
                 looks += 1;
                 sent = sent.wrapping_add(1000);
                 sent
             });
             assert_eq!(looks, 4, "until 512 lines of 7 messages lie between");
-            assert!(!rhythm.is_quiet(read.wrapping_add(899)));
+            assert!(!backoff.is_quiet(read.wrapping_add(899)));
         }
     }
 
     #[test]
     fn a_slow_stream_is_not_waited_for() {
         // A message of 8 bytes in 4 hints.
-        let mut rhythm = rhythm();
-        looks(&mut rhythm, 200, 1, 1);
-        assert_eq!(rhythm.pause, SELDOM);
+        let mut backoff = backoff();
+        looks(&mut backoff, 200, 1, 1);
+        assert_eq!(backoff.pause, SELDOM);
     }
 
     #[test]
     fn a_stream_that_is_slow_until_lines_have_moved_gets_its_distance() {
-        let mut rhythm = rhythm();
+        let mut backoff = backoff();
         for n in 1..100u64 {
             // At first a line in a wait of any length, as where each line has to be taken away from the consumer.
             let (mut sent, mut looks) = (n * 5000, 0);
-            rhythm.let_run_ahead(n * 5000, || {
+            backoff.let_run_ahead(n * 5000, || {
                 looks += 1;
                 sent += if looks < 5 { 14 } else { 2000 };
                 sent
             });
             assert_eq!(looks, 6, "two fast waits are enough");
-            (rhythm.lead, rhythm.quiet) = (n * 5000, n * 5000);
+            (backoff.lead, backoff.quiet) = (n * 5000, n * 5000);
         }
     }
 
     #[test]
     fn a_trial_ends_when_too_little_comes_of_a_wait_and_costs_more_patience_the_longer_it_was() {
         let after = |comes: &[u64]| {
-            let (mut rhythm, mut comes, mut sent, mut looks) = (rhythm(), comes.iter(), 100, 0);
-            rhythm.let_run_ahead(100, || {
+            let (mut backoff, mut comes, mut sent, mut looks) = (backoff(), comes.iter(), 100, 0);
+            backoff.let_run_ahead(100, || {
                 looks += 1;
                 sent += comes.next().unwrap_or(&0);
                 sent
             });
-            (looks, rhythm.pause)
+            (looks, backoff.pause)
         };
         // After waits of 4, 8, 16, 32 and 64 hints; a line in 16 of them is the least.
         assert_eq!(after(&[0]), (2, 1));
@@ -309,35 +309,35 @@ mod tests {
     #[test]
     fn a_stream_that_stays_slow_is_seldom_waited_for() {
         // A line in eight hints.
-        let (mut rhythm, mut used) = (rhythm(), 0);
+        let (mut backoff, mut used) = (backoff(), 0);
         for n in 1..100_000u64 {
             let (mut sent, mut hints, mut looks) = (n * 5000, TRIAL, 0);
-            rhythm.let_run_ahead(n * 5000, || {
+            backoff.let_run_ahead(n * 5000, || {
                 looks += 1;
                 sent += if looks == 1 { 0 } else { 7 * (hints / 8).max(1) };
                 hints = if looks == 1 { TRIAL } else { (2 * hints).min(LONGEST_WAIT) };
                 sent
             });
             used += looks;
-            rhythm.lead = n * 5000;
+            backoff.lead = n * 5000;
         }
         assert!(used < 100_000 / 400, "{used} looks");
     }
 
     #[test]
     fn a_stream_that_follows_round_trips_is_noticed() {
-        let mut rhythm = rhythm();
-        looks(&mut rhythm, 1000, 1, 0);
-        let used = looks(&mut rhythm, 1000, 100, 200);
+        let mut backoff = backoff();
+        looks(&mut backoff, 1000, 1, 0);
+        let used = looks(&mut backoff, 1000, 100, 200);
         assert!(used >= 1000 - u64::from(SELDOM), "{used}");
     }
 
     #[test]
     fn nothing_new_small_rings_and_a_word_from_the_user_wait_for_nothing() {
-        assert!(!rhythm().is_quiet(0));
-        let mut small = Rhythm::new(0, 7, LINE64, 4032);
+        assert!(!backoff().is_quiet(0));
+        let mut small = CatchUpBackoff::new(0, 7, CACHE_LINE, 4032);
         assert_eq!(looks(&mut small, 100, 10, 100), 0);
-        let mut told = rhythm();
+        let mut told = backoff();
         told.set_adaptive(false);
         assert_eq!(looks(&mut told, 100, 10, 100), 0);
     }
@@ -345,20 +345,20 @@ mod tests {
     #[test]
     fn waits_are_bounded_whatever_the_producer_says() {
         for sent in [0, 1, 1000, u64::MAX / 2, u64::MAX] {
-            let (mut rhythm, mut looks) = (rhythm(), 0);
-            rhythm.let_run_ahead(500, || {
+            let (mut backoff, mut looks) = (backoff(), 0);
+            backoff.let_run_ahead(500, || {
                 looks += 1;
                 if looks % 2 == 0 { sent } else { sent.wrapping_add(10) }
             });
             assert!(looks <= WAITS + 1);
         }
-        let large = Rhythm::new(0, 1, 1 << 20, 8 << 20);
+        let large = CatchUpBackoff::new(0, 1, 1 << 20, 8 << 20);
         assert_eq!((large.enough, large.worth(LONGEST_WAIT)), (1, 1));
     }
 
     #[test]
     fn a_producer_pauses_only_if_its_last_look_found_little() {
-        let mut room = Room::new(0, 320, 10 * BYTES_PER_HINT);
+        let mut room = FullBackoff::new(0, 320, 10 * BYTES_PER_HINT);
         assert_eq!(room.hints(true), 0, "nothing known yet");
         room.found(320);
         assert_eq!(room.hints(true), 0);
@@ -369,13 +369,13 @@ mod tests {
         room.found(79);
         // Four messages since the last look are a run, three are not.
         assert_eq!([3, 7, 11, 14, 14].map(|sequence| room.due(sequence)), [2, 10, 10, 2, 2]);
-        let mut room = Room::new(0, 320, 12 * BYTES_PER_HINT);
+        let mut room = FullBackoff::new(0, 320, 12 * BYTES_PER_HINT);
         room.found(0);
         assert_eq!((room.hints(true), room.hints(false)), (12, 3));
-        let mut large = Room::new(0, 1 << 30, 1 << 40);
+        let mut large = FullBackoff::new(0, 1 << 30, 1 << 40);
         large.found(0);
         assert_eq!(large.hints(true), LONGEST);
-        let mut small = Room::new(0, 31, BYTES_PER_HINT - 1);
+        let mut small = FullBackoff::new(0, 31, BYTES_PER_HINT - 1);
         small.found(0);
         assert_eq!(small.hints(true), 0);
     }

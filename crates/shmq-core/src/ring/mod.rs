@@ -20,8 +20,8 @@ pub mod slots_rx;
 pub mod slots_tx;
 pub mod word;
 
-use crate::corruption::{Condemn, Corruption};
-pub use backoff::Rhythm;
+use crate::corruption::{Corruption, Poison};
+pub use backoff::CatchUpBackoff;
 pub use note::{Mark, Origin};
 pub use records_rx::{Ahead, Poll, Record, RecordRx};
 pub use records_tx::{Draft, Place, Plan, RecordTx, Refused};
@@ -31,22 +31,22 @@ pub use slots_tx::{SlotDraft, SlotTx};
 
 /// How far ahead of the message at hand a producer asks for the lines that it will write: far enough to hide the way
 /// from the other processor, near enough for the first-level cache.
-const AHEAD: u64 = 16 * crate::layout::LINE64;
+const AHEAD: u64 = 16 * crate::layout::CACHE_LINE;
 
 /// In a ring up to this size what the consumer has read is still in its core's own caches when the producer comes round,
 /// wherever the two run.
 const SMALL: u64 = 2 << 20;
 
 /// Whether a consumer hands lines back: always, but in a large ring whose ends share a cache.
-fn hands_back(capacity: u64, shared_cache: bool) -> bool {
+fn rewrites_lines(capacity: u64, shared_cache: bool) -> bool {
     capacity <= SMALL || !shared_cache
 }
 
 /// Whether an end still works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Halt {
+pub enum RingState {
     /// It does.
-    No,
+    Open,
     /// The producer declared the end of data.
     Finished,
     /// The ring contradicts itself.

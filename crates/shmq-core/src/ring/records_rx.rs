@@ -4,8 +4,8 @@
 //! with every message and is for a successor; the second, which the producer looks at, moves for many at a time, so that its
 //! line is not fetched back for each. A crash in between costs nothing: the successor gives the rest back.
 
-use super::{Condemn, Corruption, Halt, Mark, Rhythm, distance, hands_back, note, word};
-use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
+use super::{CatchUpBackoff, Corruption, Mark, Poison, RingState, distance, note, rewrites_lines, word};
+use crate::layout::{CACHE_LINE, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
 use crate::memory::{Contiguous, Memory, Window, WordAddress, at};
 use crate::observe;
 use word::RecordKind;
@@ -50,7 +50,7 @@ pub struct Ahead {
 
 /// The receiving end.
 ///
-/// Invariant O: `ring` made every address in here, and `way`.
+/// Invariant O: `ring` made every address in here, and `head`.
 #[derive(Debug)]
 #[cfg_attr(feature = "testing", derive(Clone))]
 pub struct RecordRx<M> {
@@ -62,7 +62,7 @@ pub struct RecordRx<M> {
     counted: bool,
     /// Where the next commit word is expected; exact, as the stored one is for others. Messages that lie inside, with the word behind
     /// them, need no look at anything but their words.
-    way: Contiguous,
+    head: Contiguous,
     /// Sequence number of the next message.
     received: u64,
     /// The value of the stored `FREE`: what is handed back already.
@@ -72,9 +72,9 @@ pub struct RecordRx<M> {
     /// The word behind that padding if it was looked at already, else `NONE`. A committed word never changes, so it is
     /// not fetched twice.
     next: u64,
-    rhythm: Rhythm,
-    hands_back: bool,
-    halt: Halt,
+    catch_up: CatchUpBackoff,
+    rewrites_lines: bool,
+    state: RingState,
     /// Where `READ` and `RECEIVED` are stored.
     read_word: WordAddress,
     received_word: WordAddress,
@@ -104,14 +104,14 @@ impl<M: Memory> RecordRx<M> {
             max_message,
             lazy: LAZY.min(capacity / 4),
             counted: max_messages.is_some(),
-            way: Contiguous::nowhere(read),
+            head: Contiguous::nowhere(read),
             received,
             free,
             padding: 0,
             next: word::NONE,
-            rhythm: Rhythm::new(read, LINE64, LINE64, capacity),
-            hands_back: true,
-            halt: Halt::No,
+            catch_up: CatchUpBackoff::new(read, CACHE_LINE, CACHE_LINE, capacity),
+            rewrites_lines: true,
+            state: RingState::Open,
             read_word,
             received_word,
         };
@@ -133,9 +133,9 @@ impl<M: Memory> RecordRx<M> {
     /// fast path stays in registers.
     #[inline(always)]
     pub fn front(&mut self) -> Option<Record> {
-        let at = self.way.at().wrapping_add(self.padding);
+        let at = self.head.at().wrapping_add(self.padding);
         let word = self.next_word();
-        let (len, halted) = (word::len(word), self.halt != Halt::No);
+        let (len, halted) = (word::len(word), self.state != RingState::Open);
         let message = word::is_message(word, self.received);
         let size = word::size(len);
         if !message || len > self.max_message || size > self.ring.to_end(at) || halted {
@@ -149,12 +149,12 @@ impl<M: Memory> RecordRx<M> {
     fn next_word(&mut self) -> u64 {
         match self.next {
             word::NONE => {
-                if self.rhythm.is_quiet(self.way.at()) {
+                if self.catch_up.is_quiet(self.head.at()) {
                     let ring = &self.ring;
-                    self.rhythm.let_run_ahead(self.way.at(), || ring.load(TAIL, at::PACE));
+                    self.catch_up.let_run_ahead(self.head.at(), || ring.load(TAIL, at::PACE));
                 }
                 // Padding is known together with the word behind it.
-                self.ring.load_word(self.way.at(), at::POLL)
+                self.ring.load_word(self.head.at(), at::POLL)
             }
             known => known,
         }
@@ -162,8 +162,8 @@ impl<M: Memory> RecordRx<M> {
 
     #[inline(never)]
     fn examine(&mut self) -> Poll {
-        let (read, received) = (self.way.at(), self.received);
-        if self.halt != Halt::No {
+        let (read, received) = (self.head.at(), self.received);
+        if self.state != RingState::Open {
             return self.halted();
         }
         let word = match self.next {
@@ -182,10 +182,10 @@ impl<M: Memory> RecordRx<M> {
 
     #[cold]
     fn halted(&self) -> Poll {
-        match self.halt {
-            Halt::No => Poll::Empty,
-            Halt::Finished => Poll::Finished,
-            Halt::Corrupt(c) => Poll::Corrupt(c),
+        match self.state {
+            RingState::Open => Poll::Empty,
+            RingState::Finished => Poll::Finished,
+            RingState::Corrupt(c) => Poll::Corrupt(c),
         }
     }
 
@@ -207,8 +207,8 @@ impl<M: Memory> RecordRx<M> {
         }
         match word::kind(word) {
             RecordKind::End if word::len(word) == 0 => {
-                self.halt = Halt::Finished;
-                self.way.close();
+                self.state = RingState::Finished;
+                self.head.close();
                 Poll::Finished
             }
             RecordKind::Padding => {
@@ -230,7 +230,7 @@ impl<M: Memory> RecordRx<M> {
                     }
                     poll => {
                         (self.padding, self.next) = (at.wrapping_sub(read), word);
-                        self.way.close();
+                        self.head.close();
                         poll
                     }
                 }
@@ -241,16 +241,16 @@ impl<M: Memory> RecordRx<M> {
 
     #[cold]
     fn corrupt(&mut self, what: Corruption) -> Poll {
-        self.halt = Halt::Corrupt(what);
-        self.way.close();
+        self.state = RingState::Corrupt(what);
+        self.head.close();
         observe::corrupt(self.ring.memory().path(), Role::Consumer, what);
         Poll::Corrupt(what)
     }
 
     /// Finds out how far `take_at_once` goes from here.
     pub fn look_how_far(&mut self) {
-        if self.padding == 0 && self.halt == Halt::No {
-            self.way = self.ring.contiguous(self.way.at(), self.ring.capacity());
+        if self.padding == 0 && self.state == RingState::Open {
+            self.head = self.ring.contiguous(self.head.at(), self.ring.capacity());
         }
     }
 
@@ -267,10 +267,10 @@ impl<M: Memory> RecordRx<M> {
         if !there || len > self.max_message {
             return None;
         }
-        let record = self.way.span(size)?;
+        let record = self.head.span(size)?;
         // SAFETY: invariant O.
         unsafe { self.ring.take_out(&record, WORD, into) };
-        self.way.step(&record);
+        self.head.step(&record);
         self.received = sequence.wrapping_add(1);
         self.store_taken();
         // SAFETY: invariant O.
@@ -310,7 +310,7 @@ impl<M: Memory> RecordRx<M> {
     /// The same, but for what is known of the next word.
     #[inline(always)]
     fn advance(&mut self, record: &Record) {
-        self.way.go_to(record.end);
+        self.head.go_to(record.end);
         self.received = record.sequence.wrapping_add(1);
         // Few messages have padding before them, and each store counts while lines are fetched from the producer.
         if self.padding != 0 {
@@ -320,7 +320,7 @@ impl<M: Memory> RecordRx<M> {
 
     /// Where looking ahead starts: at the next message.
     pub fn ahead(&self) -> Ahead {
-        Ahead { at: self.way.at(), received: self.received, padding: self.padding, next: self.next }
+        Ahead { at: self.head.at(), received: self.received, padding: self.padding, next: self.next }
     }
 
     /// The next message further on, if it is there and a run may be so long; nothing is taken.
@@ -328,7 +328,7 @@ impl<M: Memory> RecordRx<M> {
         if ahead.at.wrapping_sub(self.free) > self.ring.capacity() / 2 {
             return None;
         }
-        let (here, way, halt) = (self.ahead(), self.way, self.halt);
+        let (here, head, state) = (self.ahead(), self.head, self.state);
         self.go_to(ahead);
         let poll = self.poll();
         if let Poll::Message(record) = poll {
@@ -336,9 +336,9 @@ impl<M: Memory> RecordRx<M> {
         }
         *ahead = self.ahead();
         // Whatever lies ahead, end of data or damage, is found again once everything before it is taken.
-        self.halt = halt;
+        self.state = state;
         self.go_to(&here);
-        self.way = way;
+        self.head = head;
         match poll {
             Poll::Message(record) => Some(record),
             Poll::Empty | Poll::Finished | Poll::Corrupt(_) => None,
@@ -352,7 +352,7 @@ impl<M: Memory> RecordRx<M> {
     }
 
     fn go_to(&mut self, ahead: &Ahead) {
-        self.way.go_to(ahead.at);
+        self.head.go_to(ahead.at);
         self.received = ahead.received;
         (self.padding, self.next) = (ahead.padding, ahead.next);
     }
@@ -363,7 +363,7 @@ impl<M: Memory> RecordRx<M> {
     pub fn settle(&mut self) -> bool {
         self.store_taken();
         if self.next == word::NONE {
-            self.next = self.ring.load_word(self.way.at(), at::POLL);
+            self.next = self.ring.load_word(self.head.at(), at::POLL);
         }
         self.give_back_unless_more()
     }
@@ -373,13 +373,13 @@ impl<M: Memory> RecordRx<M> {
         // SAFETY: invariant O.
         unsafe {
             self.ring.store_address(self.received_word, self.received, at::RECEIVED);
-            self.ring.store_address(self.read_word, self.way.at(), at::READ);
+            self.ring.store_address(self.read_word, self.head.at(), at::READ);
         }
     }
 
     #[inline(always)]
     fn give_back_unless_more(&mut self) -> bool {
-        let waiting = self.way.at().wrapping_sub(self.free);
+        let waiting = self.head.at().wrapping_sub(self.free);
         let more = word::kind(self.next) == RecordKind::Message;
         let now = !more || waiting + word::size(word::len(self.next)) > self.lazy;
         if now {
@@ -393,10 +393,10 @@ impl<M: Memory> RecordRx<M> {
     /// Gives `[free, read)` back.
     #[inline(always)]
     pub fn give_back(&mut self) {
-        if self.hands_back {
-            self.ring.rewrite_lines(self.free, self.way.at());
+        if self.rewrites_lines {
+            self.ring.rewrite_lines(self.free, self.head.at());
         }
-        self.free = self.way.at();
+        self.free = self.head.at();
         self.ring.store(FREED, self.received, at::FREED);
         self.ring.store(FREE, self.free, at::GIVE_BACK);
     }
@@ -405,17 +405,17 @@ impl<M: Memory> RecordRx<M> {
     /// for free space must not make it endless.
     #[inline(always)]
     pub fn run_is_long(&self) -> bool {
-        self.way.at().wrapping_sub(self.free) > self.ring.capacity() / 2
+        self.head.at().wrapping_sub(self.free) > self.ring.capacity() / 2
     }
 
     /// Whether a look that finds nothing may wait a little.
     pub fn set_adaptive(&mut self, yes: bool) {
-        self.rhythm.set_adaptive(yes);
+        self.catch_up.set_adaptive(yes);
     }
 
     /// Whether both ends are known to share a cache.
     pub fn set_shared_cache(&mut self, yes: bool) {
-        self.hands_back = hands_back(self.ring.capacity(), yes);
+        self.rewrites_lines = rewrites_lines(self.ring.capacity(), yes);
     }
 
     /// Sequence number of the next message.
@@ -436,8 +436,8 @@ impl<M: Memory> RecordRx<M> {
     }
 
     /// Whether it still works.
-    pub fn halt(&self) -> Halt {
-        self.halt
+    pub fn state(&self) -> RingState {
+        self.state
     }
 
     /// The memory view.
@@ -448,13 +448,13 @@ impl<M: Memory> RecordRx<M> {
     /// What only this end knows, for tests that branch: read, received, free, padding, next, end of the stretch.
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 6] {
-        [self.way.at(), self.received, self.free, self.padding, self.next, self.way.end()]
+        [self.head.at(), self.received, self.free, self.padding, self.next, self.head.end()]
     }
 }
 
-impl<M> Condemn for RecordRx<M> {
-    fn condemn(&mut self, what: Corruption) {
-        self.halt = Halt::Corrupt(what);
-        self.way.close();
+impl<M> Poison for RecordRx<M> {
+    fn poison(&mut self, what: Corruption) {
+        self.state = RingState::Corrupt(what);
+        self.head.close();
     }
 }

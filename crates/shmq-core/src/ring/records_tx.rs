@@ -8,9 +8,9 @@
 //! Invariant Z: the word at the tail is zero. Whoever publishes sets the next one to zero first (`NEXT_WORD`), so it does not
 //! matter what else free space holds, and nobody erases anything.
 
-use super::backoff::Room;
-use super::{AHEAD, Condemn, Corruption, Halt, Mark, Origin, distance, note, word};
-use crate::layout::{FREE, FREED, LINE64, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
+use super::backoff::FullBackoff;
+use super::{AHEAD, Corruption, Mark, Origin, Poison, RingState, distance, note, word};
+use crate::layout::{CACHE_LINE, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
 use crate::memory::{Contiguous, Memory, Window, WordAddress, at};
 use crate::observe;
 use word::RecordKind;
@@ -50,7 +50,7 @@ impl Draft {
     }
 }
 
-/// Room for one message inside a draft.
+/// FullBackoff for one message inside a draft.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     record: u64,
@@ -81,7 +81,7 @@ pub struct Plan {
 
 /// The sending end.
 ///
-/// Invariant O: `ring` made every address in here, and `way`.
+/// Invariant O: `ring` made every address in here, and `tail`.
 #[derive(Debug)]
 #[cfg_attr(feature = "testing", derive(Clone))]
 pub struct RecordTx<M> {
@@ -91,16 +91,16 @@ pub struct RecordTx<M> {
     max_messages: u64,
     /// Where the next commit word goes, the tail; exact, as the stored one is for others. Single messages that lie inside, with the word
     /// behind them, need no look at anything else: there is room.
-    way: Contiguous,
+    tail: Contiguous,
     /// Sequence number of the next message.
     sequence: u64,
     /// The consumer's `FREE` when last looked at: stale only in that more may be free by now.
     free: u64,
     /// The consumer's `FREED`, likewise.
     freed: u64,
-    halt: Halt,
+    state: RingState,
     /// When to look for room again.
-    room: Room,
+    full: FullBackoff,
     /// Where `TAIL` and `SEQUENCE` are stored.
     tail_word: WordAddress,
     sequence_word: WordAddress,
@@ -118,7 +118,7 @@ impl<M: Memory> RecordTx<M> {
         let start = ring.load(TAIL, at::RECOVER);
         let mut tail = start;
         let mut sequence = ring.load(SEQUENCE, at::RECOVER);
-        let mut halt = Halt::No;
+        let mut state = RingState::Open;
         if (start | free) & 7 != 0
             || distance(start, ring.load(READ, at::WALK_READ)).unsigned_abs() > capacity
         {
@@ -141,7 +141,7 @@ impl<M: Memory> RecordTx<M> {
                 }
                 RecordKind::Padding => word::size(word::len(word)),
                 RecordKind::End => {
-                    halt = Halt::Finished;
+                    state = RingState::Finished;
                     break;
                 }
                 RecordKind::None => return Err(Corruption::Word),
@@ -167,12 +167,12 @@ impl<M: Memory> RecordTx<M> {
             ring,
             max_message,
             max_messages: max_messages.unwrap_or(u64::MAX),
-            way: Contiguous::nowhere(tail),
+            tail: Contiguous::nowhere(tail),
             sequence,
             free,
             freed,
-            halt,
-            room: Room::new(sequence, capacity, capacity),
+            state,
+            full: FullBackoff::new(sequence, capacity, capacity),
             tail_word,
             sequence_word,
         })
@@ -181,12 +181,12 @@ impl<M: Memory> RecordTx<M> {
     /// Starts a draft; whatever another one left that was not published is forgotten.
     #[inline(always)]
     pub fn begin(&self) -> Result<Draft, Refused> {
-        match self.halt {
-            Halt::No => {}
-            Halt::Finished => return Err(Refused::Finished),
-            Halt::Corrupt(c) => return Err(Refused::Corrupt(c)),
+        match self.state {
+            RingState::Open => {}
+            RingState::Finished => return Err(Refused::Finished),
+            RingState::Corrupt(c) => return Err(Refused::Corrupt(c)),
         }
-        Ok(Draft { end: self.way.at(), sequence: self.sequence, first: word::NONE, largest: 0, sum: 0 })
+        Ok(Draft { end: self.tail.at(), sequence: self.sequence, first: word::NONE, largest: 0, sum: 0 })
     }
 
     /// Makes room for a message of `len` bytes at the end of the draft, with padding before it where it would cross
@@ -225,7 +225,7 @@ impl<M: Memory> RecordTx<M> {
         Ok(())
     }
 
-    /// Room for everything before `need`.
+    /// FullBackoff for everything before `need`.
     #[inline(always)]
     fn need_room(&mut self, need: u64) -> Result<(), Refused> {
         if need.wrapping_sub(self.free) > self.ring.capacity() { self.look_for_room(need) } else { Ok(()) }
@@ -243,10 +243,10 @@ impl<M: Memory> RecordTx<M> {
 
     #[cold]
     fn look_for_room(&mut self, need: u64) -> Result<(), Refused> {
-        self.room.pause(self.sequence);
+        self.full.pause(self.sequence);
         let before = self.free;
         self.refresh()?;
-        self.room.found(self.free.wrapping_sub(before));
+        self.full.found(self.free.wrapping_sub(before));
         if need.wrapping_sub(self.free) > self.ring.capacity() { Err(Refused::Full) } else { Ok(()) }
     }
 
@@ -261,13 +261,14 @@ impl<M: Memory> RecordTx<M> {
         let free = self.ring.load(FREE, at::FREE_LOAD);
         let freed = self.ring.load(FREED, at::FREED_LOAD);
         // Both only grow, and not beyond our own.
-        let backwards = free.wrapping_sub(self.free) > self.way.at().wrapping_sub(self.free) || free & 7 != 0;
+        let backwards =
+            free.wrapping_sub(self.free) > self.tail.at().wrapping_sub(self.free) || free & 7 != 0;
         if backwards || freed.wrapping_sub(self.freed) > self.sequence.wrapping_sub(self.freed) {
-            if self.halt == Halt::No {
+            if self.state == RingState::Open {
                 observe::corrupt(self.ring.memory().path(), Role::Producer, Corruption::Position);
             }
-            self.halt = Halt::Corrupt(Corruption::Position);
-            self.way.close();
+            self.state = RingState::Corrupt(Corruption::Position);
+            self.tail.close();
             return Err(Refused::Corrupt(Corruption::Position));
         }
         (self.free, self.freed) = (free, freed);
@@ -339,9 +340,9 @@ impl<M: Memory> RecordTx<M> {
     #[inline(always)]
     fn commit(&mut self, word: u64, end: u64, sequence: u64) {
         self.ring.store_word(end, word::NONE, at::NEXT_WORD);
-        let tail = self.way.at();
+        let tail = self.tail.at();
         self.ring.store_word(tail, word, at::COMMIT);
-        self.way.go_to(end);
+        self.tail.go_to(end);
         self.tell(tail, end, sequence);
     }
 
@@ -360,15 +361,15 @@ impl<M: Memory> RecordTx<M> {
     /// Declares the end of data. Needs no room: the word at the tail is always free.
     pub fn finish(&mut self) -> Result<(), Refused> {
         self.begin()?;
-        self.ring.store_word(self.way.at(), word::word(RecordKind::End, 0, self.sequence), at::FINISH);
-        self.halt = Halt::Finished;
-        self.way.close();
+        self.ring.store_word(self.tail.at(), word::word(RecordKind::End, 0, self.sequence), at::FINISH);
+        self.state = RingState::Finished;
+        self.tail.close();
         Ok(())
     }
 
     /// Where a batch of these lengths would end and how many messages it has; refused if it could wait for ever.
     pub fn plan(&self, lens: impl Iterator<Item = u64>) -> Result<Plan, Refused> {
-        let (mut end, mut messages, mut sum, mut largest) = (self.way.at(), 0, 0u64, 0);
+        let (mut end, mut messages, mut sum, mut largest) = (self.tail.at(), 0, 0u64, 0);
         for len in lens {
             let size = word::size(len);
             (messages, sum, largest) = (messages + 1, sum + size, size.max(largest));
@@ -395,12 +396,12 @@ impl<M: Memory> RecordTx<M> {
     #[inline(always)]
     fn ask_ahead(&self, tail: u64, end: u64) {
         // First what most small messages come to.
-        if end.wrapping_sub(tail) < LINE64 && tail ^ end < LINE64 {
+        if end.wrapping_sub(tail) < CACHE_LINE && tail ^ end < CACHE_LINE {
             return;
         }
-        let line = |position: u64| position & !(LINE64 - 1);
+        let line = |position: u64| position & !(CACHE_LINE - 1);
         let bytes = line(end).wrapping_sub(line(tail)).min(AHEAD);
-        let to = line(end).wrapping_add(AHEAD + LINE64);
+        let to = line(end).wrapping_add(AHEAD + CACHE_LINE);
         if to.wrapping_sub(self.free) <= self.ring.capacity() {
             self.ring.expect_stores(to.wrapping_sub(bytes), bytes);
         }
@@ -420,13 +421,13 @@ impl<M: Memory> RecordTx<M> {
     /// `send_in_steps` has to find out.
     #[inline(always)]
     pub fn send_at_once(&mut self, message: &[u8]) -> Option<u64> {
-        let (tail, sequence, len) = (self.way.at(), self.sequence, message.len() as u64);
+        let (tail, sequence, len) = (self.tail.at(), self.sequence, message.len() as u64);
         let size = word::size(len);
-        let record = self.way.span(size)?;
+        let record = self.tail.span(size)?;
         if len > self.max_message {
             return None;
         }
-        self.way.step(&record);
+        self.tail.step(&record);
         // SAFETY: invariant O.
         unsafe {
             self.ring.fill_in(&record, WORD, message);
@@ -437,7 +438,7 @@ impl<M: Memory> RecordTx<M> {
         Some(sequence)
     }
 
-    /// One whole message, step by step; then looks how far the short way goes.
+    /// One whole message, step by step; then looks how far the fast path goes.
     #[inline(never)]
     pub fn send_in_steps(&mut self, message: &[u8]) -> Result<u64, Refused> {
         let mut draft = self.begin()?;
@@ -446,8 +447,8 @@ impl<M: Memory> RecordTx<M> {
         self.seal(&mut draft, &place, message.len() as u64);
         let sent = self.publish(draft);
         if self.max_messages == u64::MAX {
-            let room = self.free.wrapping_add(self.ring.capacity()).wrapping_sub(self.way.at());
-            self.way = self.ring.contiguous(self.way.at(), room);
+            let room = self.free.wrapping_add(self.ring.capacity()).wrapping_sub(self.tail.at());
+            self.tail = self.ring.contiguous(self.tail.at(), room);
         }
         Ok(sent)
     }
@@ -496,19 +497,19 @@ impl<M: Memory> RecordTx<M> {
 
     /// Largest message that has room now, `None` if not even an empty one has.
     pub fn room(&self) -> Option<u64> {
-        if self.halt != Halt::No || self.sequence.wrapping_sub(self.freed) >= self.max_messages {
+        if self.state != RingState::Open || self.sequence.wrapping_sub(self.freed) >= self.max_messages {
             return None;
         }
-        let space = self.free.wrapping_add(self.ring.capacity()).wrapping_sub(self.way.at()).wrapping_sub(8);
-        let to_end = self.ring.to_end(self.way.at());
+        let space = self.free.wrapping_add(self.ring.capacity()).wrapping_sub(self.tail.at()).wrapping_sub(8);
+        let to_end = self.ring.to_end(self.tail.at());
         // Before the end of the ring, or behind padding at its beginning.
         let best = space.min(to_end).max(space.saturating_sub(to_end));
         (best >= 8).then(|| (best - 8).min(self.max_message))
     }
 
     /// Whether it still works.
-    pub fn halt(&self) -> Halt {
-        self.halt
+    pub fn state(&self) -> RingState {
+        self.state
     }
 
     /// The memory view.
@@ -519,13 +520,13 @@ impl<M: Memory> RecordTx<M> {
     /// What only this end knows, for tests that branch: tail, sequence, free, freed, end of the stretch.
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 5] {
-        [self.way.at(), self.sequence, self.free, self.freed, self.way.end()]
+        [self.tail.at(), self.sequence, self.free, self.freed, self.tail.end()]
     }
 }
 
-impl<M> Condemn for RecordTx<M> {
-    fn condemn(&mut self, what: Corruption) {
-        self.halt = Halt::Corrupt(what);
-        self.way.close();
+impl<M> Poison for RecordTx<M> {
+    fn poison(&mut self, what: Corruption) {
+        self.state = RingState::Corrupt(what);
+        self.tail.close();
     }
 }

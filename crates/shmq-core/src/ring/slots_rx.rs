@@ -1,8 +1,8 @@
 //! The receiving end of a ring of fixed-size messages.
 
-use super::backoff::Rhythm;
-use super::{Condemn, Corruption, EndId, Halt, Mark, another_end, hands_back, note};
-use crate::layout::{LINE64, READ, Role, SEQUENCE};
+use super::backoff::CatchUpBackoff;
+use super::{Corruption, EndId, Mark, Poison, RingState, another_end, note, rewrites_lines};
+use crate::layout::{CACHE_LINE, READ, Role, SEQUENCE};
 use crate::memory::{GroupCursor, Groups, Memory, Span, Window, WordAddress, at};
 use crate::observe;
 use crate::slot_layout::{COUNT_LIMIT, END, SlotLayout};
@@ -47,9 +47,9 @@ pub struct SlotRx<M> {
     cursor: GroupCursor,
     /// Where `READ` is stored.
     read_word: WordAddress,
-    rhythm: Rhythm,
-    hands_back: bool,
-    halt: Halt,
+    catch_up: CatchUpBackoff,
+    rewrites_lines: bool,
+    state: RingState,
     /// How many bytes further on a line is asked for by a consumer far behind; less than a lap.
     ahead: u64,
     /// How many messages the producer must be ahead of the group for that; more than it ever is for none.
@@ -66,15 +66,16 @@ impl<M: Memory> SlotRx<M> {
         if layout.capacity > ring.capacity() || read > COUNT_LIMIT || far {
             return Err(Corruption::Position);
         }
-        let rhythm = Rhythm::new(read, layout.group, layout.group_bytes, layout.capacity);
+        let catch_up = CatchUpBackoff::new(read, layout.group, layout.group_bytes, layout.capacity);
         // Processors ask for the lines of larger groups by themselves.
-        let groups = if layout.group_bytes > LINE64 { 0 } else { AHEAD_BEHIND.min(layout.groups - 1) };
+        let groups = if layout.group_bytes > CACHE_LINE { 0 } else { AHEAD_BEHIND.min(layout.groups - 1) };
         let ahead = groups * layout.group_bytes;
         let behind = if groups == 0 { COUNT_LIMIT } else { (groups + 1) * layout.group };
-        let (id, read_word, hands_back, halt) = (EndId::new(), ring.address(READ), true, Halt::No);
+        let (id, read_word, rewrites_lines, state) =
+            (EndId::new(), ring.address(READ), true, RingState::Open);
         let groups = ring.groups(&layout).ok_or(Corruption::Position)?;
         let cursor = groups.cursor(read);
-        Ok(Self { ring, groups, id, cursor, read_word, rhythm, hands_back, halt, ahead, behind })
+        Ok(Self { ring, groups, id, cursor, read_word, catch_up, rewrites_lines, state, ahead, behind })
     }
 
     /// Looks at the next messages without taking them.
@@ -106,19 +107,19 @@ impl<M: Memory> SlotRx<M> {
         if self.cursor.is_over() {
             self.groups.turn(&mut self.cursor);
         }
-        if self.rhythm.is_quiet(self.cursor.next()) {
+        if self.catch_up.is_quiet(self.cursor.next()) {
             let ring = &self.ring;
-            self.rhythm.let_run_ahead(self.cursor.next(), || ring.load(SEQUENCE, at::PACE));
+            self.catch_up.let_run_ahead(self.cursor.next(), || ring.load(SEQUENCE, at::PACE));
         }
         let count = self.load_word() & !END;
         // A count in the past, or one too far ahead to be true, makes a large difference as well.
         let there = count.wrapping_sub(self.cursor.next()).wrapping_sub(1) < self.groups.layout().depth
-            && self.halt == Halt::No;
+            && self.state == RingState::Open;
         if there {
             self.groups.open(&mut self.cursor, count);
             if count >= self.cursor.end() {
-                if self.hands_back {
-                    self.hand_back();
+                if self.rewrites_lines {
+                    self.rewrite_lines();
                 }
                 self.expect_more();
             }
@@ -143,7 +144,7 @@ impl<M: Memory> SlotRx<M> {
     /// moves over whole. As long as one message of the group is not taken, the producer stores nothing there, not even the
     /// end, so these stores undo nothing; and whoever sees them, or some of them, sees nothing new.
     #[inline(always)]
-    fn hand_back(&mut self) {
+    fn rewrite_lines(&mut self) {
         // SAFETY: invariant O.
         unsafe { self.ring.rewrite_group(&self.groups, &self.cursor, self.cursor.end()) };
     }
@@ -152,7 +153,7 @@ impl<M: Memory> SlotRx<M> {
     /// what it is about to write.
     #[inline(always)]
     fn expect_more(&mut self) {
-        if self.rhythm.is_behind(self.cursor.end() + self.behind) {
+        if self.catch_up.is_behind(self.cursor.end() + self.behind) {
             self.ring.expect_load_at(self.groups.ahead(&self.cursor, self.ahead));
         }
     }
@@ -160,18 +161,18 @@ impl<M: Memory> SlotRx<M> {
     /// What there is when there are no messages.
     #[inline(never)]
     fn examine(&mut self) -> SlotPoll {
-        if self.halt != Halt::No {
+        if self.state != RingState::Open {
             return self.halted();
         }
         let word = self.load_word();
         let count = word & !END;
         if count > self.cursor.next() && count - self.cursor.next() > self.groups.layout().depth {
-            self.halt = Halt::Corrupt(Corruption::Word);
+            self.state = RingState::Corrupt(Corruption::Word);
             observe::corrupt(self.ring.memory().path(), Role::Consumer, Corruption::Word);
             return self.halted();
         }
         if word & END != 0 && count == self.cursor.next() {
-            self.halt = Halt::Finished;
+            self.state = RingState::Finished;
             return self.halted();
         }
         SlotPoll::Empty
@@ -179,10 +180,10 @@ impl<M: Memory> SlotRx<M> {
 
     #[cold]
     fn halted(&self) -> SlotPoll {
-        match self.halt {
-            Halt::No => SlotPoll::Empty,
-            Halt::Finished => SlotPoll::Finished,
-            Halt::Corrupt(what) => SlotPoll::Corrupt(what),
+        match self.state {
+            RingState::Open => SlotPoll::Empty,
+            RingState::Finished => SlotPoll::Finished,
+            RingState::Corrupt(what) => SlotPoll::Corrupt(what),
         }
     }
 
@@ -278,7 +279,7 @@ impl<M: Memory> SlotRx<M> {
         if ahead.cursor.next() - self.cursor.next() >= self.groups.layout().depth {
             return None;
         }
-        let (here, halt) = (self.ahead(), self.halt);
+        let (here, state) = (self.ahead(), self.state);
         self.go_to(ahead);
         let found = match self.poll() {
             SlotPoll::Messages(_) => Some((self.place(), self.cursor.next())),
@@ -289,7 +290,7 @@ impl<M: Memory> SlotRx<M> {
         }
         *ahead = self.ahead();
         // Whatever lies ahead, end of data or damage, is found again once everything before it is taken.
-        self.halt = halt;
+        self.state = state;
         self.go_to(&here);
         found
     }
@@ -318,12 +319,12 @@ impl<M: Memory> SlotRx<M> {
 
     /// Whether a look that finds nothing may wait a little.
     pub fn set_adaptive(&mut self, yes: bool) {
-        self.rhythm.set_adaptive(yes);
+        self.catch_up.set_adaptive(yes);
     }
 
     /// Whether both ends are known to share a cache.
     pub fn set_shared_cache(&mut self, yes: bool) {
-        self.hands_back = hands_back(self.ring.capacity(), yes);
+        self.rewrites_lines = rewrites_lines(self.ring.capacity(), yes);
     }
 
     /// Sequence number of the next message.
@@ -350,8 +351,8 @@ impl<M: Memory> SlotRx<M> {
     }
 
     /// Whether it still works.
-    pub fn halt(&self) -> Halt {
-        self.halt
+    pub fn state(&self) -> RingState {
+        self.state
     }
 
     /// The memory view.
@@ -372,9 +373,9 @@ impl<M: Memory> SlotRx<M> {
     }
 }
 
-impl<M> Condemn for SlotRx<M> {
-    fn condemn(&mut self, what: Corruption) {
-        self.halt = Halt::Corrupt(what);
+impl<M> Poison for SlotRx<M> {
+    fn poison(&mut self, what: Corruption) {
+        self.state = RingState::Corrupt(what);
         self.cursor.close();
     }
 }

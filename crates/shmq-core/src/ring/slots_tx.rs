@@ -5,9 +5,9 @@
 //! leaves only words that run ahead; `DIRTY` bounds them and a successor sets them back. Message bytes that were
 //! never published need no care: nothing points to them.
 
-use super::backoff::Room;
+use super::backoff::FullBackoff;
 use super::sequence::find_sequence;
-use super::{AHEAD, Condemn, Corruption, EndId, Halt, Mark, Origin, Refused, another_end, note};
+use super::{AHEAD, Corruption, EndId, Mark, Origin, Poison, Refused, RingState, another_end, note};
 use crate::layout::{DIRTY, READ, Role, SEQUENCE};
 use crate::memory::cold_path;
 use crate::memory::{GroupCursor, Groups, Memory, Site, Span, Window, WordAddress, at};
@@ -41,14 +41,14 @@ pub struct SlotTx<M> {
     /// Stale only in that more may be allowed by now. Zero once the ring is finished or corrupt.
     limit: u64,
     /// Words may run ahead up to here; the next number or less when none does.
-    soiled: u64,
+    dirty: u64,
     /// How far on lines are asked for, in messages; less than a lap, and more than there ever are for none.
     ahead: u64,
     /// The same in bytes.
     ahead_bytes: u64,
-    halt: Halt,
+    state: RingState,
     /// When to look for room again.
-    room: Room,
+    full: FullBackoff,
 }
 
 impl<M: Memory> SlotTx<M> {
@@ -64,20 +64,20 @@ impl<M: Memory> SlotTx<M> {
         {
             return Err(Corruption::Position);
         }
-        let halt = if finished { Halt::Finished } else { Halt::No };
+        let state = if finished { RingState::Finished } else { RingState::Open };
         let limit = if finished { 0 } else { read + layout.depth };
         let groups = ring.groups(&layout).ok_or(Corruption::Position)?;
         // What ran ahead when a predecessor died is set back by the first draft. Whoever finished has done that; to do it again
         // would erase the end.
-        let soiled = if finished { sequence } else { dirty };
+        let dirty = if finished { sequence } else { dirty };
         // Blocks of more than half of that are copied by instructions that see to their lines themselves.
         let far = if layout.stride > AHEAD / 2 { 0 } else { AHEAD.div_ceil(layout.group_bytes) };
         let ahead = if far == 0 { COUNT_LIMIT } else { far * layout.group };
         let ahead_bytes = far * layout.group_bytes;
-        let room = Room::new(sequence, layout.depth, layout.capacity);
+        let full = FullBackoff::new(sequence, layout.depth, layout.capacity);
         let (cursor, sequence_word, id) = (groups.cursor(sequence), ring.address(SEQUENCE), EndId::new());
         let tx =
-            Self { ring, groups, id, cursor, sequence_word, limit, soiled, ahead, ahead_bytes, halt, room };
+            Self { ring, groups, id, cursor, sequence_word, limit, dirty, ahead, ahead_bytes, state, full };
         note::set_back(&tx.ring, sequence);
         tx.ring.fence(at::ROOM_FENCE);
         tx.ring.store(SEQUENCE, sequence, at::RECOVER_SEQUENCE);
@@ -116,14 +116,14 @@ impl<M: Memory> SlotTx<M> {
         let mut cursor = self.cursor;
         // With the next message the first of its group, that group's own word may run ahead as well.
         let mut begin = cursor.end() - self.groups.layout().group;
-        while begin < self.soiled {
+        while begin < self.dirty {
             if begin >= self.cursor.next() {
                 self.store_word(&cursor, begin, at::LATER_WORD);
             }
             begin = cursor.end();
             self.groups.turn(&mut cursor);
         }
-        self.soiled = self.cursor.next();
+        self.dirty = self.cursor.next();
         self.ring.fence(at::UNDO_LOG);
     }
 
@@ -133,7 +133,7 @@ impl<M: Memory> SlotTx<M> {
         if self.cursor.is_over() {
             self.turn();
         }
-        if self.soiled > self.cursor.next() {
+        if self.dirty > self.cursor.next() {
             self.undo();
         }
         // Whatever comes of the draft, the next single message looks first.
@@ -173,10 +173,10 @@ impl<M: Memory> SlotTx<M> {
 
     #[cold]
     fn look_for_room(&mut self, end: u64, draft: &SlotDraft) -> Result<(), Refused> {
-        match self.halt {
-            Halt::No => {}
-            Halt::Finished => return Err(Refused::Finished),
-            Halt::Corrupt(what) => return Err(Refused::Corrupt(what)),
+        match self.state {
+            RingState::Open => {}
+            RingState::Finished => return Err(Refused::Finished),
+            RingState::Corrupt(what) => return Err(Refused::Corrupt(what)),
         }
         if end - self.cursor.next() > self.groups.layout().depth {
             return Err(Refused::TooLarge);
@@ -188,25 +188,25 @@ impl<M: Memory> SlotTx<M> {
 
     /// Looks for more room than was known, after a while if that may pay.
     fn look(&mut self) -> Result<(), Refused> {
-        self.room.pause(self.cursor.next());
+        self.full.pause(self.cursor.next());
         let before = self.limit;
         self.refresh()?;
-        self.room.found(self.limit.saturating_sub(before));
+        self.full.found(self.limit.saturating_sub(before));
         Ok(())
     }
 
     /// Looks at what the consumer has taken.
     pub fn refresh(&mut self) -> Result<(), Refused> {
-        match self.halt {
-            Halt::No => {}
-            Halt::Finished => return Ok(()),
-            Halt::Corrupt(what) => return Err(Refused::Corrupt(what)),
+        match self.state {
+            RingState::Open => {}
+            RingState::Finished => return Ok(()),
+            RingState::Corrupt(what) => return Err(Refused::Corrupt(what)),
         }
         let read = self.ring.load(READ, at::FREE_LOAD);
         let limit = read.wrapping_add(self.groups.layout().depth);
         // It only grows, and not beyond what was sent.
         if read > self.cursor.next() || limit < self.limit || self.cursor.next() > COUNT_LIMIT {
-            self.halt = Halt::Corrupt(Corruption::Position);
+            self.state = RingState::Corrupt(Corruption::Position);
             observe::corrupt(self.ring.memory().path(), Role::Producer, Corruption::Position);
             // For single messages, too, which do not look as long as the cursor has places.
             self.limit = 0;
@@ -260,8 +260,8 @@ impl<M: Memory> SlotTx<M> {
     /// Stores a word of a group behind the first, for which nothing is published yet.
     fn run_ahead(&mut self, cursor: &GroupCursor) {
         let count = cursor.next();
-        if count > self.soiled {
-            self.soiled = count;
+        if count > self.dirty {
+            self.dirty = count;
             self.ring.store(DIRTY, count, at::DIRTY);
             self.ring.fence(at::DIRTY_LOG);
         }
@@ -416,14 +416,14 @@ impl<M: Memory> SlotTx<M> {
 
     /// Declares the end of data. Needs no room.
     pub fn finish(&mut self) -> Result<(), Refused> {
-        match self.halt {
-            Halt::No => {}
-            Halt::Finished => return Err(Refused::Finished),
-            Halt::Corrupt(what) => return Err(Refused::Corrupt(what)),
+        match self.state {
+            RingState::Open => {}
+            RingState::Finished => return Err(Refused::Finished),
+            RingState::Corrupt(what) => return Err(Refused::Corrupt(what)),
         }
         let _ = self.begin();
         self.store_word(&self.cursor, self.cursor.next() | END, at::FINISH);
-        self.halt = Halt::Finished;
+        self.state = RingState::Finished;
         self.limit = 0;
         Ok(())
     }
@@ -445,7 +445,7 @@ impl<M: Memory> SlotTx<M> {
         Ok(self.commit())
     }
 
-    /// Room for one message, which is to be written at `next_place` and published by `commit`.
+    /// FullBackoff for one message, which is to be written at `next_place` and published by `commit`.
     #[inline(always)]
     pub fn need_room(&mut self) -> Result<(), Refused> {
         if !self.cursor.has_next() {
@@ -504,7 +504,7 @@ impl<M: Memory> SlotTx<M> {
     /// Apart, so that the fast path is small enough to become part of its caller's loop and saves no registers.
     #[inline(never)]
     fn make_way(&mut self) -> Result<(), Refused> {
-        if self.cursor.is_over() && self.cursor.next() < self.limit && self.soiled <= self.cursor.next() {
+        if self.cursor.is_over() && self.cursor.next() < self.limit && self.dirty <= self.cursor.next() {
             // The common reason to stop: there is room in the next group.
             self.turn();
             self.open();
@@ -554,8 +554,8 @@ impl<M: Memory> SlotTx<M> {
     }
 
     /// Whether it still works.
-    pub fn halt(&self) -> Halt {
-        self.halt
+    pub fn state(&self) -> RingState {
+        self.state
     }
 
     /// The memory view.
@@ -572,13 +572,13 @@ impl<M: Memory> SlotTx<M> {
     /// What it knows without looking at the memory.
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 4] {
-        [self.cursor.next(), self.cursor.stop(), self.limit, self.soiled]
+        [self.cursor.next(), self.cursor.stop(), self.limit, self.dirty]
     }
 }
 
-impl<M> Condemn for SlotTx<M> {
-    fn condemn(&mut self, what: Corruption) {
-        self.halt = Halt::Corrupt(what);
+impl<M> Poison for SlotTx<M> {
+    fn poison(&mut self, what: Corruption) {
+        self.state = RingState::Corrupt(what);
         self.limit = 0;
         self.cursor.close();
     }

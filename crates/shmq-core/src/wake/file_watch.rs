@@ -20,11 +20,11 @@ use std::time::Duration;
 
 /// What ended a deep sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum FileEvent {
     /// Nothing: the time is up, a signal came, or the handle was triggered.
     Nothing,
     /// Somebody read from the file: a waker, as a rule.
-    Sound,
+    Poke,
     /// The file was closed by somebody who could write it, or its name, size or attributes changed.
     Change,
     /// There is nothing to be heard any more.
@@ -32,20 +32,20 @@ pub enum Heard {
 }
 
 /// Makes a sound in a file. `at`: where it is in memory anyway. Errors mean that nobody hears it.
-pub fn sound(file: &OwnedFd, at: usize) {
+pub fn poke(file: &OwnedFd, at: usize) {
     let _ = rustix::io::pread(file, &mut [0; 1], at as u64);
 }
 
 /// One inotify instance, for one file.
 #[derive(Debug)]
-pub struct Ear {
+pub struct FileWatch {
     instance: OwnedFd,
     file: Arc<OwnedFd>,
     watch: Option<i32>,
     _share: Share,
 }
 
-impl Ear {
+impl FileWatch {
     /// `None` if this process has had its share, or there are none left.
     pub fn new(file: &Arc<OwnedFd>) -> Option<Self> {
         let share = Share::take()?;
@@ -57,7 +57,7 @@ impl Ear {
     pub fn listen(&mut self) -> bool {
         if self.watch.is_none() {
             // No more comes while nothing is watched.
-            while self.hear() != Heard::Nothing {}
+            while self.hear() != FileEvent::Nothing {}
             let what = WatchFlags::ACCESS
                 | WatchFlags::CLOSE_WRITE
                 | WatchFlags::ATTRIB
@@ -78,7 +78,7 @@ impl Ear {
     }
 
     /// Sleeps until there is something to hear, or the handle is triggered.
-    pub fn sleep(&mut self, timeout: Duration, stop: Option<&StopHandle>) -> Heard {
+    pub fn sleep(&mut self, timeout: Duration, stop: Option<&StopHandle>) -> FileEvent {
         let timeout = Timespec {
             tv_sec: timeout.as_secs().min(i64::MAX as u64) as i64,
             tv_nsec: timeout.subsec_nanos().into(),
@@ -94,11 +94,11 @@ impl Ear {
         if let Some(stop) = stop.filter(|stop| stopped && !stop.is_triggered()) {
             stop.settle();
         }
-        if any && heard { self.hear() } else { Heard::Nothing }
+        if any && heard { self.hear() } else { FileEvent::Nothing }
     }
 
     /// What there is to hear, or a part of it if it is much.
-    fn hear(&mut self) -> Heard {
+    fn hear(&mut self) -> FileEvent {
         let mut buffer = [MaybeUninit::uninit(); 1024];
         let mut events = inotify::Reader::new(&self.instance, &mut buffer);
         let mut all = ReadFlags::empty();
@@ -114,13 +114,13 @@ impl Ear {
         }
         if ours.contains(ReadFlags::IGNORED) {
             self.watch = None;
-            Heard::Lost
+            FileEvent::Lost
         } else if all.is_empty() {
-            Heard::Nothing
+            FileEvent::Nothing
         } else if all == ReadFlags::ACCESS {
-            Heard::Sound
+            FileEvent::Poke
         } else {
-            Heard::Change
+            FileEvent::Change
         }
     }
 }

@@ -13,12 +13,12 @@
 //!
 //! **Deep sleep.** A sleeper in the futex must wake up now and then to ask whether its peer lives. One that has slept for a
 //! while listens to the file instead; see [`crate::wake::file_watch`]. A waker whose futex call woke nobody cannot know whether the
-//! sleeper is on its way into the futex, where the changed bell stops it, or listens; so it makes a sound in the file,
+//! sleeper is on its way into the futex, where the changed bell stops it, or listens; so it pokes the file,
 //! which stays until it is heard. Who begins to listen must do so *before* it announces its sleep.
 
 pub mod file_watch;
 
-use self::file_watch::{Ear, Heard};
+use self::file_watch::{FileEvent, FileWatch};
 use crate::layout::{Counter, Role, RoleWords};
 use crate::memory::{Map, Memory, Site, Window, WordAddress, at};
 use crate::stop::StopHandle;
@@ -39,7 +39,7 @@ const LOOK_SLICE: Duration = Duration::from_millis(10);
 /// Memory that can put a thread to sleep on a word: the mapping, or a model of it.
 pub trait Park: Memory {
     /// What a deep sleeper listens with.
-    type Ear: std::fmt::Debug;
+    type FileWatch: std::fmt::Debug;
 
     /// Sleeps while the low half of the word at `at` is `seen` and the handle is not triggered, at most `timeout`.
     ///
@@ -53,18 +53,23 @@ pub trait Park: Memory {
     /// As for [`Memory::load`].
     unsafe fn unpark(&self, at: usize) -> bool;
 
-    /// Makes a sound for whoever listens. `at`: a place in memory that was touched just now.
-    fn sound(&self, at: usize);
+    /// Pokes whoever watches the file. `at`: a place in memory that was touched just now.
+    fn poke(&self, at: usize);
 
-    /// Hears from here on every sound, and whatever else happens to the file; nothing from before. Makes an ear if there is
+    /// Hears from here on every poke, and whatever else happens to the file; nothing from before. Makes a watch if there is
     /// none yet. `false` if that cannot be had.
-    fn listen(&self, ear: &mut Option<Self::Ear>) -> bool;
+    fn listen(&self, file_watch: &mut Option<Self::FileWatch>) -> bool;
 
-    /// Listens no more, but keeps the ear.
-    fn stop_listening(&self, ear: &mut Self::Ear);
+    /// Listens no more, but keeps the file_watch.
+    fn stop_listening(&self, file_watch: &mut Self::FileWatch);
 
     /// Sleeps until something is heard that was not heard before, or the handle is triggered, at most `timeout`.
-    fn park_deeply(&self, ear: &mut Self::Ear, timeout: Duration, stop: Option<&StopHandle>) -> Heard;
+    fn park_deeply(
+        &self,
+        file_watch: &mut Self::FileWatch,
+        timeout: Duration,
+        stop: Option<&StopHandle>,
+    ) -> FileEvent;
 
     /// A full fence here and in every registered process; `false` if that cannot be had.
     fn fence_everywhere(&self) -> bool;
@@ -110,7 +115,7 @@ fn wait_for_either(map: &Map, at: usize, seen: u32, timeout: Duration, stop: &St
 
 // SAFETY (for the trait's contract): `park` may return early for any reason.
 impl Park for Map {
-    type Ear = Ear;
+    type FileWatch = FileWatch;
 
     unsafe fn park(&self, at: usize, seen: u32, timeout: Duration, stop: Option<&StopHandle>) {
         let timeout = match stop {
@@ -131,25 +136,30 @@ impl Park for Map {
         unsafe { futex(self, at, libc::FUTEX_WAKE, i32::MAX as u32, std::ptr::null()) > 0 }
     }
 
-    fn sound(&self, at: usize) {
+    fn poke(&self, at: usize) {
         if let Some(file) = self.file() {
-            file_watch::sound(file, at);
+            file_watch::poke(file, at);
         }
     }
 
-    fn listen(&self, ear: &mut Option<Ear>) -> bool {
-        if ear.is_none() {
-            *ear = self.file().and_then(Ear::new);
+    fn listen(&self, file_watch: &mut Option<FileWatch>) -> bool {
+        if file_watch.is_none() {
+            *file_watch = self.file().and_then(FileWatch::new);
         }
-        ear.as_mut().is_some_and(Ear::listen)
+        file_watch.as_mut().is_some_and(FileWatch::listen)
     }
 
-    fn stop_listening(&self, ear: &mut Ear) {
-        ear.stop_listening();
+    fn stop_listening(&self, file_watch: &mut FileWatch) {
+        file_watch.stop_listening();
     }
 
-    fn park_deeply(&self, ear: &mut Ear, timeout: Duration, stop: Option<&StopHandle>) -> Heard {
-        ear.sleep(timeout, stop)
+    fn park_deeply(
+        &self,
+        file_watch: &mut FileWatch,
+        timeout: Duration,
+        stop: Option<&StopHandle>,
+    ) -> FileEvent {
+        file_watch.sleep(timeout, stop)
     }
 
     fn fence_everywhere(&self) -> bool {
@@ -163,13 +173,13 @@ impl Park for Map {
 }
 
 /// Wakes whoever sleeps on a role's bell, through memory that may be read-only. What was stored before, through whatever
-/// mapping, is there for one who begins to listen too late for the sound.
+/// mapping, is there for one who begins to listen too late for the poke.
 pub fn wake_through<M: Park>(memory: &M, page: usize, words: &RoleWords) {
     let place = page + words.bell.offset();
     // SAFETY: just checked.
     if place + 8 <= memory.len() && !unsafe { memory.unpark(place) } {
         memory.fence(at::SOUND_FENCE);
-        memory.sound(place);
+        memory.poke(place);
     }
 }
 
@@ -206,7 +216,7 @@ pub struct Signals<M: Park> {
     /// When it was last served, the peer had left.
     left: bool,
     /// What it listens with, once it has slept so long.
-    ear: Option<M::Ear>,
+    file_watch: Option<M::FileWatch>,
     listens: bool,
     /// What ends its sleeps from outside.
     stop: Option<StopHandle>,
@@ -219,8 +229,9 @@ impl<M: Park> Signals<M> {
         let ticket = window.address(role.peer().words().ticket);
         // SAFETY: the window has just made it.
         let served = unsafe { window.load_address(ticket, at::CHECK_TICKET) };
-        let (quiet, left, ear, listens, stop) = (0, false, None, false, None);
-        let mut signals = Self { window, role, ticket, quiet, served, registered, left, ear, listens, stop };
+        let (quiet, left, file_watch, listens, stop) = (0, false, None, false, None);
+        let mut signals =
+            Self { window, role, ticket, quiet, served, registered, left, file_watch, listens, stop };
         signals.set_quiet();
         signals
     }
@@ -298,7 +309,7 @@ impl<M: Park> Signals<M> {
         if !unsafe { self.window.memory().unpark(at) } {
             // Who has rung because of a ticket has no need of it; a successor, who rings in any case, does.
             self.window.fence(at::SOUND_FENCE);
-            self.window.memory().sound(at);
+            self.window.memory().poke(at);
         }
         self.count(Counter::Wakes);
     }
@@ -353,9 +364,9 @@ impl<M: Park> Signals<M> {
     }
 
     /// Begins to listen, for a deep sleep; `false` if that cannot be had. What was announced before does not count: a
-    /// waker may have served it and made its sound already.
+    /// waker may have served it and poked already.
     pub fn listen(&mut self) -> bool {
-        self.listens = self.window.memory().listen(&mut self.ear);
+        self.listens = self.window.memory().listen(&mut self.file_watch);
         self.listens
     }
 
@@ -365,24 +376,25 @@ impl<M: Park> Signals<M> {
         if !std::mem::take(&mut self.listens) {
             return;
         }
-        if let Some(ear) = &mut self.ear {
-            self.window.memory().stop_listening(ear);
+        if let Some(file_watch) = &mut self.file_watch {
+            self.window.memory().stop_listening(file_watch);
         }
     }
 
     /// As [`Signals::rest`] after an announcement made while listening, but wakes up for whatever happens to the file.
-    pub fn rest_deeply(&mut self, timeout: Duration) -> Heard {
+    pub fn rest_deeply(&mut self, timeout: Duration) -> FileEvent {
         let memory = self.window.memory();
-        let heard =
-            self.ear.as_mut().map_or(Heard::Lost, |ear| memory.park_deeply(ear, timeout, self.stop.as_ref()));
-        self.listens &= heard != Heard::Lost;
+        let heard = self.file_watch.as_mut().map_or(FileEvent::Lost, |file_watch| {
+            memory.park_deeply(file_watch, timeout, self.stop.as_ref())
+        });
+        self.listens &= heard != FileEvent::Lost;
         heard
     }
 
     /// What it listened with, to be closed when there is time.
-    pub fn take_ear(&mut self) -> Option<M::Ear> {
+    pub fn take_ear(&mut self) -> Option<M::FileWatch> {
         self.listens = false;
-        self.ear.take()
+        self.file_watch.take()
     }
 
     fn count(&self, which: Counter) {

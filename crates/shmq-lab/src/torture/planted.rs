@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// An end that holds its role lawfully, and sends through other memory.
 pub struct Planted<S> {
-    seat: S,
+    guard: S,
     ring: Ring,
 }
 
@@ -26,8 +26,8 @@ pub fn run<S: Sender>(
     draw: &mut Draw,
     take: impl Fn() -> Result<S, AttachError>,
 ) -> Result<(), Failure> {
-    while let Some(seat) = stage.take(&take)? {
-        if hold(stage, draw, Planted::new(stage, seat)?)? {
+    while let Some(guard) = stage.take(&take)? {
+        if hold(stage, draw, Planted::new(stage, guard)?)? {
             break;
         }
     }
@@ -49,7 +49,7 @@ fn window(stage: &Stage) -> Result<(Window<Faulty<Map>>, Geometry), Failure> {
 
 impl<S: Sender> Planted<S> {
     /// Builds it on an end that was just taken and is used for nothing else.
-    pub fn new(stage: &Stage, seat: S) -> Result<Self, Failure> {
+    pub fn new(stage: &Stage, guard: S) -> Result<Self, Failure> {
         let (window, geometry) = window(stage)?;
         let limits = geometry.limits;
         let ring = match geometry.slot_layout() {
@@ -57,7 +57,7 @@ impl<S: Sender> Planted<S> {
             None => RecordTx::attach(window, limits.max_message, limits.max_messages).map(Ring::Records),
         };
         let ring = ring.map_err(|what| AttachError::Corrupt { what })?;
-        Ok(Self { seat, ring })
+        Ok(Self { guard, ring })
     }
 }
 
@@ -69,13 +69,13 @@ impl<S: End> End for Planted<S> {
         }
     }
     fn epoch(&self) -> u64 {
-        self.seat.epoch()
+        self.guard.epoch()
     }
     fn peer(&self) -> PeerState {
-        self.seat.peer()
+        self.guard.peer()
     }
     fn peer_epoch(&self) -> u64 {
-        self.seat.peer_epoch()
+        self.guard.peer_epoch()
     }
     fn set_waiting(&mut self, _: Waiting) {}
 }

@@ -34,7 +34,7 @@ pub struct Inspector {
 }
 
 /// One look at a pool. Both ends go on meanwhile, so the parts belong together only roughly, and all of it may be
-/// different at once. See the example of [`Inspector`].
+/// different at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -81,7 +81,7 @@ impl Snapshot {
 }
 
 impl Inspector {
-    /// Opens a pool for looking; see the example of [`Inspector`].
+    /// Opens a pool for looking.
     ///
     /// # Errors
     /// As [`crate::Pool::open`].
@@ -118,18 +118,17 @@ impl Inspector {
         Ok(Self { windows: windows.ok_or(OpenError::NotAQueue { why: "its parts lie outside" })?, queue })
     }
 
-    /// What it says as a file of any kind: identity, age, tag; of its messages, it counts the full blocks. See the
-    /// example of [`Inspector`].
+    /// What it says as a file of any kind: identity, age, tag; of its messages, it counts the full blocks.
     pub fn queue(&self) -> &shmq::Inspector {
         &self.queue
     }
 
-    /// How many blocks there are; see the example of [`Inspector`].
+    /// How many blocks there are.
     pub fn blocks(&self) -> u64 {
         self.windows.layout.blocks
     }
 
-    /// Bytes of a block; see the example of [`Inspector`].
+    /// Bytes of a block.
     pub fn block_size(&self) -> u64 {
         self.windows.layout.block_size
     }
@@ -138,8 +137,8 @@ impl Inspector {
         Survey(&self.windows)
     }
 
-    /// One look; see the example of [`Inspector`]. Allocates nothing; a system call for each end that was ever taken;
-    /// bounded by the number of blocks.
+    /// One look. Allocates nothing; a system call for each end that was ever taken; bounded by the number of
+    /// blocks.
     pub fn snapshot(&self) -> Snapshot {
         let Windows { layout, full, empty, lent, held, .. } = &self.windows;
         let (sent, received, finished) = self.survey().ring(full);

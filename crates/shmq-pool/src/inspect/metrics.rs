@@ -28,7 +28,7 @@ static RETURNED: Metric = Metric {
     help: "Blocks given back since the pool was made.",
 };
 
-/// The metrics that only pools have; see the example of [`Inspector::readings`].
+/// The metrics that only pools have.
 pub static METRICS: &[&Metric] = &[&BLOCKS, &BLOCK_BYTES, &AT_HOME, &HELD, &COMING_BACK, &RETURNED];
 
 impl Inspector {

@@ -43,9 +43,8 @@ impl Inspector {
         }
     }
 
-    /// Copies bytes of a block that is pending, from this offset on; at most its length. `false` if that is not there, or
-    /// if the block was given back meanwhile: what was copied may then be anything. See the example of
-    /// [`Inspector::pending`].
+    /// Copies bytes of a block that is pending, from this offset on; at most its length. `false` if that is not
+    /// there, or if the block was given back meanwhile: what was copied may then be anything.
     pub fn read_at(&self, block: &PendingBlock, offset: u64, into: &mut [u8]) -> bool {
         let layout = &self.windows.layout;
         let inside = offset.checked_add(into.len() as u64).is_some_and(|end| end <= block.len);

@@ -8,7 +8,7 @@ use shmq_core::find_sequence;
 use shmq_core::layout::READ;
 use shmq_core::{Memory, Walk, Window, at as ring_at};
 
-/// Where a block is, of those that a reader would get. See the example of [`crate::Inspector::pending`].
+/// Where a block is, of those that a reader would get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Received and not given back: by the reader that is there, or by one that died, whose successor sees it again.
@@ -17,7 +17,7 @@ pub enum Place {
     UnderWay,
 }
 
-/// A block that was sent and not given back. See the example of [`crate::Inspector::pending`].
+/// A block that was sent and not given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PendingBlock {
     /// Sequence number that it was sent with.
@@ -32,7 +32,7 @@ pub struct PendingBlock {
     pub file_offset: u64,
 }
 
-/// What a reader would get, and why no more. See the example of [`crate::Inspector::pending`].
+/// What a reader would get, and why no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// In the order sent: those that are held come first.

@@ -5,7 +5,7 @@ use super::handle::{Handle, LOW};
 use super::site::at;
 use crate::error::Corruption;
 use crate::layout::{HELD, Windows};
-use shmq_core::{Condemn, Memory, SlotPoll, SlotRx, SlotTx, Window};
+use shmq_core::{Memory, Poison, SlotPoll, SlotRx, SlotTx, Window};
 use std::collections::VecDeque;
 
 /// A block that was taken.
@@ -254,8 +254,8 @@ impl<M: Memory + Clone> PoolRx<M> {
     }
 }
 
-impl<M> Condemn for PoolRx<M> {
-    fn condemn(&mut self, what: shmq::Corruption) {
+impl<M> Poison for PoolRx<M> {
+    fn poison(&mut self, what: shmq::Corruption) {
         self.corrupt = Some(Corruption::Ring(what));
     }
 }

@@ -5,7 +5,7 @@ use super::handle::{Handle, LOW};
 use super::site::at;
 use crate::error::Corruption;
 use crate::layout::{LENT, Windows};
-use shmq_core::{Condemn, Halt, Mark, Memory, Refused, SlotPoll, SlotRx, SlotTx, Window};
+use shmq_core::{Mark, Memory, Poison, Refused, RingState, SlotPoll, SlotRx, SlotTx, Window};
 
 /// Why there is no block to lend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl<M: Memory + Clone> PoolTx<M> {
         let (away, home) = (vec![0; blocks], Vec::with_capacity(blocks));
         let mut tx = Self { full, empty, table, bytes, away, home, lent: 0, corrupt: None };
         // A finished pool lends nothing, and what its writer had noted is nobody's business any more.
-        if tx.halt() == Halt::No {
+        if tx.state() == RingState::Open {
             tx.recover()?;
         }
         Ok(tx)
@@ -227,8 +227,8 @@ impl<M: Memory + Clone> PoolTx<M> {
     }
 
     /// Whether the end was declared.
-    pub fn halt(&self) -> Halt {
-        self.full.halt()
+    pub fn state(&self) -> RingState {
+        self.full.state()
     }
 
     /// What the reader sent that cannot be; for good.
@@ -278,8 +278,8 @@ impl<M: Memory + Clone> PoolTx<M> {
     }
 }
 
-impl<M> Condemn for PoolTx<M> {
-    fn condemn(&mut self, what: shmq::Corruption) {
+impl<M> Poison for PoolTx<M> {
+    fn poison(&mut self, what: shmq::Corruption) {
         self.corrupt = Some(Corruption::Ring(what));
     }
 }

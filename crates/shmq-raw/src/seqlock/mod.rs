@@ -54,8 +54,7 @@ pub struct Writer<T> {
 }
 
 impl<T: NoUninit> Writer<T> {
-    /// Writes a value; its number, counting from 1 for the first that was ever written to the cell. See the example of
-    /// [`Writer`].
+    /// Writes a value; its number, counting from 1 for the first that was ever written to the cell.
     ///
     /// Allocates nothing, makes no system call, waits for nobody; bounded by the size.
     #[inline]
@@ -122,7 +121,7 @@ impl<T> Clone for Reader<T> {
 }
 
 impl<T: AnyBitPattern + NoUninit> Reader<T> {
-    /// The latest complete value; see the example of [`Reader`].
+    /// The latest complete value.
     ///
     /// Allocates nothing, makes no system call, waits for nobody; bounded by 64 times the size.
     ///
@@ -135,8 +134,7 @@ impl<T: AnyBitPattern + NoUninit> Reader<T> {
         Ok(value)
     }
 
-    /// The same into a value that is there; the number of what was read. See the example of [`Reader`]. After an error it may
-    /// hold anything.
+    /// The same into a value that is there; the number of what was read. After an error it may hold anything.
     ///
     /// # Errors
     /// All of [`ReadError`].
@@ -153,7 +151,7 @@ impl<T: AnyBitPattern + NoUninit> Reader<T> {
 }
 
 impl<T> Reader<T> {
-    /// The number of the latest value, 0 before the first; see the example of [`Reader`].
+    /// The number of the latest value, 0 before the first.
     #[inline]
     pub fn latest(&self) -> u64 {
         self.cell.latest()
@@ -161,7 +159,7 @@ impl<T> Reader<T> {
 }
 
 impl<A> Region<A> {
-    /// A reading end of the seqlock cell at an offset; see the example of [`Reader`].
+    /// A reading end of the seqlock cell at an offset.
     ///
     /// # Errors
     /// [`PlaceError::OutOfBounds`] if the region has no room for [`cell_bytes`] there, [`PlaceError::Misaligned`] if the offset
@@ -184,8 +182,7 @@ impl<A> Region<A> {
 }
 
 impl Region {
-    /// The writing end of the seqlock cell at an offset. A region can hold many cells; each has its own. See the example of
-    /// [`Writer`].
+    /// The writing end of the seqlock cell at an offset. A region can hold many cells; each has its own.
     ///
     /// # Errors
     /// [`WriterError::Busy`] while a living process has it, or has one of a cell that overlaps; [`WriterError::Place`] as

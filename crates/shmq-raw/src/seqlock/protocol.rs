@@ -9,16 +9,16 @@
 //! **What happens on a crash?** *begun* is one ahead of *latest*, and nobody looks at that slot until its value is published.
 //! A successor writes that value again. There is nothing to repair.
 
-use shmq_core::layout::{LINE, LINE64};
+use shmq_core::layout::{CACHE_LINE, FALSE_SHARING_LINE};
 use shmq_core::sites;
 use shmq_core::{Access, Memory, Order, Site, SiteDoc};
 
 /// Slots of a cell in a region. Two would do for a dead writer; four let a reader be three values slow.
 pub const SLOTS: u64 = 4;
 /// Bytes before the first slot.
-pub const HEAD: usize = LINE64 as usize;
+pub const HEAD: usize = CACHE_LINE as usize;
 /// A cell starts at a multiple of this.
-pub const ALIGN: usize = LINE;
+pub const ALIGN: usize = FALSE_SHARING_LINE;
 
 /// Number of the value being written, or of the last.
 pub const BEGUN: usize = 0x00;
@@ -73,7 +73,7 @@ pub struct Place {
 
 /// Bytes from one slot to the next.
 const fn stride(size: usize) -> usize {
-    size.next_multiple_of(LINE64 as usize)
+    size.next_multiple_of(CACHE_LINE as usize)
 }
 
 /// Bytes of a cell.

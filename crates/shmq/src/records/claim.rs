@@ -48,7 +48,7 @@ impl<'a> Claim<'a> {
         Self { end, draft, place, known: 0 }
     }
 
-    /// Bytes claimed; see the example of [`Claim::write_at`].
+    /// Bytes claimed.
     #[allow(clippy::len_without_is_empty, reason = "an empty claim is an empty message, nothing special")]
     pub fn len(&self) -> usize {
         self.place.len() as usize
@@ -113,7 +113,7 @@ impl<'a> Claim<'a> {
         }
     }
 
-    /// Sends all that was claimed; returns the sequence number. See the example of [`Claim::write_at`].
+    /// Sends all that was claimed; returns the sequence number.
     ///
     /// Does not fail and does not wait. A consumer that is gone shows at the next send.
     #[inline(always)]
@@ -122,7 +122,7 @@ impl<'a> Claim<'a> {
         self.publish(len)
     }
 
-    /// Sends the first `len` bytes; the rest of the room is given back. See the example of [`Claim`].
+    /// Sends the first `len` bytes; the rest of the room is given back.
     ///
     /// # Errors
     /// [`OutOfBounds`] if fewer were claimed; the claim is then aborted.
@@ -189,7 +189,7 @@ impl<'a> Batch<'a> {
         Self { end, draft }
     }
 
-    /// Adds a message; returns the sequence number it will have. See the example of [`Batch`].
+    /// Adds a message; returns the sequence number it will have.
     ///
     /// # Errors
     /// [`TrySendError::Full`]: no room now; what was pushed before stays. [`TrySendError::TooLarge`]: the batch as a
@@ -216,12 +216,12 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Messages pushed so far; see the example of [`Batch`].
+    /// Messages pushed so far.
     pub fn messages(&self) -> u64 {
         self.draft.messages(self.end.ring.sequence())
     }
 
-    /// Makes all of them visible; returns their sequence numbers. See the example of [`Producer::try_batch`](crate::Producer::try_batch).
+    /// Makes all of them visible; returns their sequence numbers.
     ///
     /// Does not fail and does not wait. A consumer that is gone shows at the next send.
     pub fn commit(self) -> Range<u64> {
@@ -236,6 +236,6 @@ impl<'a> Batch<'a> {
         first..end.ring.sequence()
     }
 
-    /// Sends none; the same as dropping it. See the example of [`Batch`].
+    /// Sends none; the same as dropping it.
     pub fn abort(self) {}
 }

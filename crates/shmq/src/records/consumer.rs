@@ -155,8 +155,7 @@ impl Consumer {
         Ok(Received { len: record.len as usize, sequence: record.sequence })
     }
 
-    /// Receives a plain value; alignment up to 8 or any other, it is copied out. See the example of
-    /// [`crate::Producer::try_send_value`].
+    /// Receives a plain value; alignment up to 8 or any other, it is copied out.
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], and [`TryRecvError::WrongLength`] unless the message has exactly the value's size; it
@@ -175,7 +174,7 @@ impl Consumer {
         self.next_value(RecvError::from, |consumer| consumer.recv_value_slowly(until.into()))
     }
 
-    /// The next message in place. It stays in the queue until [`Message::acknowledge`]; see the example of [`Message`].
+    /// The next message in place. It stays in the queue until [`Message::acknowledge`].
     ///
     /// # Errors
     /// As [`Consumer::try_recv`].
@@ -185,7 +184,7 @@ impl Consumer {
         Ok(Message::new(&mut self.end, record))
     }
 
-    /// As [`Consumer::try_read`], waiting for a message; see the example of [`Message`].
+    /// As [`Consumer::try_read`], waiting for a message.
     ///
     /// # Errors
     /// As [`Consumer::recv`].
@@ -275,8 +274,7 @@ impl Consumer {
         }
     }
 
-    /// The messages that are there now, up to a limit, to be looked at first and acknowledged later; see the example of
-    /// [`Run`].
+    /// The messages that are there now, up to a limit, to be looked at first and acknowledged later.
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], if there is not a single message.
@@ -285,7 +283,7 @@ impl Consumer {
         Ok(Run::new(&mut self.end, limit.into()))
     }
 
-    /// As [`Consumer::try_run`], waiting for the first message; see the example of [`Run`].
+    /// As [`Consumer::try_run`], waiting for the first message.
     ///
     /// # Errors
     /// As [`Consumer::recv`].
@@ -361,13 +359,13 @@ impl Consumer {
         self.end.ring.pending()
     }
 
-    /// Sequence number of the next message. Counts from 0 over the life of the queue; exact after any takeover, so
-    /// that a successor knows what it sees again. See the example of [`Consumer`].
+    /// Sequence number of the next message. Counts from 0 over the life of the queue; exact after any
+    /// takeover, so that a successor knows what it sees again.
     pub fn next_sequence(&self) -> u64 {
         self.end.ring.sequence()
     }
 
-    /// Sets how the blocking calls of this handle wait; see the example of [`Waiting`].
+    /// Sets how the blocking calls of this handle wait.
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.ring.set_adaptive(waiting.is_adaptive());
         self.end.waiting = waiting;

@@ -94,8 +94,8 @@ impl Producer {
         })
     }
 
-    /// The note of the last message that was sent with one, and that message's sequence number; `None` if none was. Whoever
-    /// had the role then: so it is what a successor goes on from. See the example of [`Producer::try_send_marked`].
+    /// The note of the last message that was sent with one, and that message's sequence number; `None` if none was.
+    /// Whoever had the role then: so it is what a successor goes on from.
     ///
     /// Exact after any death. Only another process that writes to this file without this library can make it wrong.
     pub fn mark(&self) -> Option<Mark> {
@@ -124,21 +124,20 @@ impl Producer {
         self.end.ring.set_origin(&Origin { queue_id, next });
     }
 
-    /// Which queue this one continues, and which of its messages is to be sent next; `None` if nobody has said so. See the
-    /// example of [`Producer::set_origin`].
+    /// Which queue this one continues, and which of its messages is to be sent next; `None` if nobody has said so.
     pub fn origin(&self) -> Option<Origin> {
         self.end.ring.origin()
     }
 }
 
 impl Claim<'_> {
-    /// As [`Claim::commit`], with a note of your own; see the example of [`Producer::try_send_marked`].
+    /// As [`Claim::commit`], with a note of your own.
     pub fn commit_marked(mut self, note: [u8; 16]) -> u64 {
         let len = self.len();
         self.publish_marked(len as u64, &note)
     }
 
-    /// As [`Claim::commit_part`], with a note of your own; see the example of [`Producer::try_send_marked`].
+    /// As [`Claim::commit_part`], with a note of your own.
     ///
     /// # Errors
     /// As [`Claim::commit_part`].
@@ -149,7 +148,7 @@ impl Claim<'_> {
 }
 
 impl Batch<'_> {
-    /// As [`Batch::commit`], with a note of your own; see the example of [`Producer::try_send_batch_marked`].
+    /// As [`Batch::commit`], with a note of your own.
     pub fn commit_marked(self, note: [u8; 16]) -> Range<u64> {
         self.publish(|ring, draft| ring.publish_marked(draft, &note))
     }

@@ -5,7 +5,7 @@ use super::sending::{batch_len, draft_of, fill_slices, total};
 use crate::ends::{self, every_end};
 use bytemuck::NoUninit;
 use shmq_core::End;
-use shmq_core::end::apart;
+use shmq_core::end::cold_copy;
 use shmq_core::error::{SendError, TrySendError};
 use shmq_core::memory::Map;
 use shmq_core::ring::{Draft, Place, RecordTx, Refused};
@@ -77,8 +77,8 @@ impl Producer {
     #[inline(always)]
     pub fn try_send(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
         match self.end.ring.send_at_once(message) {
-            Some(sequence) if self.end.seat.signals.is_quiet() => Ok(sequence),
-            sent => apart(message, |message| self.try_send_slowly(sent, message)),
+            Some(sequence) if self.end.guard.signals.is_quiet() => Ok(sequence),
+            sent => cold_copy(message, |message| self.try_send_slowly(sent, message)),
         }
     }
 
@@ -109,8 +109,8 @@ impl Producer {
     #[inline(always)]
     pub fn send(&mut self, message: &[u8], until: impl Into<Until>) -> Result<u64, SendError> {
         match self.end.ring.send_at_once(message) {
-            Some(sequence) if self.end.seat.signals.is_quiet() => Ok(sequence),
-            sent => apart(message, |message| {
+            Some(sequence) if self.end.guard.signals.is_quiet() => Ok(sequence),
+            sent => cold_copy(message, |message| {
                 let (first, len) = (sent.unwrap_or(self.end.ring.sequence()), message.len() as u64);
                 ends::send_slowly(&mut self.end, sent, first, until.into(), len, |ring| {
                     ring.try_send(message)
@@ -139,7 +139,7 @@ impl Producer {
         self.done(sent, first, len)
     }
 
-    /// Sends several slices as one message, waiting for room; see the example of [`Producer::try_send_slices`].
+    /// Sends several slices as one message, waiting for room.
     ///
     /// # Errors
     /// As [`Producer::send`].
@@ -164,7 +164,7 @@ impl Producer {
         self.try_send(bytemuck::bytes_of(value))
     }
 
-    /// Sends a plain value as one message, waiting for room; see the example of [`Producer::try_send_value`].
+    /// Sends a plain value as one message, waiting for room.
     ///
     /// # Errors
     /// As [`Producer::send`].
@@ -173,7 +173,7 @@ impl Producer {
         self.send(bytemuck::bytes_of(value), until)
     }
 
-    /// Reserves room for a message of up to `len` bytes, to be filled in place; see the example of [`Claim`].
+    /// Reserves room for a message of up to `len` bytes, to be filled in place.
     ///
     /// # Errors
     /// As [`Producer::try_send`].
@@ -185,7 +185,7 @@ impl Producer {
         }
     }
 
-    /// As [`Producer::try_claim`], waiting for room; see the example of [`Claim`].
+    /// As [`Producer::try_claim`], waiting for room.
     ///
     /// # Errors
     /// As [`Producer::send`].
@@ -323,13 +323,13 @@ impl Producer {
         self.end.ring.room()
     }
 
-    /// Sequence number of the next message: where a successor resumes. Counts from 0 over the life of the queue;
-    /// exact after any takeover. See the example of [`Producer`].
+    /// Sequence number of the next message: where a successor resumes. Counts from 0 over the life of the
+    /// queue; exact after any takeover.
     pub fn next_sequence(&self) -> u64 {
         self.end.ring.sequence()
     }
 
-    /// Sets how the blocking calls of this handle wait; see the example of [`Waiting`].
+    /// Sets how the blocking calls of this handle wait.
     pub fn set_waiting(&mut self, waiting: Waiting) {
         self.end.waiting = waiting;
     }

@@ -9,7 +9,7 @@ use shmq_core::file::QueueFile;
 use shmq_core::geometry::{Geometry, Limits, Options};
 use shmq_core::inspect::Inspector;
 use shmq_core::layout::{Kind, Role, TAG};
-use shmq_core::ring::{Halt, RecordRx, RecordTx};
+use shmq_core::ring::{RecordRx, RecordTx, RingState};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -18,8 +18,6 @@ use std::path::Path;
 ///
 /// A bare name means a file in `/dev/shm`; a name with a slash is a path. On a file system on disk it works as
 /// well, but the kernel then writes the pages back now and then, which costs speed.
-///
-/// All calls here allocate and make system calls, except the three getters: see [costs](crate#what-a-call-costs).
 ///
 /// ```
 /// # let name = format!("shmq-doc-queue-{}", std::process::id());
@@ -40,8 +38,7 @@ use std::path::Path;
 pub struct Queue(QueueFile);
 
 impl Queue {
-    /// Makes a new queue. It appears under its name complete or not at all, also if this process dies meanwhile. See
-    /// the example of [`Queue`].
+    /// Makes a new queue. It appears under its name complete or not at all, also if this process dies meanwhile.
     ///
     /// Bounded by the size of the ring, all of which is allocated here.
     ///
@@ -55,7 +52,7 @@ impl Queue {
         QueueFile::create(name.as_ref(), geometry, options).map(Self)
     }
 
-    /// Opens a queue that exists; see the example of [`Queue`]. It does not matter whether anybody is there.
+    /// Opens a queue that exists. It does not matter whether anybody is there.
     ///
     /// # Errors
     /// [`OpenError::NotFound`] if it does not, [`OpenError::Denied`], and a variant for everything a file can be
@@ -154,31 +151,31 @@ impl Queue {
     /// [`AttachError::Removed`], [`AttachError::OtherBoot`], [`AttachError::Corrupt`], [`AttachError::Denied`],
     /// [`AttachError::Lock`], [`AttachError::Io`].
     pub fn producer(&self) -> Result<Producer, AttachError> {
-        let mut seat = self.0.seat(Role::Producer)?;
+        let mut guard = self.0.take_role(Role::Producer)?;
         let limits = self.limits();
-        let ring = RecordTx::attach(seat.window(), limits.max_message, limits.max_messages)
-            .map_err(|what| seat.refuse(what))?;
-        if ring.halt() == Halt::Finished {
+        let ring = RecordTx::attach(guard.window(), limits.max_message, limits.max_messages)
+            .map_err(|what| guard.refuse(what))?;
+        if ring.state() == RingState::Finished {
             return Err(AttachError::Finished);
         }
-        seat.enter()?;
-        Ok(Producer::new(End::new(ring, seat, limits)))
+        guard.enter()?;
+        Ok(Producer::new(End::new(ring, guard, limits)))
     }
 
-    /// Takes the receiving end, as [`Queue::producer`] does the other; see the example of [`Queue`].
+    /// Takes the receiving end, as [`Queue::producer`] does the other.
     ///
     /// # Errors
     /// As [`Queue::producer`], but a finished queue can be drained.
     pub fn consumer(&self) -> Result<Consumer, AttachError> {
-        let mut seat = self.0.seat(Role::Consumer)?;
+        let mut guard = self.0.take_role(Role::Consumer)?;
         let limits = self.limits();
-        let ring = RecordRx::attach(seat.window(), limits.max_message, limits.max_messages)
-            .map_err(|what| seat.refuse(what))?;
-        seat.enter()?;
-        Ok(Consumer::new(End::new(ring, seat, limits)))
+        let ring = RecordRx::attach(guard.window(), limits.max_message, limits.max_messages)
+            .map_err(|what| guard.refuse(what))?;
+        guard.enter()?;
+        Ok(Consumer::new(End::new(ring, guard, limits)))
     }
 
-    /// Looks at the queue without taking a role; see the example of [`Inspector`].
+    /// Looks at the queue without taking a role.
     ///
     /// # Errors
     /// [`OpenError::Io`] if it cannot be mapped.
@@ -186,12 +183,12 @@ impl Queue {
         self.0.inspect()
     }
 
-    /// The limits, fixed at creation; see the example of [`Queue`].
+    /// The limits, fixed at creation.
     pub fn limits(&self) -> Limits {
         self.0.geometry.limits
     }
 
-    /// The user's own bytes, zero behind their end; see the example of [`Queue`].
+    /// The user's own bytes, zero behind their end.
     pub fn tag(&self) -> [u8; TAG] {
         self.0.geometry.tag
     }
@@ -207,13 +204,13 @@ impl Queue {
         self.0.page_size()
     }
 
-    /// Where it is; `None` for an anonymous one. See the example of [`Queue`].
+    /// Where it is; `None` for an anonymous one.
     pub fn path(&self) -> Option<&Path> {
         self.0.path()
     }
 
-    /// Removes the file, after taking both roles so that nobody is cut off. What is queued is lost. Does nothing to an
-    /// anonymous queue. See the example of [`Queue`].
+    /// Removes the file, after taking both roles so that nobody is cut off. What is queued is lost. Does nothing
+    /// to an anonymous queue.
     ///
     /// # Errors
     /// [`AttachError::Busy`] while a living process has a role, [`AttachError::Removed`] if the name leads elsewhere by
@@ -282,7 +279,7 @@ impl Producer {
         Ok(Queue::open(name)?.producer()?)
     }
 
-    /// Makes a queue and takes its sending end; see the example of [`Producer`].
+    /// Makes a queue and takes its sending end.
     ///
     /// # Errors
     /// As [`crate::Queue::create`] and [`crate::Queue::producer`].
@@ -309,7 +306,7 @@ impl Consumer {
         Ok(Queue::open(name)?.consumer()?)
     }
 
-    /// Makes a queue and takes its receiving end; see the example of [`Consumer`].
+    /// Makes a queue and takes its receiving end.
     ///
     /// # Errors
     /// As [`crate::Queue::create`] and [`crate::Queue::consumer`].

@@ -44,8 +44,8 @@ impl<'a> Run<'a> {
         Self { end, limit, ahead, messages: 0, bytes: 0 }
     }
 
-    /// The next message of the run, in place. `None` at its limit, or when no more are there now; a later call
-    /// may then find more. The first call finds one. See the example of [`Run`].
+    /// The next message of the run, in place. `None` at its limit, or when no more are there now; a later
+    /// call may then find more. The first call finds one.
     #[allow(
         clippy::should_implement_trait,
         reason = "each message borrows the run, which an iterator cannot say"
@@ -96,17 +96,17 @@ impl<'a> Run<'a> {
         taken
     }
 
-    /// Messages looked at and not yet acknowledged; see the example of [`Run`].
+    /// Messages looked at and not yet acknowledged.
     pub fn messages(&self) -> usize {
         self.messages
     }
 
-    /// Their bytes of payload; see the example of [`Run`].
+    /// Their bytes of payload.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes all messages looked at out of the queue, at once; returns how many. See the example of [`Run`].
+    /// Takes all messages looked at out of the queue, at once; returns how many.
     pub fn acknowledge(self) -> usize {
         let end = self.end;
         if self.messages > 0 && end.ring.take_to(&self.ahead) {

@@ -177,7 +177,7 @@ impl Batch<'_, [u8]> {
     pub fn push(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
         let (len, expected) = (message.len() as u64, self.end.limits.max_message);
         if len != expected {
-            self.end.seat.count(Counter::Refused);
+            self.end.guard.count(Counter::Refused);
             return Err(TrySendError::WrongLength { len, expected });
         }
         self.push_bytes(message)

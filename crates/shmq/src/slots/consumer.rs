@@ -44,7 +44,7 @@ pub struct Consumer<P: ?Sized> {
 }
 
 impl<P: Pod> Consumer<P> {
-    /// Receives the next message; see the example of [`Consumer`].
+    /// Receives the next message.
     ///
     /// # Errors
     /// As [`crate::Consumer::try_recv`].
@@ -77,7 +77,7 @@ impl<P: Pod> Consumer<P> {
         message.map(|message| unsafe { message.assume_init() })
     }
 
-    /// As [`Consumer::try_recv`], waiting for a message; see the example of [`Consumer`].
+    /// As [`Consumer::try_recv`], waiting for a message.
     ///
     /// # Errors
     /// [`RecvError`]. A producer that has left or died is reported once everything was received.
@@ -96,8 +96,6 @@ impl<P: Pod> Consumer<P> {
 
     /// Receives as many messages as there are and the slice takes; returns how many, at least 1 unless the slice is
     /// empty. Only here: messages of one size are copied many at a time.
-    ///
-    /// See the example of [`super::Producer::try_send_slice`].
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], if there was not a single message.
@@ -346,8 +344,7 @@ impl<P: ?Sized> Consumer<P> {
         Ok(Message::new(&mut self.end))
     }
 
-    /// The messages that are there now, up to a limit, to be looked at first and acknowledged later; see the example of
-    /// [`Run`].
+    /// The messages that are there now, up to a limit, to be looked at first and acknowledged later.
     ///
     /// # Errors
     /// As [`crate::Consumer::try_run`].
@@ -383,24 +380,24 @@ impl<P: ?Sized> Consumer<P> {
 
     every_end!("consumer", "producer");
 
-    /// Messages published and not taken. See the example of [`Consumer`].
+    /// Messages published and not taken.
     ///
     /// The producer goes on meanwhile: there may be more at once. There cannot be fewer until this end receives.
     pub fn pending(&self) -> u64 {
         self.end.ring.pending()
     }
 
-    /// Bytes of a message; see the example of [`Consumer`].
+    /// Bytes of a message.
     pub fn message_size(&self) -> u64 {
         self.end.limits.max_message
     }
 
-    /// Messages that fit, exactly; see the example of [`Consumer`].
+    /// Messages that fit, exactly.
     pub fn depth(&self) -> u64 {
         self.end.ring.layout().depth
     }
 
-    /// Sequence number of the next message, exact after any takeover; see the example of [`Consumer`].
+    /// Sequence number of the next message, exact after any takeover.
     pub fn next_sequence(&self) -> u64 {
         self.end.ring.sequence()
     }

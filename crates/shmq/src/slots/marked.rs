@@ -106,7 +106,7 @@ impl Producer<[u8]> {
 }
 
 impl<P: ?Sized> Producer<P> {
-    /// As [`crate::Producer::mark`]; see the example of [`Producer::try_send_marked`].
+    /// As [`crate::Producer::mark`].
     pub fn mark(&self) -> Option<Mark> {
         self.end.ring.mark()
     }
@@ -123,7 +123,7 @@ impl<P: ?Sized> Producer<P> {
 }
 
 impl<P: ?Sized> Claim<'_, P> {
-    /// As [`Claim::commit`], with a note of your own; see the example of [`Producer::try_send_marked`].
+    /// As [`Claim::commit`], with a note of your own.
     pub fn commit_marked(self, note: [u8; 16]) -> u64 {
         let sequence = self.end.ring.commit_marked(&note);
         self.end.published();
@@ -132,7 +132,7 @@ impl<P: ?Sized> Claim<'_, P> {
 }
 
 impl<P: ?Sized> Batch<'_, P> {
-    /// As [`Batch::commit`], with a note of your own; see the example of [`crate::Producer::try_send_batch_marked`].
+    /// As [`Batch::commit`], with a note of your own.
     pub fn commit_marked(self, note: [u8; 16]) -> Range<u64> {
         let messages = self.messages();
         let first = self.end.ring.publish_marked(self.draft, &note);

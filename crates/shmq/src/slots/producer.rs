@@ -5,7 +5,7 @@ use super::claim::{Batch, Claim};
 use crate::ends::{self, every_end};
 use bytemuck::Pod;
 use shmq_core::End;
-use shmq_core::end::apart;
+use shmq_core::end::cold_copy;
 use shmq_core::error::{SendError, TrySendError};
 use shmq_core::layout::Counter;
 use shmq_core::memory::Map;
@@ -41,7 +41,7 @@ pub struct Producer<P: ?Sized> {
 }
 
 impl<P: Pod> Producer<P> {
-    /// Sends one message if there is room; returns its sequence number. See the example of [`Producer`].
+    /// Sends one message if there is room; returns its sequence number.
     ///
     /// # Errors
     /// [`TrySendError::Full`], [`TrySendError::Corrupt`]; between two threads [`TrySendError::ConsumerLeft`].
@@ -171,7 +171,7 @@ impl Producer<[u8]> {
         if len == expected {
             return Ok(());
         }
-        self.end.seat.count(Counter::Refused);
+        self.end.guard.count(Counter::Refused);
         Err(TrySendError::WrongLength { len, expected })
     }
 }
@@ -184,7 +184,7 @@ impl<P: ?Sized> Producer<P> {
     #[inline(always)]
     fn try_bytes(&mut self, message: &[u8]) -> Result<u64, TrySendError> {
         match self.end.ring.try_send(message) {
-            Ok(sequence) if self.end.seat.signals.is_quiet() => Ok(sequence),
+            Ok(sequence) if self.end.guard.signals.is_quiet() => Ok(sequence),
             sent => self.done(sent, sent.unwrap_or_default(), 1),
         }
     }
@@ -192,8 +192,8 @@ impl<P: ?Sized> Producer<P> {
     #[inline(always)]
     fn wait_bytes(&mut self, message: &[u8], until: Until) -> Result<u64, SendError> {
         match self.end.ring.try_send(message) {
-            Ok(sequence) if self.end.seat.signals.is_quiet() => Ok(sequence),
-            sent => apart(message, |message| {
+            Ok(sequence) if self.end.guard.signals.is_quiet() => Ok(sequence),
+            sent => cold_copy(message, |message| {
                 let first = sent.unwrap_or(self.end.ring.sequence());
                 ends::send_slowly(&mut self.end, sent.ok(), first, until, 1, |ring| ring.try_send(message))
             }),
@@ -255,8 +255,8 @@ impl<P: ?Sized> Producer<P> {
         }
     }
 
-    /// Declares the end of data: the consumer drains the queue and is then told *finished*, and no producer can follow.
-    /// Needs no room. Returns how many messages there were in all. See the example of [`Producer`].
+    /// Declares the end of data: the consumer drains the queue and is then told *finished*, and no producer can
+    /// follow. Needs no room. Returns how many messages there were in all.
     ///
     /// # Errors
     /// [`TrySendError::Corrupt`]; the queue then ends as if this end had been dropped.
@@ -266,14 +266,14 @@ impl<P: ?Sized> Producer<P> {
 
     every_end!("producer", "consumer");
 
-    /// Messages sent and not yet taken. See the example of [`Producer`].
+    /// Messages sent and not yet taken.
     ///
     /// The consumer goes on meanwhile: there may be fewer at once. There cannot be more until this end sends.
     pub fn pending(&self) -> u64 {
         self.end.ring.pending()
     }
 
-    /// Messages that there is room for. Records have [`room_bytes`](crate::Producer::room_bytes). See the example of [`Producer`].
+    /// Messages that there is room for. Records have [`room_bytes`](crate::Producer::room_bytes).
     ///
     /// The consumer goes on meanwhile: there may be more room at once. There cannot be less until this end sends, so
     /// that many sends will not find the queue full.
@@ -283,18 +283,17 @@ impl<P: ?Sized> Producer<P> {
         self.end.ring.room()
     }
 
-    /// Bytes of a message; see the example of [`Producer`].
+    /// Bytes of a message.
     pub fn message_size(&self) -> u64 {
         self.end.limits.max_message
     }
 
-    /// Messages that fit, exactly; see the example of [`Producer`].
+    /// Messages that fit, exactly.
     pub fn depth(&self) -> u64 {
         self.end.ring.layout().depth
     }
 
-    /// Sequence number of the next message: where a successor resumes. Exact after any takeover. See the example of
-    /// [`Producer`].
+    /// Sequence number of the next message: where a successor resumes. Exact after any takeover.
     pub fn next_sequence(&self) -> u64 {
         self.end.ring.sequence()
     }

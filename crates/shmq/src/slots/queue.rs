@@ -12,7 +12,7 @@ use shmq_core::file::QueueFile;
 use shmq_core::geometry::{Geometry, Options};
 use shmq_core::inspect::Inspector;
 use shmq_core::layout::{Kind, Role, TAG};
-use shmq_core::ring::{Halt, SlotRx, SlotTx};
+use shmq_core::ring::{RingState, SlotRx, SlotTx};
 use std::ffi::OsStr;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -51,8 +51,7 @@ impl<P: Pod> Queue<P> {
         Geometry::slots(size_of::<P>() as u64, align_of::<P>() as u32, depth, options)
     }
 
-    /// Makes a new queue for exactly `depth` messages. It appears under its name complete or not at all. See the
-    /// example of [`Queue`].
+    /// Makes a new queue for exactly `depth` messages. It appears under its name complete or not at all.
     ///
     /// # Errors
     /// As [`crate::Queue::create`]; [`CreateError::Options`] for a depth of 0, a type without bytes or with an alignment
@@ -61,7 +60,7 @@ impl<P: Pod> Queue<P> {
         QueueFile::create(name.as_ref(), Self::geometry(depth, options)?, options).map(Self::of)
     }
 
-    /// Opens a queue that exists, of this message type; see the example of [`Queue`].
+    /// Opens a queue that exists, of this message type.
     ///
     /// # Errors
     /// As [`crate::Queue::open`]; [`OpenError::WrongMessage`] if size or alignment differ.
@@ -145,7 +144,7 @@ impl Queue<[u8]> {
         QueueFile::create(name.as_ref(), Geometry::slots(size, 1, depth, options)?, options).map(Self::of)
     }
 
-    /// Opens a queue of fixed-size messages of whatever size and type; see the example of [`Queue::create_bytes`].
+    /// Opens a queue of fixed-size messages of whatever size and type.
     ///
     /// # Errors
     /// As [`crate::Queue::open`].
@@ -179,29 +178,29 @@ impl<P: ?Sized> Queue<P> {
         self.file.geometry.slot_layout().ok_or(AttachError::Corrupt { what: Corruption::Position })
     }
 
-    /// Takes the sending end, as [`crate::Queue::producer`]; see the example of [`Queue`].
+    /// Takes the sending end, as [`crate::Queue::producer`].
     ///
     /// # Errors
     /// As [`crate::Queue::producer`].
     pub fn producer(&self) -> Result<Producer<P>, AttachError> {
-        let mut seat = self.file.seat(Role::Producer)?;
-        let ring = SlotTx::attach(seat.window(), self.shape()?).map_err(|what| seat.refuse(what))?;
-        if ring.halt() == Halt::Finished {
+        let mut guard = self.file.take_role(Role::Producer)?;
+        let ring = SlotTx::attach(guard.window(), self.shape()?).map_err(|what| guard.refuse(what))?;
+        if ring.state() == RingState::Finished {
             return Err(AttachError::Finished);
         }
-        seat.enter()?;
-        Ok(Producer::new(End::new(ring, seat, self.file.geometry.limits)))
+        guard.enter()?;
+        Ok(Producer::new(End::new(ring, guard, self.file.geometry.limits)))
     }
 
-    /// Takes the receiving end, as [`crate::Queue::consumer`]; see the example of [`Queue`].
+    /// Takes the receiving end, as [`crate::Queue::consumer`].
     ///
     /// # Errors
     /// As [`crate::Queue::consumer`].
     pub fn consumer(&self) -> Result<Consumer<P>, AttachError> {
-        let mut seat = self.file.seat(Role::Consumer)?;
-        let ring = SlotRx::attach(seat.window(), self.shape()?).map_err(|what| seat.refuse(what))?;
-        seat.enter()?;
-        Ok(Consumer::new(End::new(ring, seat, self.file.geometry.limits)))
+        let mut guard = self.file.take_role(Role::Consumer)?;
+        let ring = SlotRx::attach(guard.window(), self.shape()?).map_err(|what| guard.refuse(what))?;
+        guard.enter()?;
+        Ok(Consumer::new(End::new(ring, guard, self.file.geometry.limits)))
     }
 
     /// Looks at the queue without taking a role; as the example of [`Inspector`].
@@ -212,17 +211,17 @@ impl<P: ?Sized> Queue<P> {
         self.file.inspect()
     }
 
-    /// Bytes of a message; see the example of [`Queue`].
+    /// Bytes of a message.
     pub fn message_size(&self) -> u64 {
         self.file.geometry.limits.max_message
     }
 
-    /// Messages that fit, exactly; see the example of [`Queue`].
+    /// Messages that fit, exactly.
     pub fn depth(&self) -> u64 {
         self.file.geometry.limits.max_messages.unwrap_or(0)
     }
 
-    /// The user's own bytes, zero behind their end; see the example of [`Queue`].
+    /// The user's own bytes, zero behind their end.
     pub fn tag(&self) -> [u8; TAG] {
         self.file.geometry.tag
     }
@@ -238,12 +237,12 @@ impl<P: ?Sized> Queue<P> {
         self.file.page_size()
     }
 
-    /// Where it is; `None` for an anonymous one. See the example of [`Queue`].
+    /// Where it is; `None` for an anonymous one.
     pub fn path(&self) -> Option<&Path> {
         self.file.path()
     }
 
-    /// Removes the file, after taking both roles so that nobody is cut off; see the example of [`Queue`].
+    /// Removes the file, after taking both roles so that nobody is cut off.
     ///
     /// # Errors
     /// As [`crate::Queue::remove`].
