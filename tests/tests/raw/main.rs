@@ -4,5 +4,6 @@ mod attach;
 mod crash;
 mod hostile;
 mod kill;
+#[cfg(feature = "models")]
 mod loom_seqlock;
 mod region;
