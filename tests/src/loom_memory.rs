@@ -187,7 +187,9 @@ impl LoomMemory {
                 if [TAIL, SEQUENCE, DIRTY].contains(&control) { parts.producer } else { parts.consumer };
             add(page + control.offset(), if counts { sequence } else { position });
         }
-        notes().for_each(|control| drop(add(parts.producer + control.offset(), 0)));
+        for control in notes() {
+            add(parts.producer + control.offset(), 0);
+        }
         for (page, words) in [(parts.producer, PRODUCER), (parts.consumer, CONSUMER)] {
             let counters = [Counter::Sleeps, Counter::Wakes].map(|which| words.counter(which));
             let common = [words.bell, words.ticket, words.epoch, words.left];
