@@ -75,7 +75,7 @@ fn any_limits_of_records_are_taken_or_refused() {
                 // Larger ones are for the file system to refuse.
                 if limits.capacity <= 1 << 20 || limits.capacity > 1 << 30 {
                     drop(Queue::anonymous(&options));
-                    drop(Queue::create(scratch.path(), &options).map(Queue::remove));
+                    drop(Queue::create(scratch.path(), &options).map(|queue| queue.remove()));
                     drop(shmq::pair(&options));
                 }
             }
@@ -103,8 +103,12 @@ fn any_size_and_depth_of_slots_are_taken_or_refused() {
         drop(slots::pair::<u8>(size));
         drop(slots::pair::<[u64; 100]>(size));
         drop(slots::Queue::<u64>::anonymous(size, &options()));
-        drop(slots::Queue::<[u64; 100]>::create(scratch.path(), size, &options()).map(slots::Queue::remove));
-        drop(slots::Queue::<u64>::open_or_create(scratch.path(), size, &options()).map(slots::Queue::remove));
+        drop(
+            slots::Queue::<[u64; 100]>::create(scratch.path(), size, &options()).map(|queue| queue.remove()),
+        );
+        drop(
+            slots::Queue::<u64>::open_or_create(scratch.path(), size, &options()).map(|queue| queue.remove()),
+        );
     }
     assert!(made > 50, "{made}");
 }

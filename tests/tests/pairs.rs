@@ -350,3 +350,44 @@ fn p1_p2_slices_and_batches_of_every_kind_of_size_arrive_whole_and_in_order() {
     slices_of::<64>();
     slices_of::<1024>();
 }
+
+#[test]
+fn p6_who_asks_for_other_limits_than_a_queue_has_is_told() {
+    let name = Name::new("limits");
+    let made =
+        shmq::Queue::open_or_create(&name.0, &Options::new().max_message(100).max_messages(7)).unwrap();
+    let open = |options: Options| shmq::Queue::open_or_create(&name.0, &options);
+    assert_eq!(
+        open(Options::new()).unwrap().limits(),
+        made.limits(),
+        "who asks for nothing gets what there is"
+    );
+    assert_eq!(open(Options::new().max_message(100).max_messages(7)).unwrap().limits(), made.limits());
+    for (options, expected) in [
+        (Options::new().max_message(101), ("largest message", 101, Some(100))),
+        (Options::new().max_messages(8), ("number of pending messages", 8, Some(7))),
+        (Options::new().capacity(4096), ("capacity", 4096, Some(made.limits().capacity))),
+    ] {
+        match open(options) {
+            Err(shmq::Error::Open(OpenError::OtherLimit { what, asked, found })) => {
+                assert_eq!((what, asked, found), expected);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    made.remove().unwrap();
+    let made = shmq::Queue::open_or_create(&name.0, &Options::new()).unwrap();
+    let why = open(Options::new().max_messages(8)).unwrap_err().to_string();
+    assert!(why.contains("its number of pending messages is none, not 8"), "{why}");
+    made.remove().unwrap();
+    let made = slots::Queue::<u64>::open_or_create(&name.0, 5, &Options::new()).unwrap();
+    assert!(slots::Queue::<u64>::open_or_create(&name.0, 5, &Options::new()).is_ok());
+    let why = slots::Queue::<u64>::open_or_create(&name.0, 6, &Options::new()).unwrap_err().to_string();
+    assert!(why.contains("its depth is 5, not 6"), "{why}");
+    // Refused while an end is held; the handle goes on.
+    let tx = made.producer().unwrap();
+    assert!(matches!(made.remove(), Err(AttachError::Busy { .. })));
+    drop(tx);
+    assert_eq!(made.producer().unwrap().epoch(), 2);
+    made.remove().unwrap();
+}

@@ -131,7 +131,7 @@ impl Queue {
         }
     }
 
-    pub fn remove(self) -> Result<(), AttachError> {
+    pub fn remove(&self) -> Result<(), AttachError> {
         match self {
             Self::Records(queue) => queue.remove(),
             Self::Slots(queue) => queue.remove(),

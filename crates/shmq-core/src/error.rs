@@ -162,6 +162,18 @@ errors! {
             /// The tag in the file, as text.
             found: String,
         } => format!("the file carries the tag {found:?}, another schema; use the program that belongs to it");
+        /// It exists already with another limit than the one asked for, where it was to be opened or made.
+        OtherLimit {
+            /// Which.
+            what: &'static str,
+            /// What was asked for.
+            asked: u64,
+            /// What it has; `None` for no such limit.
+            found: Option<u64>,
+        } => {
+            let found = found.map_or_else(|| "none".into(), |found| found.to_string());
+            format!("it exists already, and its {what} is {found}, not {asked}; ask for that, or leave it out, or choose another name")
+        };
         /// The options say what the file cannot be.
         Options {
             /// What is wrong and what would be right.

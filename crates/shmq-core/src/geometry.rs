@@ -208,6 +208,25 @@ impl Options {
     }
 }
 
+/// What exists already must have the limits that are asked for; `None` asks for nothing.
+pub fn agree(limits: &[(&'static str, Option<u64>, Option<u64>)]) -> Result<(), OpenError> {
+    for &(what, asked, found) in limits {
+        if let Some(asked) = asked.filter(|_| asked != found) {
+            return Err(OpenError::OtherLimit { what, asked, found });
+        }
+    }
+    Ok(())
+}
+
+/// The same of the limits that options have.
+pub fn agree_with(options: &Options, limits: &Limits) -> Result<(), OpenError> {
+    agree(&[
+        ("largest message", options.max_message, Some(limits.max_message)),
+        ("number of pending messages", options.max_messages, limits.max_messages),
+        ("capacity", options.capacity, Some(limits.capacity)),
+    ])
+}
+
 /// What the geometry page says, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {

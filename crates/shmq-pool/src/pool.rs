@@ -7,6 +7,7 @@ use crate::protocol::{PoolRx, PoolTx};
 use crate::reader::Reader;
 use crate::writer::Writer;
 use shmq::{AttachError, CreateError, Limits, OpenError, Options};
+use shmq_core::geometry::agree;
 use shmq_core::layout::{Kind, MAX_CAPACITY, Role, TAG};
 use shmq_core::role::RoleGuard;
 use shmq_core::slot_layout::best_group;
@@ -97,20 +98,20 @@ impl Pool {
         Self::of(QueueFile::open(name.as_ref(), Kind::Pool, options)?)
     }
 
-    /// Opens the pool, or makes it if there is none. The sizes are the file's if there is one.
+    /// Opens the pool, or makes it if there is none. One that exists must have these sizes.
     ///
     /// ```
     /// # let name = format!("shmq-doc-pool-ooc-{}", std::process::id());
     /// use shmq_pool::{Options, Pool};
     /// let first = Pool::open_or_create(&name, 4, 4096, &Options::new())?;
-    /// let second = Pool::open_or_create(&name, 9, 9, &Options::new())?;
-    /// assert_eq!((second.blocks(), second.block_size()), (4, 4096));
+    /// let second = Pool::open_or_create(&name, 4, 4096, &Options::new())?;
+    /// assert!(Pool::open_or_create(&name, 9, 9, &Options::new()).is_err());
     /// # first.remove()?;
     /// # Ok::<(), shmq_pool::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`Pool::open_with`] and [`Pool::create`].
+    /// As [`Pool::open_with`] and [`Pool::create`]; [`OpenError::OtherLimit`].
     pub fn open_or_create(
         name: impl AsRef<OsStr>,
         blocks: u64,
@@ -119,7 +120,16 @@ impl Pool {
     ) -> Result<Self, Error> {
         let name = name.as_ref();
         let create = || Self::create(name, blocks, block_size, options);
-        Ok(QueueFile::open_or_create(|| Self::open_with(name, options), create)?)
+        let open = || {
+            let pool = Self::open_with(name, options)?;
+            let size = Some(block_size as u64);
+            agree(&[
+                ("number of blocks", Some(blocks), Some(pool.blocks())),
+                ("block size", size, Some(pool.block_size() as u64)),
+            ])?;
+            Ok(pool)
+        };
+        Ok(QueueFile::open_or_create(open, create)?)
     }
 
     /// A pool without a name, in memory that can neither shrink nor grow: no peer can cause a SIGBUS. Pass its
@@ -243,7 +253,7 @@ impl Pool {
     ///
     /// # Errors
     /// As [`shmq::Queue::remove`].
-    pub fn remove(self) -> Result<(), AttachError> {
+    pub fn remove(&self) -> Result<(), AttachError> {
         self.file.remove()
     }
 }

@@ -353,7 +353,7 @@ impl<A> Region<A> {
     ///
     /// # Errors
     /// [`AttachError::Removed`] if the name leads elsewhere by now, [`AttachError::Io`].
-    pub fn remove(self) -> Result<(), AttachError> {
+    pub fn remove(&self) -> Result<(), AttachError> {
         match &self.backing {
             Backing::File(file) => file.remove(),
             Backing::Private(_) => Ok(()),

@@ -31,6 +31,7 @@ macro_rules! guides {
 guides! {
     waiting "../docs/WAITING.md";
     migration "../docs/MIGRATION.md";
+    testing "../docs/TESTING.md";
     operations "../docs/OPERATIONS.md";
     pipeline "../docs/PIPELINE.md";
     design "../docs/DESIGN.md";

@@ -40,7 +40,8 @@ impl std::error::Error for OutOfBounds {}
 
 /// A message in place, lent by a drain, a run, or [`Message`](crate::Message): of any length, or bytes of a fixed size.
 ///
-/// Its bytes are copied out, as the peer could change them meanwhile; a copy then is what it is. Between two threads
+/// Its bytes are copied out, as the peer could change them meanwhile; a copy then is what it is. For messages of several kinds,
+/// send a tag in front ([`crate::Producer::send_slices`]), read it, then the struct behind it: the example `kinds` does so. Between two threads
 /// ([`crate::pair`]), and where the peer is vouched for, it can be had as a slice.
 ///
 /// ```

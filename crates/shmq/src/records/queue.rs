@@ -6,7 +6,7 @@ use crate::ends;
 use shmq_core::end::End;
 use shmq_core::error::{AttachError, CreateError, Error, OpenError};
 use shmq_core::file::QueueFile;
-use shmq_core::geometry::{Geometry, Limits, Options};
+use shmq_core::geometry::{Geometry, Limits, Options, agree_with};
 use shmq_core::inspect::Inspector;
 use shmq_core::layout::{Kind, Role, TAG};
 use shmq_core::ring::{RecordRx, RecordTx, RingState};
@@ -81,23 +81,29 @@ impl Queue {
     }
 
     /// Opens the queue, or makes it if there is none; whoever comes first makes it, the other opens it. The limits
-    /// are those of the first.
+    /// are those of the first; whoever asks for others is refused.
     ///
     /// ```
     /// # let name = format!("shmq-doc-open-or-create-{}", std::process::id());
     /// use shmq::{Options, Queue};
     /// let first = Queue::open_or_create(&name, &Options::new().max_message(100))?;
-    /// let second = Queue::open_or_create(&name, &Options::new())?;
+    /// let second = Queue::open_or_create(&name, &Options::new())?; // any will do
     /// assert_eq!(second.limits().max_message, 100);
+    /// assert!(Queue::open_or_create(&name, &Options::new().max_message(5000)).is_err());
     /// # first.remove()?;
     /// # Ok::<(), shmq::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`Queue::open_with`] and [`Queue::create`].
+    /// As [`Queue::open_with`] and [`Queue::create`]; [`OpenError::OtherLimit`].
     pub fn open_or_create(name: impl AsRef<OsStr>, options: &Options) -> Result<Self, Error> {
         let name = name.as_ref();
-        QueueFile::open_or_create(|| Self::open_with(name, options), || Self::create(name, options))
+        let open = || {
+            let queue = Self::open_with(name, options)?;
+            agree_with(options, &queue.limits())?;
+            Ok(queue)
+        };
+        QueueFile::open_or_create(open, || Self::create(name, options))
     }
 
     /// A queue without a name, in memory that can neither shrink nor grow: no peer can cause a SIGBUS. Pass its
@@ -209,13 +215,25 @@ impl Queue {
         self.0.path()
     }
 
-    /// Removes the file, after taking both roles so that nobody is cut off. What is queued is lost. Does nothing
-    /// to an anonymous queue.
+    /// Removes the file, after taking both roles so that nobody is cut off. What is queued is lost. Does nothing to an
+    /// anonymous queue. Where it is refused, the queue goes on as it was, and so does this handle.
+    ///
+    /// ```
+    /// # let name = format!("shmq-doc-remove-{}", std::process::id());
+    /// use shmq::{AttachError, Queue};
+    /// let queue = Queue::create(&name, &shmq::Options::new())?;
+    /// let tx = queue.producer()?;
+    /// assert!(matches!(queue.remove(), Err(AttachError::Busy { .. })));
+    /// drop(tx);
+    /// queue.remove()?;
+    /// assert!(matches!(queue.producer(), Err(AttachError::Removed)));
+    /// # Ok::<(), shmq::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`AttachError::Busy`] while a living process has a role, [`AttachError::Removed`] if the name leads elsewhere by
     /// now, [`AttachError::Io`].
-    pub fn remove(self) -> Result<(), AttachError> {
+    pub fn remove(&self) -> Result<(), AttachError> {
         self.0.remove()
     }
 }
@@ -227,7 +245,8 @@ impl AsFd for Queue {
 }
 
 /// A queue between two threads of this process, over private memory: the same ring, with no file, and each end
-/// trusts the other, as they share one program.
+/// trusts the other, as they share one program. The ends are those of a [`Queue`], with the same calls and errors, so that
+/// what is written for one can be tested with the other: see [testing](crate::guide::testing).
 ///
 /// As with the channels of the standard library, a dropped end is the end of the queue: sends then fail with
 /// `ConsumerLeft`, and receives, once everything was received, with `ProducerLeft`. A send that meets the consumer

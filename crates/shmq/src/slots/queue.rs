@@ -9,7 +9,7 @@ use shmq_core::End;
 use shmq_core::SlotLayout;
 use shmq_core::error::{AttachError, CreateError, Error, OpenError};
 use shmq_core::file::QueueFile;
-use shmq_core::geometry::{Geometry, Options};
+use shmq_core::geometry::{Geometry, Limits, Options, agree};
 use shmq_core::inspect::Inspector;
 use shmq_core::layout::{Kind, Role, TAG};
 use shmq_core::ring::{RingState, SlotRx, SlotTx};
@@ -76,23 +76,28 @@ impl<P: Pod> Queue<P> {
         Self::typed(QueueFile::open(name.as_ref(), Kind::Slots, options)?)
     }
 
-    /// Opens the queue, or makes it if there is none. The depth is the file's if there is one.
+    /// Opens the queue, or makes it if there is none. One that exists must have this depth.
     ///
     /// ```
     /// # let name = format!("shmq-doc-slots-ooc-{}", std::process::id());
     /// use shmq::{Options, slots::Queue};
     /// let first = Queue::<u64>::open_or_create(&name, 100, &Options::new())?;
-    /// let second = Queue::<u64>::open_or_create(&name, 5000, &Options::new())?;
-    /// assert_eq!(second.depth(), 100);
+    /// let second = Queue::<u64>::open_or_create(&name, 100, &Options::new())?;
+    /// assert!(Queue::<u64>::open_or_create(&name, 5000, &Options::new()).is_err());
     /// # first.remove()?;
     /// # Ok::<(), shmq::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`Queue::open_with`] and [`Queue::create`].
+    /// As [`Queue::open_with`] and [`Queue::create`]; [`OpenError::OtherLimit`].
     pub fn open_or_create(name: impl AsRef<OsStr>, depth: u64, options: &Options) -> Result<Self, Error> {
         let name = name.as_ref();
-        QueueFile::open_or_create(|| Self::open_with(name, options), || Self::create(name, depth, options))
+        let open = || {
+            let queue = Self::open_with(name, options)?;
+            agree(&[("depth", Some(depth), Some(queue.depth()))])?;
+            Ok(queue)
+        };
+        QueueFile::open_or_create(open, || Self::create(name, depth, options))
     }
 
     /// A queue without a name, for processes that pass descriptors; as the example of [`crate::Queue::anonymous`].
@@ -211,6 +216,11 @@ impl<P: ?Sized> Queue<P> {
         self.file.inspect()
     }
 
+    /// The limits, fixed at creation, as [`crate::Queue::limits`].
+    pub fn limits(&self) -> Limits {
+        self.file.geometry.limits
+    }
+
     /// Bytes of a message.
     pub fn message_size(&self) -> u64 {
         self.file.geometry.limits.max_message
@@ -246,7 +256,7 @@ impl<P: ?Sized> Queue<P> {
     ///
     /// # Errors
     /// As [`crate::Queue::remove`].
-    pub fn remove(self) -> Result<(), AttachError> {
+    pub fn remove(&self) -> Result<(), AttachError> {
         self.file.remove()
     }
 }
