@@ -14,6 +14,7 @@ mod role;
 mod scribble;
 mod sigbus;
 mod slots;
+mod stage;
 mod step;
 mod stop;
 mod stream;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         ["lock", name, role] => role::lock(name, role),
         #[cfg(target_arch = "x86_64")]
         ["errno", operation, folder] => errno::errno(operation, folder),
+        ["stage", input, output, mode] => stage::stage(input, output, mode),
         ["step", kind, name, script, mode] => step::step(kind, name, script, mode),
         ["scribble", kind, name, role, seed, mode] => {
             scribble::scribble(kind, name, role, number(seed), mode)
