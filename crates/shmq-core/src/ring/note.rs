@@ -6,7 +6,7 @@
 //!
 //! **What happens on a crash?** A producer killed while it notes leaves the newer copy as it was. Killed between a mark and
 //! the commit of its message, it leaves a label that does not count yet, but would as soon as so many messages are sent. So
-//! a successor sets it back ([`set_back`]) before it sends anything.
+//! a successor sets it back (`set_back`) before it sends anything.
 
 use super::distance;
 use crate::layout::{MARK, NoteCells, ORIGIN};

@@ -116,7 +116,7 @@ impl Consumer {
         Ok(message)
     }
 
-    /// Receives the next message into a buffer that may be longer. [`Limits::max_message`] bytes are always enough.
+    /// Receives the next message into a buffer that may be longer. [`Limits::max_message`](crate::Limits::max_message) bytes are always enough.
     ///
     /// ```
     /// use shmq::TryRecvError;

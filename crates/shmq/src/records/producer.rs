@@ -57,7 +57,7 @@ impl Producer {
     }
 
     /// Sends one message if there is room; returns its sequence number. A message has at most
-    /// [`Limits::max_message`] bytes, and may have none.
+    /// [`Limits::max_message`](crate::Limits::max_message) bytes, and may have none.
     ///
     /// A consumer that is gone changes nothing while there is room; between two threads it is an error at once.
     ///
@@ -120,7 +120,7 @@ impl Producer {
     }
 
     /// Sends several slices, a header and a body say, as one message. Their lengths together are within
-    /// [`Limits::max_message`].
+    /// [`Limits::max_message`](crate::Limits::max_message).
     ///
     /// ```
     /// use std::io::IoSlice;

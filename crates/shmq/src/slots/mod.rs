@@ -1,7 +1,7 @@
 //! Queues of fixed-size messages: the classic message queue, size and depth set at creation.
 //!
 //! Small messages share cache lines with their commit word, so a `u64` costs less than a line transfer. Choose this
-//! shape when all messages are of one [`Pod`] type; choose [`crate::Queue`] when their lengths vary, or when they are large and
+//! shape when all messages are of one [`Pod`](bytemuck::Pod) type; choose [`crate::Queue`] when their lengths vary, or when they are large and
 //! mostly not full. For one size it is the faster one from 8 bytes to 4 KiB; from 1 KiB on fill
 //! and read messages in place ([`Producer::try_claim`], [`Consumer::try_read`]) or through slices, as every move of a large
 //! value is a copy. Waiting, roles, sequence numbers, end of data, takeover and inspection are the same for both.
