@@ -17,9 +17,13 @@ apt=$folder/apt
 mkdir -p "$apt"/{lists/partial,archives/partial,preferences.d,sources.d}
 touch "$apt/status"
 key=/usr/share/keyrings/debian-archive-keyring.gpg
+# From where this machine has its own packages.
+sites=$(apt-get indextargets --format '$(REPO_URI)' | sort -u)
+main=$(grep -m 1 '/debian/*$' <<<"$sites") && security=$(grep -m 1 '/debian-security/*$' <<<"$sites") ||
+    { echo "apt knows no Debian archive here" >&2; exit 75; }
 cat >"$apt/sources.list" <<END
-deb [signed-by=$key] http://deb.debian.org/debian bookworm main
-deb [signed-by=$key] http://deb.debian.org/debian-security bookworm-security main
+deb [signed-by=$key] $main bookworm main
+deb [signed-by=$key] $security bookworm-security main
 END
 # An apt of its own: its sources, lists, cache and architectures.
 cat >"$apt/apt.conf" <<END

@@ -15,9 +15,11 @@ work=$(realpath "$work")
 
 # Debian's package is of its newest release, so it brings its own C library and stays in a folder of its own.
 unpack() {
-    local lists="$work/apt" apt
+    local lists="$work/apt" apt site
+    # From where this machine has its own packages.
+    site=$(apt-get indextargets --format '$(REPO_URI)' | grep -m 1 '/debian/*$') || return 1
     mkdir -p "$lists/lists/partial" "$lists/cache/archives/partial" "$lists/deb"
-    echo "deb http://deb.debian.org/debian sid main" >"$lists/sources.list"
+    echo "deb $site sid main" >"$lists/sources.list"
     apt=(apt-get -qq -o "Dir::Etc::SourceList=$lists/sources.list" -o Dir::Etc::SourceParts=/dev/null
         -o "Dir::State::Lists=$lists/lists" -o "Dir::Cache=$lists/cache" -o APT::Sandbox::User=root)
     # shellcheck disable=SC2086 # several packages
