@@ -78,6 +78,13 @@ fn people(view: &View, paint: &Paint) -> String {
         None if view.has_ends() => contents(view, &mut line),
         None => {}
     }
+    if let Some(mark) = &view.mark {
+        line("mark", format!("{} with message {}", mark.note, show_count(mark.sequence)));
+    }
+    if let Some(origin) = &view.origin {
+        let next = show_count(origin.next);
+        line("continues", format!("the queue of id {}, from its message {next} on", origin.queue_id));
+    }
     if !view.tag.is_empty() {
         line("tag", view.tag.clone());
     }

@@ -207,6 +207,10 @@ pub struct View {
     pub read_position: u64,
     pub free_position: u64,
     pub finished: bool,
+    /// What the producer noted with the last message that it marked.
+    pub mark: Option<Mark>,
+    /// Which queue this one continues.
+    pub origin: Option<Origin>,
     pub producer: End,
     pub consumer: End,
     /// Of a pool: where its blocks are.
@@ -253,6 +257,27 @@ impl Blocks {
     pub fn gone(&self) -> u64 {
         self.under_way_blocks.saturating_add(self.held_blocks).min(self.blocks)
     }
+}
+
+/// What a producer noted with a message.
+#[derive(Clone, Debug, Serialize)]
+pub struct Mark {
+    /// Of that message.
+    pub sequence: u64,
+    /// 16 bytes, as hexadecimal digits.
+    pub note: String,
+}
+
+/// Which queue another one continues.
+#[derive(Clone, Debug, Serialize)]
+pub struct Origin {
+    pub queue_id: String,
+    /// Number there of the message that comes next.
+    pub next: u64,
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What happened between two looks.
@@ -354,7 +379,7 @@ impl View {
             state: State::Idle,
             advice: Vec::new(),
             damage: subject.damage(),
-            queue_id: it.queue_id().iter().map(|byte| format!("{byte:02x}")).collect(),
+            queue_id: hex(&it.queue_id()),
             tag: plain(String::from_utf8_lossy(&it.tag()).trim_end_matches('\0')),
             created_ns: it.created_ns(),
             from_another_boot: it.is_from_another_boot(),
@@ -378,6 +403,8 @@ impl View {
             read_position: seen.read,
             free_position: seen.free,
             finished: seen.finished,
+            mark: seen.mark.map(|mark| Mark { sequence: mark.sequence, note: hex(&mark.note) }),
+            origin: seen.origin.map(|origin| Origin { queue_id: hex(&origin.queue_id), next: origin.next }),
             producer: End::new(&seen.producer, now.producer.as_ref(), seen.sent),
             consumer: End::new(&seen.consumer, now.consumer.as_ref(), seen.received),
             pool: it.pool().zip(now.blocks.as_ref()).map(|(pool, blocks)| Blocks::of(pool, blocks)),

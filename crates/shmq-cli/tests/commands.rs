@@ -275,3 +275,20 @@ fn every_help_has_examples_and_the_codes_are_written_down() {
     }
     assert!(!help.contains("demo-part"));
 }
+
+#[test]
+fn stat_shows_the_mark_and_the_origin() {
+    let name = Name::new("mark");
+    ok(&run_with(&["send", &name.0, "--create", "--no-finish"], b"one\n"));
+    assert!(stat(&name)["mark"].is_null() && stat(&name)["origin"].is_null());
+    let mut tx = shmq::Producer::open(&name.0).unwrap();
+    tx.set_origin([0xab; 16], 1000);
+    tx.try_send_marked(b"two", [7; 16]).unwrap();
+    drop(tx);
+    let seen = stat(&name);
+    let (note, id) = ("07".repeat(16), "ab".repeat(16));
+    assert_eq!((&seen["mark"]["sequence"], &seen["mark"]["note"]), (&1.into(), &note[..].into()));
+    assert_eq!((&seen["origin"]["next"], &seen["origin"]["queue_id"]), (&1001.into(), &id[..].into()));
+    let text = stdout(&run(&["stat", &name.0]));
+    assert!(text.contains(&note) && text.contains(&id), "{text}");
+}

@@ -81,6 +81,10 @@ fn outputs(command: &str) -> Vec<Value> {
     let other = copy.path().display().to_string();
     ok(&run(&["create", &slots.0, "--slots", "8", "--depth", "4"]));
     ok(&run_with(&["send", &name.0, "--create", "--no-finish", "--max-messages", "100"], &lines(20)));
+    let mut tx = shmq::Producer::open(&name.0).unwrap();
+    tx.set_origin([7; 16], 1000);
+    tx.try_send_marked(b"the last line\n", *b"read up to here.").unwrap();
+    drop(tx);
     let (pool, raw) = (Name::new(&format!("json-{command}-pool")), Name::new(&format!("json-{command}-raw")));
     let options = shmq_pool::Options::new();
     shmq_pool::Pool::create(&pool.0, 4, 4096, &options)
