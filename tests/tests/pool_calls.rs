@@ -211,3 +211,22 @@ fn an_inspector_says_where_every_block_is_and_both_inspectors_agree() {
     tx.finish().unwrap();
     assert!(it.snapshot().finished && plain.snapshot().finished);
 }
+
+#[test]
+fn p14_a_block_is_sent_with_its_mark() {
+    let pool = Pool::anonymous(3, 64, &Options::new()).unwrap();
+    let (tx, rx) = (pool.writer().unwrap(), pool.reader().unwrap());
+    assert_eq!((tx.mark(), rx.peer_mark()), (None, None));
+    tx.try_loan().unwrap().send_marked(5, [1; 16]).unwrap();
+    assert!(tx.try_loan().unwrap().send_marked(65, [2; 16]).is_err());
+    tx.try_loan().unwrap().send(5).unwrap();
+    let mark = Some(shmq_pool::Mark { sequence: 0, note: [1; 16] });
+    assert_eq!((tx.mark(), rx.peer_mark()), (mark, mark));
+    assert_eq!(pool.inspect().unwrap().queue().snapshot().mark, mark);
+    tx.leave_as_lost();
+    assert_eq!(rx.peer(), shmq_pool::PeerState::Lost);
+    let tx = pool.writer().unwrap();
+    assert_eq!((tx.mark(), tx.next_sequence()), (mark, 2));
+    tx.try_loan().unwrap().send_marked(0, [3; 16]).unwrap();
+    assert_eq!(rx.peer_mark(), Some(shmq_pool::Mark { sequence: 2, note: [3; 16] }));
+}
