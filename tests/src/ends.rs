@@ -26,12 +26,6 @@ pub enum Op {
     Slices(usize),
     /// All of these or none, in one call.
     Batch(Vec<usize>),
-    /// One message with a mark.
-    Mark(usize),
-    /// All of these or none, with a mark.
-    MarkBatch(Vec<usize>),
-    /// A message filled in place, with a mark.
-    MarkClaim(usize),
     /// A batch that is built one by one; of slots, as many as there is room for, visible group by group.
     Pushes(Vec<usize>),
     /// A batch that is given up.
@@ -102,11 +96,6 @@ pub fn message(kind: Kind, sequence: u64, len: usize) -> Vec<u8> {
     let mut dice = Dice(sequence ^ 0x57e9);
     let words = (0..len.div_ceil(8)).flat_map(|_| (dice.next() | 1).to_le_bytes());
     words.take(len).collect()
-}
-
-/// What is noted with the message before this number.
-pub fn note(label: u64) -> [u8; 16] {
-    crate::model::note(label.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// An open queue of either shape.
@@ -219,11 +208,6 @@ impl Tx {
     /// Number of the next message.
     pub fn next_sequence(&self) -> u64 {
         any!(self, tx => tx.next_sequence())
-    }
-
-    /// What was noted with the last marked message.
-    pub fn mark(&self) -> Option<shmq::Mark> {
-        any!(self, tx => tx.mark())
     }
 
     /// How to wait.

@@ -1,6 +1,6 @@
 //! What one end of a queue of records does.
 
-use super::{Done, Op, Problem, SHORT, message, note, sent, took};
+use super::{Done, Op, Problem, SHORT, message, sent, took};
 use shmq::{Consumer, Kind, Producer};
 use std::io::IoSlice;
 
@@ -18,16 +18,6 @@ pub fn send(tx: &mut Producer, op: &Op) -> Result<Done, Problem> {
             sent(&[*len], tx.try_send_slices(&[head, body, tail].map(IoSlice::new))?)
         }
         Op::Batch(lens) => sent(lens, tx.try_send_batch(&many(lens))?.start),
-        Op::Mark(len) => sent(&[*len], tx.try_send_marked(&bytes(0, *len), note(next + 1))?),
-        Op::MarkBatch(lens) => {
-            let note = note(next + lens.len() as u64);
-            sent(lens, tx.try_send_batch_marked(&many(lens), note)?.start)
-        }
-        Op::MarkClaim(len) => {
-            let mut claim = tx.try_claim(*len)?;
-            claim.write_at(0, &bytes(0, *len))?;
-            sent(&[*len], claim.commit_marked(note(next + 1)))
-        }
         Op::Pushes(lens) | Op::AbortBatch(lens) => {
             let messages = many(lens);
             let mut batch = tx.try_batch()?;

@@ -1,6 +1,6 @@
 //! The same for fixed-size messages.
 
-use super::{Done, Op, Problem, SHORT, note, sent, took};
+use super::{Done, Op, Problem, SHORT, sent, took};
 use crate::process::{SlotMessage, slot_content};
 use shmq::slots::{Consumer, Producer};
 
@@ -32,16 +32,6 @@ pub fn send(tx: &mut Producer<SlotMessage>, op: &Op) -> Result<Done, Problem> {
             _ => sent(&[SIZE], next),
         },
         Op::Batch(lens) => sent(&vec![SIZE; lens.len()], tx.try_send_batch(&many(next, lens))?.start),
-        Op::Mark(_) => sent(&[SIZE], tx.try_send_marked(&slot_content(next), note(next + 1))?),
-        Op::MarkBatch(lens) => {
-            let note = note(next + lens.len() as u64);
-            sent(&vec![SIZE; lens.len()], tx.try_send_batch_marked(&many(next, lens), note)?.start)
-        }
-        Op::MarkClaim(_) => {
-            let mut claim = tx.try_claim()?;
-            claim.write(&slot_content(next));
-            sent(&[SIZE], claim.commit_marked(note(next + 1)))
-        }
         Op::Pushes(lens) | Op::AbortBatch(lens) => {
             let mut batch = tx.try_batch()?;
             for message in many(next, lens) {

@@ -51,12 +51,6 @@ fn life() -> Vec<Step> {
         Do(Send(24)),
         Do(Recv),
         Do(Recv),
-        // The third goes over the copy of the first.
-        Do(Mark(24)),
-        Do(MarkBatch(vec![8, 0])),
-        Do(Send(3)),
-        Do(MarkClaim(13)),
-        Do(Drain(100)),
         Do(Send(0)),
         Do(Send(5)),
         Do(Slices(37)),
@@ -128,14 +122,12 @@ pub struct Spec {
     pub lens: VecDeque<usize>,
     /// Whether end of data is declared.
     pub finished: bool,
-    /// The number behind the last message with a mark.
-    pub mark: Option<u64>,
 }
 
 impl Spec {
     /// A new queue.
     pub fn new(kind: Kind) -> Self {
-        Self { kind, first: 0, lens: VecDeque::new(), finished: false, mark: None }
+        Self { kind, first: 0, lens: VecDeque::new(), finished: false }
     }
 
     /// Number of the next message to be sent.
@@ -156,11 +148,6 @@ impl Spec {
         more
     }
 
-    /// With a mark, too.
-    fn marked(self) -> Self {
-        Self { mark: Some(self.next()), ..self }
-    }
-
     /// With the first messages taken.
     pub fn took(&self, messages: usize) -> Self {
         let mut less = self.clone();
@@ -176,8 +163,6 @@ impl Spec {
             Op::Send(len) | Op::SendWaiting(len) | Op::Slices(len) | Op::Claim(len) | Op::Part(_, len) => {
                 self.sent(&[*len])
             }
-            Op::Mark(len) | Op::MarkClaim(len) => self.sent(&[*len]).marked(),
-            Op::MarkBatch(lens) => self.sent(lens).marked(),
             // A slice of slots is not a batch.
             Op::Pushes(lens) if self.kind == Kind::Slots => {
                 return (0..=lens.len()).map(|n| self.sent(&lens[..n])).collect();
