@@ -148,7 +148,7 @@ pub struct LoomMemory {
 const RING_WORDS: [Control; 7] = [TAIL, SEQUENCE, DIRTY, READ, RECEIVED, FREE, FREED];
 
 /// Those of a producer's notes.
-fn notes() -> impl Iterator<Item = Control> {
+pub fn notes() -> impl Iterator<Item = Control> {
     MARK.0.into_iter().chain(ORIGIN.0).flat_map(|cell| [cell.label].into_iter().chain(cell.words))
 }
 

@@ -95,7 +95,8 @@ pub(super) fn set_origin<M: Memory>(ring: &Window<M>, sequence: u64, origin: &Or
 /// Part of taking over: a mark whose message was never committed must not become that of another one.
 pub(super) fn set_back<M: Memory>(ring: &Window<M>, sequence: u64) {
     for cell in MARK.0 {
-        if distance(ring.load(cell.label, at::WALK), sequence) > 0 {
+        let label = ring.load(cell.label, at::WALK);
+        if label != NONE && distance(label, sequence) > 0 {
             ring.store(cell.label, NONE, at::NOTE_SET_BACK);
         }
     }
