@@ -9,7 +9,7 @@ if [ "$(uname -m)" = aarch64 ]; then
     echo "This is aarch64: ci/test.sh runs these tests, and all others."
     exit 0
 fi
-tests=(attach attach_slots channel files limits lines pool_attach pool_calls pool_process process_kill process_memfd process_pair process_role
+tests=(attach attach_slots files limits lines pairs pool_attach pool_calls pool_process process_kill process_memfd process_pair process_role
     process_slots raw role_states room seats sigbus slots values waiting_cost waiting_death waiting_deep waiting_last waiting_wakes)
 [ $# = 0 ] || tests=("$@")
 # What qemu cannot do, and why.

@@ -21,7 +21,7 @@ tests_of() {
     */segment.rs) echo attach attach_slots files pool_attach process_memfd resources ;;
     */role.rs) echo attach role_states seats process_role sigbus pairs ;;
     */wake/mod.rs) echo pairs waiting_wakes waiting_last waiting_deep process_pair ;;
-    */wait.rs) echo limits seats channel waiting_wakes waiting_cost waiting_last waiting_death waiting_deep lib ;;
+    */wait.rs) echo limits seats pairs waiting_wakes waiting_cost waiting_last waiting_death waiting_deep lib ;;
     esac
 }
 slow=(--skip null_control --skip 64_byte --skip depth_limit --skip larger_ring --skip is_a_queue --skip other_ways)
