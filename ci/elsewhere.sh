@@ -10,9 +10,13 @@ alone="#![feature(no_core, rustc_attrs)]
 macro_rules! compile_error { (\$text:expr \$(,)?) => {{}}; }
 $condition"
 
+# What the compiler makes goes into a folder of its own: it replaces the file it is told to write, so /dev/null must not be that file.
+made=$(mktemp -d)
+trap 'rm -rf "$made"' EXIT
+
 # What the compiler says for a target.
 said() {
-    RUSTC_BOOTSTRAP=1 rustc --edition 2024 --crate-type lib --crate-name alone --emit metadata -o /dev/null --target "$1" - <<<"$alone" 2>&1 || true
+    RUSTC_BOOTSTRAP=1 rustc --edition 2024 --crate-type lib --crate-name alone --emit metadata --out-dir "$made" --target "$1" - <<<"$alone" 2>&1 || true
 }
 for target in {x86_64,aarch64}-unknown-linux-{gnu,musl}; do
     ! said "$target" | grep "shmq works on" || { echo "$target is refused" >&2; exit 1; }
