@@ -90,11 +90,15 @@ pub fn shell(script: &str) -> Command {
     command
 }
 
+/// And minds signals, whoever started the tests: of `nohup` and of a script's `&` they are ignored ones.
 fn dies_with_us(command: &mut Command) {
-    // SAFETY: one system call, which is allowed between fork and exec.
+    // SAFETY: system calls that are allowed between fork and exec.
     unsafe {
         command.pre_exec(|| {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
             Ok(())
         });
     }
