@@ -365,6 +365,20 @@ errors! {
             what: Corruption,
         } => format!("the queue is corrupt: {what}; recreate it");
     }
+
+    /// Why a wait for many ends told of nothing.
+    #[derive(Debug)]
+    WaitSetError {
+        /// The time was up.
+        TimedOut => "nothing came in the time given; wait again, or longer";
+        /// The stop handle was triggered.
+        Stopped => "the wait was ended by its stop handle; reset the handle to wait again";
+        /// What the system said.
+        Io {
+            /// With what was being done, and what to do about it.
+            source: io::Error,
+        } => source.to_string();
+    }
 }
 
 /// The same of a send that waits; there is no waiting for a queue that stays full.
@@ -438,6 +452,13 @@ impl From<Corruption> for TryRecvError {
     }
 }
 
+/// What the system said.
+impl From<io::Error> for WaitSetError {
+    fn from(source: io::Error) -> Self {
+        Self::Io { source }
+    }
+}
+
 /// What ended the waiting for a message.
 impl From<WaitEnd> for RecvError {
     fn from(end: WaitEnd) -> Self {
@@ -483,6 +504,8 @@ pub enum Error {
     TryRecv(TryRecvError),
     /// From a receive that waits.
     Recv(RecvError),
+    /// From a wait for many ends.
+    WaitSet(WaitSetError),
 }
 
 one_error!(
@@ -492,7 +515,8 @@ one_error!(
     TrySend(TrySendError),
     Send(SendError),
     TryRecv(TryRecvError),
-    Recv(RecvError)
+    Recv(RecvError),
+    WaitSet(WaitSetError)
 );
 
 impl std::error::Error for CreateError {
@@ -516,6 +540,14 @@ impl std::error::Error for AttachError {
         match self {
             Self::Io { source, .. } | Self::Lock { source } => Some(source),
             _ => None,
+        }
+    }
+}
+impl std::error::Error for WaitSetError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source } => Some(source),
+            Self::TimedOut | Self::Stopped => None,
         }
     }
 }

@@ -18,8 +18,10 @@
 //! | `stop` | ending a blocked call from outside |
 //! | `wake` | sleeping and waking |
 //! | `role` | who holds which end, and whether the other one lives |
+//! | `waitable` | what can be waited for beside others, and what is known of it |
 //! | `processors` | whether spinning can help |
 //! | `wait` | spin, yield, sleep: the loop of every blocking call |
+//! | `wait_set` | one thread that waits for many ends |
 //! | `end` | what every end of a queue is made of |
 //! | `inspect` | looking without touching |
 //! | `metrics` | what an inspector sees, as numbers with names |
@@ -56,6 +58,8 @@ pub mod sigbus;
 pub mod slot_layout;
 pub mod stop;
 pub mod wait;
+pub mod wait_set;
+pub mod waitable;
 pub mod wake;
 
 pub use corruption::{Corruption, Poison};

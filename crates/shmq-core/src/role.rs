@@ -12,6 +12,7 @@ use crate::layout::{Control, Counter, Kind, PAGE, READ, RECEIVED, Role, SEQUENCE
 use crate::memory::{Map, Memory, Window, at};
 use crate::observe::Who;
 use crate::segment::{self, FileId, Unready};
+use crate::wake::notifier::Sound;
 use crate::wake::{Signals, wake_through};
 use std::fs::File;
 use std::io;
@@ -20,6 +21,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+#[allow(clippy::disallowed_types, reason = "private to this process")]
+fn new_id() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
 
 /// What is known of the other end: proved by the kernel, never by a timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,6 +262,8 @@ fn failed<'a>(what: &'a str, path: Option<&'a Path>) -> impl FnOnce(io::Error) -
 /// A role that is held.
 #[derive(Debug)]
 pub struct RoleGuard {
+    /// No other of this process has it.
+    id: u64,
     role: Role,
     /// Dropped by hand, before the peer is woken: its last clone gone, the lock is free.
     window: ManuallyDrop<Window<Map>>,
@@ -345,7 +354,33 @@ impl RoleGuard {
         let signals = ManuallyDrop::new(Signals::new(window.clone(), role));
         let window = ManuallyDrop::new(window);
         let (as_lost, taken, clock) = (false, None, Clock::default());
-        Self { role, window, probe, path, signals, epoch: 0, durable, as_lost, taken, clock }
+        Self { id: new_id(), role, window, probe, path, signals, epoch: 0, durable, as_lost, taken, clock }
+    }
+
+    /// A number that no other holder in this process has or had.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What of the other end is in memory: how often its role was taken, and which of these times it left.
+    pub fn peer_words(&self) -> [u64; 2] {
+        let words = self.role.peer().words();
+        [words.epoch, words.left].map(|word| self.window.load(word, at::ROLE_LOAD))
+    }
+
+    /// What whoever waits for many ends hears of the other one by.
+    ///
+    /// # Errors
+    /// Of a pair between threads, if the process has no descriptor left.
+    pub fn sound(&self) -> io::Result<Sound> {
+        let memory = self.window.memory();
+        match memory.file() {
+            Some(file) => Ok(Sound::File(file.clone())),
+            None => {
+                let bell = self.role.peer().words().bell.offset();
+                Sound::of_event(memory.event(self.window.parts().page(self.role.peer()) + bell))
+            }
+        }
     }
 
     /// Makes the role visible as taken, once the ring is in order, and wakes a peer that the predecessor left asleep.

@@ -45,7 +45,8 @@ impl From<Instant> for Until {
 }
 
 impl Until {
-    fn deadline(self, now: Instant) -> Option<Instant> {
+    /// When that is over; `None`: never.
+    pub fn deadline(self, now: Instant) -> Option<Instant> {
         match self {
             Self::Forever => None,
             Self::After(duration) => now.checked_add(duration),
@@ -87,7 +88,7 @@ pub struct Waiting {
     /// `None`: as the machine has it.
     spin: Option<Duration>,
     yields: Option<Duration>,
-    sleep: bool,
+    pub(crate) sleep: bool,
     pub(crate) adaptive: bool,
     across_restarts: bool,
 }
@@ -162,7 +163,7 @@ impl Waiting {
 /// How long the default spins, and then yields.
 const DEFAULT: Duration = Duration::from_micros(50);
 /// Longest sleep in the futex before the peer's life is checked.
-const SLICE: Duration = Duration::from_millis(10);
+pub(crate) const SLICE: Duration = Duration::from_millis(10);
 /// After so many of them an end sleeps deeply.
 const SLICES: u32 = 10;
 /// The same where that could not be had.
@@ -175,18 +176,18 @@ const BRIEF: Duration = Duration::from_millis(1);
 /// How many of them.
 const BRIEFS: u32 = 4;
 /// Polls between two looks at the clock.
-const POLLS_PER_LOOK: u32 = 64;
+pub(crate) const POLLS_PER_LOOK: u32 = 64;
 
 /// What a call does before it sleeps.
-struct Phases<'a> {
-    spin: Duration,
-    yields: Duration,
+pub(crate) struct Phases<'a> {
+    pub(crate) spin: Duration,
+    pub(crate) yields: Duration,
     /// Whether it spins for that, at the moment; told of what comes of it.
     trying: Option<&'a mut Processors>,
 }
 
 impl<'a> Phases<'a> {
-    fn new(waiting: &Waiting, processors: &'a mut Processors) -> Self {
+    pub(crate) fn new(waiting: &Waiting, processors: &'a mut Processors) -> Self {
         let (spin, yields) = (waiting.spin.unwrap_or(DEFAULT), waiting.yields.unwrap_or(DEFAULT));
         // One that never sleeps has nothing better to do.
         if !waiting.sleep || (waiting.spin.is_some() && waiting.yields.is_some()) {
@@ -199,14 +200,14 @@ impl<'a> Phases<'a> {
         Self { spin: chosen(waiting.spin), yields: chosen(waiting.yields), trying: None }
     }
 
-    fn found(self) {
+    pub(crate) fn found(self) {
         if let Some(processors) = self.trying {
             processors.paid();
         }
     }
 
     /// It has spun for so long as it may, and now yields or sleeps.
-    fn spun(&mut self, waiting: &Waiting) {
+    pub(crate) fn spun(&mut self, waiting: &Waiting) {
         if self.trying.take().is_some_and(|processors| !processors.in_vain()) && waiting.yields.is_none() {
             self.yields = Duration::ZERO;
         }

@@ -4,8 +4,9 @@ use crate::error::{Corruption, RecvError, TryRecvError};
 use crate::protocol::{Bytes, PoolRx, Take, Taken};
 use crate::{check, positions};
 use bytemuck::Pod;
-use shmq::{OutOfBounds, PeerState, StopHandle, Until, Waiting};
+use shmq::{OutOfBounds, PeerState, StopHandle, Until, Waitable, Waiting};
 use shmq_core::error::WaitEnd;
+use shmq_core::role::RoleGuard;
 use shmq_core::{End, Map};
 use std::cell::RefCell;
 
@@ -190,6 +191,29 @@ impl Reader {
     /// Lets a handle end a blocked `recv`, as the example of [`StopHandle`]. Replaces the one it had; `None`: none does.
     pub fn set_stop<'a>(&mut self, stop: impl Into<Option<&'a StopHandle>>) {
         self.end.get_mut().set_stop(stop);
+    }
+}
+
+/// Is ready when there is a block, or the end of data. A reference will do, so that blocks can be held meanwhile.
+impl Waitable for &Reader {
+    fn is_ready(&mut self) -> bool {
+        let mut end = self.end.borrow_mut();
+        end.guard.is_torn() || end.ring.is_ready()
+    }
+
+    fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {
+        act(&mut self.end.borrow_mut().guard);
+    }
+}
+
+/// As the reference.
+impl Waitable for Reader {
+    fn is_ready(&mut self) -> bool {
+        (&*self).is_ready()
+    }
+
+    fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {
+        (&*self).with_guard(act);
     }
 }
 

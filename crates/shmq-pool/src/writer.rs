@@ -4,8 +4,9 @@ use crate::error::{Corruption, LoanError, SendError, TryLoanError};
 use crate::protocol::{Bytes, NoLoan, PoolTx, Unsent};
 use crate::{check, positions};
 use bytemuck::Pod;
-use shmq::{Mark, OutOfBounds, PeerState, StopHandle, Until, Waiting};
+use shmq::{Mark, OutOfBounds, PeerState, StopHandle, Until, Waitable, Waiting};
 use shmq_core::error::WaitEnd;
+use shmq_core::role::RoleGuard;
 use shmq_core::{End, Map};
 use std::cell::RefCell;
 
@@ -221,6 +222,30 @@ impl Writer {
     /// Lets a handle end a blocked `loan`, as the example of [`StopHandle`]. Replaces the one it had; `None`: none does.
     pub fn set_stop<'a>(&mut self, stop: impl Into<Option<&'a StopHandle>>) {
         self.end.get_mut().set_stop(stop);
+    }
+}
+
+/// Is ready when a block is free. A reference will do, so that loans can be out meanwhile; with all of them out, only the end of the
+/// reader is ever told.
+impl Waitable for &Writer {
+    fn is_ready(&mut self) -> bool {
+        let mut end = self.end.borrow_mut();
+        end.guard.is_torn() || end.ring.is_ready()
+    }
+
+    fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {
+        act(&mut self.end.borrow_mut().guard);
+    }
+}
+
+/// As the reference.
+impl Waitable for Writer {
+    fn is_ready(&mut self) -> bool {
+        (&*self).is_ready()
+    }
+
+    fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {
+        (&*self).with_guard(act);
     }
 }
 

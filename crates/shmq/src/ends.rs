@@ -21,6 +21,8 @@ pub trait Sending: Poison {
     fn end_data(&mut self) -> Result<(), Refused>;
     /// What was refused for good, having `len` bytes or messages.
     fn too_large(limits: &Limits, len: u64) -> TrySendError;
+    /// Whether sending so much would come to something other than a full ring: bytes of one message, or messages.
+    fn is_ready_for(&mut self, len: u64) -> bool;
 }
 
 impl Sending for RecordTx<Map> {
@@ -41,6 +43,10 @@ impl Sending for RecordTx<Map> {
         // A batch whose messages are small enough one by one is over the ring as a whole.
         TrySendError::TooLarge { len, max: if len > max { max } else { limits.capacity } }
     }
+
+    fn is_ready_for(&mut self, len: u64) -> bool {
+        self.is_ready_for(len)
+    }
 }
 
 impl Sending for SlotTx<Map> {
@@ -59,6 +65,15 @@ impl Sending for SlotTx<Map> {
     fn too_large(limits: &Limits, len: u64) -> TrySendError {
         TrySendError::TooLarge { len, max: limits.max_messages.unwrap_or(0) }
     }
+
+    fn is_ready_for(&mut self, len: u64) -> bool {
+        self.is_ready_for(len)
+    }
+}
+
+/// Whether a call would find room for so much, or an error.
+pub fn is_ready_for<S: Sending>(end: &mut End<S>, len: u64) -> bool {
+    end.guard.is_torn() || end.ring.is_ready_for(len) || end.is_deserted()
 }
 
 /// What became of an attempt to send messages from number `first` on: wakes a sleeping consumer, and notices one that was dropped.
@@ -195,6 +210,8 @@ pub fn finish<S: Sending>(end: &mut End<S>) -> Result<u64, TrySendError> {
 pub trait Receiving: Poison {
     /// Whether there is a message, or never will be; `None`: nothing yet.
     fn look(&mut self) -> Option<Result<(), TryRecvError>>;
+    /// Whether a look would find anything; does not wait a moment for more, as that may.
+    fn is_ready(&mut self) -> bool;
 }
 
 impl Receiving for RecordRx<Map> {
@@ -206,6 +223,10 @@ impl Receiving for RecordRx<Map> {
             Poll::Finished => Some(Err(TryRecvError::Finished)),
             Poll::Corrupt(what) => Some(Err(TryRecvError::Corrupt { what })),
         }
+    }
+
+    fn is_ready(&mut self) -> bool {
+        RecordRx::is_ready(self)
     }
 }
 
@@ -219,6 +240,15 @@ impl Receiving for SlotRx<Map> {
             SlotPoll::Corrupt(what) => Some(Err(TryRecvError::Corrupt { what })),
         }
     }
+
+    fn is_ready(&mut self) -> bool {
+        SlotRx::is_ready(self)
+    }
+}
+
+/// Whether a call would find a message, or an error.
+pub fn is_ready<R: Receiving>(end: &mut End<R>) -> bool {
+    end.guard.is_torn() || end.ring.is_ready() || end.is_deserted()
 }
 
 /// That there is a message, or why there is none.

@@ -92,11 +92,13 @@ mod receiving;
 mod records;
 pub mod slots;
 mod view;
+mod waiting;
 
 pub use receiving::{DrainLimit, DrainStep, Received};
 pub use records::{Batch, Claim, Consumer, Message, Producer, Queue, Run, pair};
 pub use shmq_core::error::{
     AttachError, Corruption, CreateError, Error, OpenError, RecvError, SendError, TryRecvError, TrySendError,
+    WaitSetError,
 };
 pub use shmq_core::geometry::{Limits, Options};
 pub use shmq_core::inspect::{
@@ -111,7 +113,10 @@ pub use shmq_core::segment::path_of;
 pub use shmq_core::sigbus;
 pub use shmq_core::stop::StopHandle;
 pub use shmq_core::wait::{Until, Waiting};
+pub use shmq_core::wait_set::{Each, Ends, Event, Interest, WaitSet, What, each};
+pub use shmq_core::waitable::{Armed, EndWatch, Notifier, Waitable};
 pub use view::{OutOfBounds, View};
+pub use waiting::RoomFor;
 
 static_assertions::assert_impl_all!(Producer: Send);
 static_assertions::assert_impl_all!(Consumer: Send);

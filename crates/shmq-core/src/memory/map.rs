@@ -8,8 +8,8 @@ use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::ptr::{NonNull, with_exposed_provenance, with_exposed_provenance_mut};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
+use std::sync::{Arc, OnceLock};
 
 /// A range of memory that stays mapped as long as any clone lives.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ struct Backing {
     /// Of the file: for people.
     path: Option<PathBuf>,
     file: Option<Arc<OwnedFd>>,
+    /// Where there is no file: what whoever waits for many ends is woken by, for each of two neighbouring pages.
+    events: [OnceLock<Arc<OwnedFd>>; 2],
 }
 
 impl Drop for Backing {
@@ -52,7 +54,8 @@ impl Map {
         let (base, len) = (backing.as_mut_ptr(), backing.len());
         let base = NonNull::new(base).expect("mmap never returns null");
         let map = ManuallyDrop::new(backing);
-        Self { base, len, backing: Arc::new(Backing { listed: None, map, path: None, file: None }) }
+        let events = [OnceLock::new(), OnceLock::new()];
+        Self { base, len, backing: Arc::new(Backing { listed: None, map, path: None, file: None, events }) }
     }
 
     /// The same, of a file: known to the handler of truncated files and to children of `fork`. To be said before it is cloned.
@@ -108,6 +111,12 @@ impl Map {
     /// The file, if there is one and it is known here.
     pub fn file(&self) -> Option<&Arc<OwnedFd>> {
         self.backing.file.as_ref()
+    }
+
+    /// In memory without a file: the descriptor by which whoever owns the bell at `at` wakes those that wait for many ends; none
+    /// until one of them has put it there.
+    pub fn event(&self, at: usize) -> &OnceLock<Arc<OwnedFd>> {
+        &self.backing.events[at / crate::layout::PAGE % 2]
     }
 
     #[inline(always)]

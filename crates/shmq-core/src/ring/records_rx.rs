@@ -160,6 +160,13 @@ impl<M: Memory> RecordRx<M> {
         }
     }
 
+    /// Whether `poll` would find anything, without giving the producer time to get ahead: for whoever has other ends to look at.
+    pub fn is_ready(&self) -> bool {
+        self.state != RingState::Open
+            || self.next != word::NONE
+            || self.ring.load_word(self.head.at(), at::POLL) != word::NONE
+    }
+
     #[inline(never)]
     fn examine(&mut self) -> Poll {
         let (read, received) = (self.head.at(), self.received);

@@ -507,6 +507,14 @@ impl<M: Memory> RecordTx<M> {
         (best >= 8).then(|| (best - 8).min(self.max_message))
     }
 
+    /// Whether sending a message of this size would come to something other than a full ring.
+    pub fn is_ready_for(&mut self, len: u64) -> bool {
+        self.refresh().is_err()
+            || self.state != RingState::Open
+            || len > self.max_message
+            || self.room().is_some_and(|room| room >= len)
+    }
+
     /// Whether it still works.
     pub fn state(&self) -> RingState {
         self.state

@@ -91,6 +91,19 @@ impl<M: Memory> SlotRx<M> {
         self.cursor.has_next() || self.has_more()
     }
 
+    /// Whether `poll` would find anything, without giving the producer time to get ahead: for whoever has other ends to look at.
+    pub fn is_ready(&mut self) -> bool {
+        if self.state != RingState::Open || self.cursor.has_next() {
+            return true;
+        }
+        if self.cursor.is_over() {
+            self.groups.turn(&mut self.cursor);
+        }
+        let word = self.load_word();
+        let (count, next) = (word & !END, self.cursor.next());
+        count > next || (word & END != 0 && count == next)
+    }
+
     /// The place of the next message, if it is known or found to be there. As `has_next`.
     #[inline(always)]
     pub fn find(&mut self) -> Option<Span> {

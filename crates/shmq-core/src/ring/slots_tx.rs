@@ -548,6 +548,14 @@ impl<M: Memory> SlotTx<M> {
         self.limit.saturating_sub(self.cursor.next())
     }
 
+    /// Whether sending so many messages would come to something other than a full ring.
+    pub fn is_ready_for(&mut self, messages: u64) -> bool {
+        self.refresh().is_err()
+            || self.state != RingState::Open
+            || messages > self.groups.layout().depth
+            || self.room() >= messages
+    }
+
     /// Sizes.
     pub fn layout(&self) -> &SlotLayout {
         self.groups.layout()

@@ -13,7 +13,7 @@ use crate::stop::StopHandle;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -34,6 +34,17 @@ pub enum FileEvent {
 /// Makes a sound in a file. `at`: where it is in memory anyway. Errors mean that nobody hears it.
 pub fn poke(file: &OwnedFd, at: usize) {
     let _ = rustix::io::pread(file, &mut [0; 1], at as u64);
+}
+
+/// Lets an instance hear what happens to a file: pokes, and what may be the end of somebody.
+pub fn watch(instance: BorrowedFd<'_>, file: BorrowedFd<'_>) -> rustix::io::Result<i32> {
+    let what = WatchFlags::ACCESS
+        | WatchFlags::CLOSE_WRITE
+        | WatchFlags::ATTRIB
+        | WatchFlags::MODIFY
+        | WatchFlags::DELETE_SELF;
+    // The inode itself, whatever it is called by now, and if it has no name.
+    inotify::add_watch(instance, crate::segment::link_of(file), what)
 }
 
 /// One inotify instance, for one file.
@@ -58,14 +69,7 @@ impl FileWatch {
         if self.watch.is_none() {
             // No more comes while nothing is watched.
             while self.hear() != FileEvent::Nothing {}
-            let what = WatchFlags::ACCESS
-                | WatchFlags::CLOSE_WRITE
-                | WatchFlags::ATTRIB
-                | WatchFlags::MODIFY
-                | WatchFlags::DELETE_SELF;
-            // The inode itself, whatever it is called by now, and if it has no name.
-            let path = crate::segment::link_of(self.file.as_fd());
-            self.watch = inotify::add_watch(&self.instance, path, what).ok();
+            self.watch = watch(self.instance.as_fd(), self.file.as_fd()).ok();
         }
         self.watch.is_some()
     }

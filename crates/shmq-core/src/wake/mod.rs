@@ -15,8 +15,12 @@
 //! while listens to the file instead; see [`crate::wake::file_watch`]. A waker whose futex call woke nobody cannot know whether the
 //! sleeper is on its way into the futex, where the changed bell stops it, or listens; so it pokes the file,
 //! which stays until it is heard. Who begins to listen must do so *before* it announces its sleep.
+//!
+//! **Many ends at once.** Whoever waits for many ends sleeps in no futex at all, see [`notifier`]. Its tickets are odd, which
+//! says so: the waker pokes the file at once. An even ticket says nothing, so a waker that sees it does both.
 
 pub mod file_watch;
+pub mod notifier;
 
 use self::file_watch::{FileEvent, FileWatch};
 use crate::layout::{Counter, Role, RoleWords};
@@ -29,6 +33,9 @@ use rustix::time::{Timespec, clock_gettime};
 use std::ffi::c_void;
 use std::sync::OnceLock;
 use std::time::Duration;
+
+/// In a ticket: whoever sleeps hears pokes, and sleeps in no futex.
+const POKE_ONLY: u64 = 1;
 
 /// Longest sleep where the kernel cannot fence on the peer's behalf.
 const SHORT_SLICE: Duration = Duration::from_millis(1);
@@ -137,8 +144,11 @@ impl Park for Map {
     }
 
     fn poke(&self, at: usize) {
-        if let Some(file) = self.file() {
-            file_watch::poke(file, at);
+        match (self.file(), self.event(at).get()) {
+            (Some(file), _) => file_watch::poke(file, at),
+            // Full already is readable, too.
+            (None, Some(event)) => drop(rustix::io::write(event, &1_u64.to_ne_bytes())),
+            (None, None) => {}
         }
     }
 
@@ -286,27 +296,32 @@ impl<M: Park> Signals<M> {
         self.left =
             self.window.load(words.left, at::ROLE_LOAD) == self.window.load(words.epoch, at::ROLE_LOAD);
         self.set_quiet();
-        self.ring();
+        self.wake(ticket & POKE_ONLY != 0);
     }
 
     /// Calls for the peer's attention without going to sleep.
     pub fn call(&mut self) {
-        self.change_ticket(at::ROLE_STORE);
+        self.change_ticket(at::ROLE_STORE, 0);
     }
 
-    fn change_ticket(&mut self, site: Site) {
+    /// The next ticket, with what it says of the sleeper in its lowest bit.
+    fn change_ticket(&mut self, site: Site, how: u64) {
         let ticket = self.role.words().ticket;
-        let next = self.window.load(ticket, at::COUNT_LOAD).wrapping_add(1);
-        self.window.store(ticket, next, site);
+        let last = self.window.load(ticket, at::COUNT_LOAD) & !POKE_ONLY;
+        self.window.store(ticket, last.wrapping_add(2) | how, site);
     }
 
     /// Changes the bell and wakes.
     #[cold]
     pub fn ring(&mut self) {
+        self.wake(false);
+    }
+
+    fn wake(&mut self, poke_only: bool) {
         self.change_bell();
         let at = self.window.parts().page(self.role) + self.role.words().bell.offset();
         // SAFETY: a word of a page of the window.
-        if !unsafe { self.window.memory().unpark(at) } {
+        if poke_only || !unsafe { self.window.memory().unpark(at) } {
             // Who has rung because of a ticket has no need of it; a successor, who rings in any case, does.
             self.window.fence(at::SOUND_FENCE);
             self.window.memory().poke(at);
@@ -324,20 +339,41 @@ impl<M: Park> Signals<M> {
     /// Announces that this end is going to sleep. Whatever the peer does from here on ends the sleep; what it did
     /// before is there to be seen, so look at everything that could make sleeping wrong *between* this and `rest`.
     pub fn announce(&mut self) -> Announced {
+        let seen = self.announce_by(0);
+        Announced { seen, covered: self.fence_announced() }
+    }
+
+    /// Announces that this end is going to sleep beside others, and hears of the peer by its file alone. The announcement counts from
+    /// [`Signals::fence_announced`] on, one for all of them; returns the peer's bell.
+    pub fn announce_to_file(&mut self) -> u32 {
+        self.announce_by(POKE_ONLY)
+    }
+
+    fn announce_by(&mut self, how: u64) -> u32 {
         let bell = self.role.peer().words().bell;
         // Before the ticket: a bell read after it could be the answer to it already.
         let seen = self.window.load(bell, at::READ_BELL);
-        self.change_ticket(at::ANNOUNCE);
-        self.window.fence(at::SLEEP_FENCE);
-        let covered = self.window.memory().fence_everywhere();
+        self.change_ticket(at::ANNOUNCE, how);
         self.count(Counter::Sleeps);
-        Announced { seen: seen as u32, covered }
+        seen as u32
+    }
+
+    /// Puts what was announced, by this end and by others of this thread, before whatever is looked at from here on; says whether
+    /// the peers' stores were fenced as well.
+    pub fn fence_announced(&self) -> bool {
+        self.window.fence(at::SLEEP_FENCE);
+        self.window.memory().fence_everywhere()
     }
 
     /// Whether an announcement still stands: the peer has not rung since, so neither it nor a successor has served it.
     pub fn stands(&self, announced: Announced) -> bool {
+        self.is_silent_since(announced.seen)
+    }
+
+    /// Whether the peer's bell still has this value.
+    pub fn is_silent_since(&self, seen: u32) -> bool {
         let bell = self.role.peer().words().bell;
-        self.window.load(bell, at::READ_BELL) as u32 == announced.seen
+        self.window.load(bell, at::READ_BELL) as u32 == seen
     }
 
     /// Sleeps, unless the peer has rung its bell since the announcement.

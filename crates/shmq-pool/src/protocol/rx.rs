@@ -231,6 +231,11 @@ impl<M: Memory + Clone> PoolRx<M> {
         self.full.mark()
     }
 
+    /// Whether `try_take` would find anything.
+    pub fn is_ready(&mut self) -> bool {
+        self.corrupt.is_some() || !self.again.is_empty() || self.full.is_ready()
+    }
+
     /// Blocks that were taken before and will be seen again.
     pub fn again(&self) -> u64 {
         self.again.len() as u64

@@ -256,6 +256,11 @@ impl<M: Memory + Clone> PoolTx<M> {
         (self.home.len() as u64 + self.empty.pending()).min(self.away.len() as u64)
     }
 
+    /// Whether `try_loan` would find a block, or nonsense.
+    pub fn is_ready(&mut self) -> bool {
+        self.corrupt.is_some() || !self.home.is_empty() || self.empty.is_ready()
+    }
+
     /// Blocks that are here and not lent.
     pub fn home(&self) -> &[u32] {
         &self.home

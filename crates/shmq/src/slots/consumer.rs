@@ -39,7 +39,7 @@ use std::mem::MaybeUninit;
 /// ```
 #[derive(Debug)]
 pub struct Consumer<P: ?Sized> {
-    pub(super) end: End<SlotRx<Map>>,
+    pub(crate) end: End<SlotRx<Map>>,
     marker: Marker<P>,
 }
 

@@ -36,7 +36,7 @@ use std::ops::Range;
 /// ```
 #[derive(Debug)]
 pub struct Producer<P: ?Sized> {
-    pub(super) end: End<SlotTx<Map>>,
+    pub(crate) end: End<SlotTx<Map>>,
     marker: Marker<P>,
 }
 
