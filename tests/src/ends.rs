@@ -26,8 +26,20 @@ pub enum Op {
     Slices(usize),
     /// All of these or none, in one call.
     Batch(Vec<usize>),
-    /// A batch that is built one by one; of slots, as many as there is room for, visible group by group.
+    /// One message with a mark.
+    Mark(usize),
+    /// All of these or none, with a mark.
+    MarkBatch(Vec<usize>),
+    /// A message filled in place, with a mark.
+    MarkClaim(usize),
+    /// What comes next has this number in another queue.
+    Origin(u64),
+    /// As many as there is room for: of records, call by call; of slots in one call, visible group by group.
+    Several(Vec<usize>),
+    /// A batch that is built one by one.
     Pushes(Vec<usize>),
+    /// The same, with a mark.
+    MarkPushes(Vec<usize>),
     /// A batch that is given up.
     AbortBatch(Vec<usize>),
     /// A message filled in place, in pieces.
@@ -96,6 +108,11 @@ pub fn message(kind: Kind, sequence: u64, len: usize) -> Vec<u8> {
     let mut dice = Dice(sequence ^ 0x57e9);
     let words = (0..len.div_ceil(8)).flat_map(|_| (dice.next() | 1).to_le_bytes());
     words.take(len).collect()
+}
+
+/// What is noted with the message before this number.
+pub fn note(label: u64) -> [u8; 16] {
+    crate::model::note(label.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// An open queue of either shape.
@@ -210,6 +227,16 @@ impl Tx {
         any!(self, tx => tx.next_sequence())
     }
 
+    /// What was noted with the last marked message.
+    pub fn mark(&self) -> Option<shmq::Mark> {
+        any!(self, tx => tx.mark())
+    }
+
+    /// Which queue this one continues.
+    pub fn origin(&self) -> Option<shmq::Origin> {
+        any!(self, tx => tx.origin())
+    }
+
     /// How to wait.
     pub fn set_waiting(&mut self, waiting: Waiting) {
         any!(self, tx => tx.set_waiting(waiting));
@@ -234,6 +261,11 @@ impl Rx {
             Self::Records(rx) => records::receive(rx, op),
             Self::Slots(rx) => slots::receive(rx, op),
         }
+    }
+
+    /// What the producer noted with the last marked message.
+    pub fn peer_mark(&self) -> Option<shmq::Mark> {
+        any!(self, rx => rx.peer_mark())
     }
 
     /// Vouches for the other end, so that messages can be used where they lie.

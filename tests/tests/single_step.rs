@@ -1,4 +1,4 @@
-//! P1, P2, P4: killed at any machine instruction, by either end, in any operation and while taking over.
+//! P1, P2, P4, P14: killed at any machine instruction, by either end, in any operation and while taking over.
 //!
 //! A child goes through every public operation of the release build while it is stepped one instruction at a time;
 //! each state of the file on the way is given to successors of either role (`shmq_tests::step`). Then the same for the
@@ -7,10 +7,10 @@
 //!
 //! Where tracing is forbidden the tests fail and say so; `SHMQ_WITHOUT_PTRACE=1` lets them pass without having run.
 
-use shmq::{Kind, Options, Queue, slots};
+use shmq::{Kind, Options, Queue, Role, slots};
 use shmq_core::word::{RecordKind, word};
 use shmq_tests::process::{Scratch, SlotMessage, map_queue};
-use shmq_tests::step::{Failure, Spec, Tally, Wreck, trace};
+use shmq_tests::step::{Failure, Oracle, Spec, Tally, Wreck, trace};
 use std::os::unix::fs::FileExt;
 
 const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
@@ -134,6 +134,37 @@ fn null_control_bytes_that_nobody_knows_of_are_caught() {
     let Some(outcome) = planted(Kind::Records, "forget-next-word") else { return };
     let why = outcome.expect_err("a dead producer's bytes went unnoticed");
     println!("{why}");
+}
+
+#[test]
+fn null_control_a_mark_that_is_missing_is_caught() {
+    for kind in [Kind::Records, Kind::Slots] {
+        for fault in ["forget-mark", "forget-note"] {
+            let Some(outcome) = planted(kind, fault) else { return };
+            let why = outcome.expect_err("a message came without its mark, unnoticed");
+            assert!(why.contains("Mark(9)") && why.contains("mark is"), "{fault}: {why}");
+        }
+    }
+}
+
+/// What is asked of the queue of a dead process must hold of every good one, so that a failure is the library's. The largest
+/// message needs padding before it, up to as much as itself.
+#[test]
+fn null_control_a_good_queue_is_good_wherever_in_the_ring_it_is_empty() {
+    for depth in [None, Some(16)] {
+        let scratch = create(Kind::Records, depth);
+        let mut oracle = Oracle::new(scratch.path(), Kind::Records);
+        let queue = Queue::open(scratch.path()).unwrap();
+        let (mut tx, mut rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
+        for moved in 0..512 {
+            let spec = Spec { first: moved, ..Spec::new(Kind::Records) };
+            let image = std::fs::read(scratch.path()).unwrap();
+            let verdict = oracle.examine(&image, &image, Role::Producer, &[spec], 0);
+            verdict.unwrap_or_else(|why| panic!("{moved} words on: {why}"));
+            tx.try_send(&[]).unwrap();
+            rx.try_read().unwrap().acknowledge();
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What one end of a queue of records does.
 
-use super::{Done, Op, Problem, SHORT, message, sent, took};
+use super::{Done, Op, Problem, SHORT, message, note, sent, took};
 use shmq::{Consumer, Kind, Producer};
 use std::io::IoSlice;
 
@@ -17,8 +17,26 @@ pub fn send(tx: &mut Producer, op: &Op) -> Result<Done, Problem> {
             let (body, tail) = rest.split_at(len / 4);
             sent(&[*len], tx.try_send_slices(&[head, body, tail].map(IoSlice::new))?)
         }
+        Op::Several(lens) => {
+            many(lens).iter().try_for_each(|message| tx.try_send(message).map(drop))?;
+            sent(lens, next)
+        }
         Op::Batch(lens) => sent(lens, tx.try_send_batch(&many(lens))?.start),
-        Op::Pushes(lens) | Op::AbortBatch(lens) => {
+        Op::Mark(len) => sent(&[*len], tx.try_send_marked(&bytes(0, *len), note(next + 1))?),
+        Op::MarkBatch(lens) => {
+            let note = note(next + lens.len() as u64);
+            sent(lens, tx.try_send_batch_marked(&many(lens), note)?.start)
+        }
+        Op::MarkClaim(len) => {
+            let mut claim = tx.try_claim(*len)?;
+            claim.write_at(0, &bytes(0, *len))?;
+            sent(&[*len], claim.commit_marked(note(next + 1)))
+        }
+        Op::Origin(number) => {
+            tx.set_origin(note(*number), *number);
+            Done::default()
+        }
+        Op::Pushes(lens) | Op::MarkPushes(lens) | Op::AbortBatch(lens) => {
             let messages = many(lens);
             let mut batch = tx.try_batch()?;
             for message in &messages {
@@ -26,6 +44,7 @@ pub fn send(tx: &mut Producer, op: &Op) -> Result<Done, Problem> {
             }
             match op {
                 Op::Pushes(_) => sent(lens, batch.commit().start),
+                Op::MarkPushes(_) => sent(lens, batch.commit_marked(note(next + lens.len() as u64)).start),
                 _ => Done::default(),
             }
         }

@@ -1,6 +1,6 @@
 //! The same for fixed-size messages.
 
-use super::{Done, Op, Problem, SHORT, sent, took};
+use super::{Done, Op, Problem, SHORT, note, sent, took};
 use crate::process::{SlotMessage, slot_content};
 use shmq::slots::{Consumer, Producer};
 
@@ -31,14 +31,36 @@ pub fn send(tx: &mut Producer<SlotMessage>, op: &Op) -> Result<Done, Problem> {
             0 => return Err(Problem::Nothing),
             _ => sent(&[SIZE], next),
         },
+        Op::Several(lens) => match tx.try_send_slice(&many(next, lens))? {
+            all if all == lens.len() => sent(&vec![SIZE; all], next),
+            _ => return Err(Problem::Nothing),
+        },
         Op::Batch(lens) => sent(&vec![SIZE; lens.len()], tx.try_send_batch(&many(next, lens))?.start),
-        Op::Pushes(lens) | Op::AbortBatch(lens) => {
+        Op::Mark(_) => sent(&[SIZE], tx.try_send_marked(&slot_content(next), note(next + 1))?),
+        Op::MarkBatch(lens) => {
+            let note = note(next + lens.len() as u64);
+            sent(&vec![SIZE; lens.len()], tx.try_send_batch_marked(&many(next, lens), note)?.start)
+        }
+        Op::MarkClaim(_) => {
+            let mut claim = tx.try_claim()?;
+            claim.write(&slot_content(next));
+            sent(&[SIZE], claim.commit_marked(note(next + 1)))
+        }
+        Op::Origin(number) => {
+            tx.set_origin(note(*number), *number);
+            Done::default()
+        }
+        Op::Pushes(lens) | Op::MarkPushes(lens) | Op::AbortBatch(lens) => {
             let mut batch = tx.try_batch()?;
             for message in many(next, lens) {
                 batch.push(&message)?;
             }
             match op {
                 Op::Pushes(_) => sent(&vec![SIZE; lens.len()], batch.commit().start),
+                Op::MarkPushes(_) => {
+                    let note = note(next + lens.len() as u64);
+                    sent(&vec![SIZE; lens.len()], batch.commit_marked(note).start)
+                }
                 _ => Done::default(),
             }
         }

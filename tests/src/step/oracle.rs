@@ -5,7 +5,7 @@ use crate::ends::{AnyQueue, Op, Problem, Rx, Tx};
 use crate::process::{LIMIT, Scratch, map_queue};
 use shmq::{AttachError, Kind, Role};
 use shmq_core::layout::PAGE;
-use shmq_core::{Geometry, Map, Memory};
+use shmq_core::{Geometry, Map, Memory, word};
 use std::path::Path;
 use std::time::Instant;
 
@@ -101,6 +101,7 @@ impl Oracle {
                 self.write(now);
                 let mut rx = self.consumer(spec)?;
                 let empty = take_all(&mut rx, spec)?;
+                sees_mark(&rx, &empty)?;
                 let tx = self.producer(&empty)?;
                 self.go_on(tx, rx, empty)
             }
@@ -166,13 +167,14 @@ impl Oracle {
             Err(_) if spec.finished => Ok(None),
             Err(why) => Err(why),
             Ok(_) if spec.finished => Err("a finished queue has a new producer".into()),
-            Ok(tx) if tx.next_sequence() == spec.next() => Ok(Some(tx)),
+            Ok(tx) if tx.next_sequence() == spec.next() => has_notes(&tx, spec).map(|()| Some(tx)),
             Ok(tx) => Err(format!("a producer resumes at {}", tx.next_sequence())),
         }
     }
 
-    /// An empty queue must be as good as new: all of its space is there, and nothing in it is taken for a message.
+    /// An empty queue must be as good as new: all of its space is there, and nothing in it is taken for a message or a mark.
     fn go_on(&self, tx: Option<Tx>, mut rx: Rx, mut spec: Spec) -> Verdict {
+        sees_mark(&rx, &spec)?;
         let Some(mut tx) = tx else {
             return match rx.perform(&Op::Recv) {
                 Err(Problem::Finished) if spec.finished => Ok(()),
@@ -180,28 +182,76 @@ impl Oracle {
                 other => Err(format!("{other:?} of an empty queue")),
             };
         };
-        let largest = self.geometry.limits.max_message as usize;
-        let lens = match spec.kind {
-            Kind::Slots => vec![0; self.geometry.limits.max_messages.unwrap_or(0) as usize],
-            _ => vec![13, 0, largest],
-        };
-        for &len in &lens {
-            done(tx.perform(&Op::Send(len)))?;
-            spec = spec.sent(&[len]);
+        let limits = self.geometry.limits;
+        if spec.kind == Kind::Records {
+            // The largest has room in any empty ring, but wherever it lies only in an empty one.
+            for lens in [&[13, 0][..], &[limits.max_message as usize]] {
+                spec = send_all(&mut tx, &spec, lens)?;
+                spec = take_all(&mut rx, &spec)?;
+            }
         }
-        if spec.kind == Kind::Slots && !matches!(tx.perform(&Op::Send(0)), Err(Problem::Nothing)) {
-            return Err("more messages than its depth".into());
+        spec = send_all(&mut tx, &spec, &vec![FILL; self.most(spec.kind) as usize])?;
+        if !matches!(tx.perform(&Op::Send(FILL)), Err(Problem::Nothing)) {
+            return Err("more messages than there is room for".into());
         }
         spec = take_all(&mut rx, &spec)?;
         // Once around, so that whatever lay in the ring is met.
         let words = if spec.kind == Kind::Records { self.geometry.parts.capacity / 8 } else { 0 };
         for _ in 0..words {
-            done(tx.perform(&Op::Send(0)))?;
-            spec = take_all(&mut rx, &spec.sent(&[0]))?;
+            spec = send_all(&mut tx, &spec, &[0])?;
+            spec = take_all(&mut rx, &spec)?;
         }
-        done(tx.perform(&Op::Batch(vec![3; 4])))?;
+        // So many numbers on, a mark that a dead producer was about to commit would count.
+        has_notes(&tx, &spec)?;
+        for op in [Op::Mark(3), Op::Batch(vec![3; 4])] {
+            done(tx.perform(&op)).map_err(|problem| format!("{op:?} to an empty queue: {problem}"))?;
+            spec = spec.during(&op).pop().unwrap_or(spec);
+        }
+        has_notes(&tx, &spec)?;
         tx.finish().map_err(|problem| format!("finish: {problem:?}"))?;
-        take_all(&mut rx, &Spec { finished: true, ..spec.sent(&[3; 4]) }).map(drop)
+        spec = take_all(&mut rx, &Spec { finished: true, ..spec })?;
+        sees_mark(&rx, &spec)
+    }
+
+    /// So many messages of length [`FILL`] have room in an empty queue, wherever in the ring it is empty.
+    fn most(&self, kind: Kind) -> u64 {
+        let limits = self.geometry.limits;
+        let depth = limits.max_messages.unwrap_or(u64::MAX);
+        // Their size divides that of the ring: what is lost at its end, and the word behind the last, are less than one more.
+        let records = limits.capacity / word::size(FILL as u64) - 1;
+        if kind == Kind::Slots { depth } else { records.min(depth) }
+    }
+}
+
+/// What a queue is filled with. Values of this length have the shortest way.
+const FILL: usize = 24;
+
+/// Sends messages that must have room.
+fn send_all(tx: &mut Tx, spec: &Spec, lens: &[usize]) -> Verdict<Spec> {
+    for &len in lens {
+        let sent = done(tx.perform(&Op::Send(len)));
+        sent.map_err(|problem| format!("sending {len} bytes to a queue that has room: {problem}"))?;
+    }
+    Ok(spec.sent(lens))
+}
+
+/// What a producer finds noted.
+fn has_notes(tx: &Tx, spec: &Spec) -> Verdict {
+    let (found, expected) = ((tx.mark(), tx.origin()), (spec.mark(), spec.origin()));
+    if found == expected {
+        Ok(())
+    } else {
+        Err(format!("mark and origin are {found:x?} instead of {expected:x?}"))
+    }
+}
+
+/// The mark that a consumer finds which has taken all there was. (Before that, the count of a dead producer may lag.)
+fn sees_mark(rx: &Rx, spec: &Spec) -> Verdict {
+    let (found, expected) = (rx.peer_mark(), spec.mark());
+    if found == expected {
+        Ok(())
+    } else {
+        Err(format!("the peer's mark is {found:x?} instead of {expected:x?}"))
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is done under the tracer, and what must come of it.
 
-use crate::ends::{Done, Op, message};
+use crate::ends::{Done, Op, message, note};
 use crate::process::SlotMessage;
-use shmq::{Kind, Role};
+use shmq::{Kind, Mark, Origin, Role};
 use std::collections::VecDeque;
 
 /// One line of a script.
@@ -28,11 +28,14 @@ pub fn script(name: &str) -> Vec<Step> {
         "consumer" => vec![Step::Do(Op::Attach(Consumer))],
         "finished" => vec![Step::Refuse(Op::Attach(Producer))],
         // What the planted bugs are in.
-        "bare" => [Op::Send(24), Op::Send(100), Op::Send(3), Op::Recv, Op::Recv, Op::Send(40), Op::Recv]
-            .map(Step::Do)
-            .into(),
+        "bare" => bare().map(Step::Do).into(),
         other => panic!("no script {other:?}"),
     }
+}
+
+fn bare() -> [Op; 8] {
+    use Op::*;
+    [Send(24), Send(100), Send(3), Recv, Recv, Send(40), Recv, Mark(9)]
 }
 
 /// Everything that two ends do in their lives. A queue of slots is to have a depth of 16.
@@ -51,6 +54,16 @@ fn life() -> Vec<Step> {
         Do(Send(24)),
         Do(Recv),
         Do(Recv),
+        // The third mark goes over the copy of the first.
+        Do(Mark(24)),
+        Do(MarkBatch(vec![8, 0])),
+        Do(Send(3)),
+        Do(MarkClaim(13)),
+        Do(Origin(1000)),
+        Do(MarkPushes(vec![5, 16])),
+        Do(Origin(7)),
+        Do(Several(vec![1, 24, 9])),
+        Do(Drain(100)),
         Do(Send(0)),
         Do(Send(5)),
         Do(Slices(37)),
@@ -122,17 +135,31 @@ pub struct Spec {
     pub lens: VecDeque<usize>,
     /// Whether end of data is declared.
     pub finished: bool,
+    /// The number behind the last message with a mark.
+    pub mark: Option<u64>,
+    /// What was said last of another queue: the number there, and the number here that it belongs to.
+    pub origin: Option<(u64, u64)>,
 }
 
 impl Spec {
     /// A new queue.
     pub fn new(kind: Kind) -> Self {
-        Self { kind, first: 0, lens: VecDeque::new(), finished: false }
+        Self { kind, first: 0, lens: VecDeque::new(), finished: false, mark: None, origin: None }
     }
 
     /// Number of the next message to be sent.
     pub fn next(&self) -> u64 {
         self.first + self.lens.len() as u64
+    }
+
+    /// The mark that is to be found.
+    pub fn mark(&self) -> Option<Mark> {
+        self.mark.map(|label| Mark { sequence: label - 1, note: note(label) })
+    }
+
+    /// The origin that is to be found.
+    pub fn origin(&self) -> Option<Origin> {
+        self.origin.map(|(there, here)| Origin { queue_id: note(there), next: there + self.next() - here })
     }
 
     /// Bytes of the `nth` message.
@@ -146,6 +173,11 @@ impl Spec {
         let of_slots = (self.kind == Kind::Slots).then_some(size_of::<SlotMessage>());
         more.lens.extend(lens.iter().map(|&len| of_slots.unwrap_or(len)));
         more
+    }
+
+    /// With a mark, too.
+    fn marked(self) -> Self {
+        Self { mark: Some(self.next()), ..self }
     }
 
     /// With the first messages taken.
@@ -163,8 +195,10 @@ impl Spec {
             Op::Send(len) | Op::SendWaiting(len) | Op::Slices(len) | Op::Claim(len) | Op::Part(_, len) => {
                 self.sent(&[*len])
             }
-            // A slice of slots is not a batch.
-            Op::Pushes(lens) if self.kind == Kind::Slots => {
+            Op::Mark(len) | Op::MarkClaim(len) => self.sent(&[*len]).marked(),
+            Op::MarkBatch(lens) | Op::MarkPushes(lens) => self.sent(lens).marked(),
+            Op::Origin(there) => Self { origin: Some((*there, self.next())), ..self.clone() },
+            Op::Several(lens) => {
                 return (0..=lens.len()).map(|n| self.sent(&lens[..n])).collect();
             }
             Op::Batch(lens) | Op::Pushes(lens) => self.sent(lens),

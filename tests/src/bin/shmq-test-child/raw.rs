@@ -11,6 +11,8 @@ fn fault(name: &str) -> Fault {
         "forget-read" => Fault::Drop("READ"),
         "forget-next-word" => Fault::Drop("NEXT_WORD"),
         "forget-give-back" => Fault::Drop("GIVE_BACK"),
+        "forget-mark" => Fault::Drop("NOTE"),
+        "forget-note" => Fault::Drop("NOTE_WORD"),
         _ => Fault::None,
     }
 }

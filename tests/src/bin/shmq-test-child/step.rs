@@ -3,7 +3,7 @@
 use crate::{Outcome, raw, said};
 use shmq::{Kind, Waiting};
 use shmq_core::{Poll, RecordRx, RecordTx, SlotPoll, SlotRx, SlotTx};
-use shmq_tests::ends::{AnyQueue, Done, Ends, Op, Problem, message};
+use shmq_tests::ends::{AnyQueue, Done, Ends, Op, Problem, message, note};
 use shmq_tests::process::SlotMessage;
 use shmq_tests::step::{Spec, Step, be_traced, mark, script};
 use std::path::Path;
@@ -74,6 +74,10 @@ fn planted(kind: Kind, name: &str, script_name: &str, mode: &str) -> Outcome {
                 let bytes = message(kind, tx.sequence(), *len);
                 tx.try_send(&bytes).map(drop).map_err(|r| format!("{r:?}"))
             }
+            Op::Mark(len) => {
+                let (bytes, note) = (message(kind, tx.sequence(), *len), note(tx.sequence() + 1));
+                tx.try_send_marked(&bytes, &note).map(drop).map_err(|r| format!("{r:?}"))
+            }
             _ => {
                 let SlotPoll::Messages(_) = rx.poll() else { return Err("nothing there".into()) };
                 rx.copy_out(&mut [0; size_of::<SlotMessage>()]);
@@ -90,6 +94,10 @@ fn planted(kind: Kind, name: &str, script_name: &str, mode: &str) -> Outcome {
             Op::Send(len) => {
                 let bytes = message(kind, tx.sequence(), *len);
                 tx.try_send(&bytes).map(drop).map_err(|r| format!("{r:?}"))
+            }
+            Op::Mark(len) => {
+                let (bytes, note) = (message(kind, tx.sequence(), *len), note(tx.sequence() + 1));
+                tx.try_send_marked(&bytes, &note).map(drop).map_err(|r| format!("{r:?}"))
             }
             _ => {
                 let Poll::Message(record) = rx.poll() else { return Err("nothing there".into()) };
