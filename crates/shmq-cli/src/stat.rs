@@ -11,7 +11,6 @@ use shmq_tool::failure::{Code, Failure};
 use shmq_tool::units::{
     show_bytes, show_count, show_duration, show_messages, show_percent, show_rough, shown,
 };
-use std::io::{self, Write, stdout};
 use std::time::Duration;
 
 pub fn run(args: &StatArgs) -> Result<(), Failure> {
@@ -43,10 +42,7 @@ fn hint(error: OpenError, args: &StatArgs) -> Failure {
 
 /// Prints to standard output; that nobody reads it is no failure.
 pub fn print(text: &str) -> Result<(), Failure> {
-    match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::io("write to standard output", &e)),
-        _ => Ok(()),
-    }
+    shmq_tool::print::out(text).map(drop)
 }
 
 /// The colour of a level.

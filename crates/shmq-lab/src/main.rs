@@ -7,6 +7,8 @@
 //! | [`contrast`] | the same traffic through raw memory, queues and what the kernel has |
 //! | [`torture`] | both ends of a queue, killed and stopped thousands of times a minute |
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod contrast;
 mod torture;
@@ -14,6 +16,7 @@ mod torture;
 use args::{Cli, Command};
 use clap::Parser;
 use shmq_tool::failure::Failure;
+use shmq_tool::print;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -29,7 +32,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Said(code, text)) => {
-            eprintln!("shmq-lab: {text}");
+            print::err(format_args!("shmq-lab: {text}"));
             ExitCode::from(code as u8)
         }
         Err(signal) => signal.report(),

@@ -5,5 +5,6 @@ pub mod draw;
 pub mod failure;
 pub mod interrupt;
 pub mod page;
+pub mod print;
 pub mod signal;
 pub mod units;

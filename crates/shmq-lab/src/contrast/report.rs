@@ -5,6 +5,7 @@ use super::traffic::{Count, SIZES};
 use crate::args::Medium;
 use serde::Serialize;
 use shmq_tool::failure::Failure;
+use shmq_tool::print;
 use shmq_tool::units::{show_bytes, show_count, show_short};
 
 /// One medium at one size.
@@ -99,9 +100,10 @@ impl Report {
     pub fn print(&self, json: bool) -> Result<(), Failure> {
         if json {
             let text = serde_json::to_string_pretty(self);
-            println!("{}", text.map_err(|e| Failure::new(format!("cannot write the outcome: {e}")))?);
+            let text = text.map_err(|e| Failure::new(format!("cannot write the outcome: {e}")))?;
+            print::out(text + "\n")?;
         } else {
-            print!("{}", self.table());
+            print::out(self.table())?;
         }
         if self.ok { Ok(()) } else { Err(Failure::new(self.why.join("; "))) }
     }

@@ -37,6 +37,7 @@ use shmq_tool::actor;
 use shmq_tool::draw::{Draw, mix};
 use shmq_tool::failure::Failure;
 use shmq_tool::interrupt::Interrupt;
+use shmq_tool::print;
 use stage::Stage;
 use std::time::{Duration, Instant};
 use storm::{Brief, Files, Storm};
@@ -104,7 +105,7 @@ fn slots<const WORDS: usize>(stage: &Stage, draw: &mut Draw, part: Part) -> Resu
 pub fn run(args: &TortureArgs) -> Result<(), Failure> {
     let seed = args.seed.unwrap_or_else(new_seed);
     if !args.json {
-        println!("seed {seed}");
+        print::out(format_args!("seed {seed}\n"))?;
     }
     // Before the first file is made, so that Ctrl-C leaves none behind.
     let interrupt = Interrupt::catch()?;

@@ -6,6 +6,7 @@ use super::tally::{Moment, Tally};
 use crate::args::Plant;
 use serde::Serialize;
 use shmq_tool::failure::Failure;
+use shmq_tool::print;
 use shmq_tool::units::{show_bytes, show_count, show_duration};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -125,9 +126,10 @@ impl Report {
     pub fn print(&self, json: bool) -> Result<(), Failure> {
         if json {
             let text = serde_json::to_string_pretty(self);
-            println!("{}", text.map_err(|e| Failure::new(format!("cannot write the outcome: {e}")))?);
+            let text = text.map_err(|e| Failure::new(format!("cannot write the outcome: {e}")))?;
+            print::out(text + "\n")?;
         } else {
-            print!("{}", self.table());
+            print::out(self.table())?;
         }
         if self.ok {
             return Ok(());
