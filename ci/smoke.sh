@@ -9,7 +9,9 @@ cargo bench -p shmq-benches -- --test
 echo "Every benchmark, briefly; its figures mean nothing either."
 cargo build --release -p shmq-benches --bin bench
 page="${CARGO_TARGET_DIR:-target}/bench-quick.html"
-timeout 300 "${CARGO_TARGET_DIR:-target}/release/bench" --quick --html "$page"
+kept="${CARGO_TARGET_DIR:-target}/bench-quick.json"
+timeout 300 "${CARGO_TARGET_DIR:-target}/release/bench" --quick --save "$kept"
+"${CARGO_TARGET_DIR:-target}/release/bench" --from "$kept" --html "$page" | head -1
 grep -q "</html>" "$page"
 
 echo "Block copies of raw memory beside memcpy, briefly; its figures mean nothing either."

@@ -4,10 +4,14 @@
 //! it writes them there. Every call makes many messages in turn, around the ring many times, so that what is done once a lap or in
 //! bulk counts with its share.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod cases;
 
 use cases::{CASES, MESSAGES};
 use serde::{Deserialize, Serialize};
+use shmq_tool::failure::Failure;
+use shmq_tool::print;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -86,40 +90,47 @@ fn compare(known: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) -> Vec<St
     wrong
 }
 
+/// One line. Also when nobody reads it any more, the comparison goes on: its exit code counts.
+fn say(line: impl std::fmt::Display) -> Result<(), String> {
+    match print::out(format_args!("{line}\n")) {
+        Ok(_) => Ok(()),
+        Err(Failure::Said(_, why)) => Err(why),
+        Err(_) => Err("cannot write to standard output".to_owned()),
+    }
+}
+
 fn run(path: &Path, bless: bool) -> Result<bool, String> {
     let mut known = Known::read(path)?;
     let key = key()?;
     let mut now = BTreeMap::new();
-    println!("Instructions per call, {key}:");
+    say(format_args!("Instructions per call, {key}:"))?;
     for (case, _) in CASES {
         let count = count(case)?;
         let before = known.0.get(&key).and_then(|table| table.get(*case));
-        println!(
-            "  {case:24} {count:8.1}{}",
-            before.map_or_else(String::new, |before| format!("  (table: {before})"))
-        );
+        let before = before.map_or_else(String::new, |before| format!("  (table: {before})"));
+        say(format_args!("  {case:24} {count:8.1}{before}"))?;
         now.insert((*case).to_owned(), count);
     }
     if bless {
         known.0.insert(key, now);
         let text = serde_json::to_string_pretty(&known).expect("plain data");
         std::fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
-        println!("Written to {}.", path.display());
+        say(format_args!("Written to {}.", path.display()))?;
         return Ok(true);
     }
     let Some(table) = known.0.get(&key) else {
-        println!(
-            "{} knows nothing of {key}; --bless writes it there. Nothing to compare with.",
-            path.display()
-        );
+        let path = path.display();
+        say(format_args!(
+            "{path} knows nothing of {key}; --bless writes it there. Nothing to compare with."
+        ))?;
         return Ok(true);
     };
     let wrong = compare(table, &now);
     for line in &wrong {
-        println!("grown: {line}");
+        say(format_args!("grown: {line}"))?;
     }
     if !wrong.is_empty() {
-        println!("A change that is worth it: ci/instructions.sh --bless, and say why in the commit.");
+        say("A change that is worth it: ci/instructions.sh --bless, and say why in the commit.")?;
     }
     Ok(wrong.is_empty())
 }
@@ -143,7 +154,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
-            eprintln!("{why}");
+            print::err(why);
             ExitCode::from(2)
         }
     }

@@ -4,16 +4,21 @@
 //! to and from the same places of a shared mapping, the contenders in turn; a ratio of 1.00 is the speed of `memcpy`. The
 //! first table copies one block over and over, so that it stays in the cache; the second walks through 64 MiB.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use memmap2::MmapOptions;
 use shmq_raw::{Options, Region};
+use shmq_tool::failure::Failure;
+use shmq_tool::print;
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::Instant;
 
 const MEMORY: usize = 64 << 20;
 /// Bytes of one sample.
 const SAMPLE: usize = 32 << 20;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     let mut rounds = 15;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -21,13 +26,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             rounds = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(rounds);
         }
     }
+    match run(rounds) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(rounds: usize) -> Result<(), Failure> {
     let region = Region::anonymous(&Options::new().bytes(MEMORY as u64))?;
     // The same memory once more, for memcpy; nothing else runs here, so nobody races.
-    let fd = region.fd().ok_or("an anonymous region has a descriptor")?;
-    let same = MmapOptions::new().offset(4096).len(MEMORY).map_raw(&fd)?;
+    let fd = region.fd().expect("an anonymous region has a descriptor");
+    let same = MmapOptions::new().offset(4096).len(MEMORY).map_raw(&fd);
+    let same = same.map_err(|e| Failure::io("map the region once more", &e))?;
     let mut block = vec![0x5a; 16 << 20];
     for (title, stride) in [("one block, in the cache", 0), ("through 64 MiB", 1)] {
-        println!("{title}\n{:>9} {:>9} {:>7} {:>7}", "bytes", "GB/s", "write", "read");
+        if !print::out(format_args!("{title}\n{:>9} {:>9} {:>7} {:>7}\n", "bytes", "GB/s", "write", "read"))?
+        {
+            return Ok(());
+        }
         for len in [64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 16 << 20] {
             let block = &mut block[..len];
             let mut samples: [Vec<f64>; 4] = Default::default();
@@ -51,7 +67,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 median(pairs.collect())
             };
             let (write, read) = (ratio(1, 0), ratio(3, 2));
-            println!("{len:>9} {:>9.1} {write:>7.2} {read:>7.2}", len as f64 / median(samples[0].clone()));
+            let rate = len as f64 / median(samples[0].clone());
+            if !print::out(format_args!("{len:>9} {rate:>9.1} {write:>7.2} {read:>7.2}\n"))? {
+                return Ok(());
+            }
         }
     }
     Ok(())

@@ -1,47 +1,36 @@
-//! What was asked for, and what came out so far.
+//! What was asked for, and what was measured so far.
 
-use crate::compare::{Absent, Baseline, Comparison, Contender, compare, compare_anywhere};
+use crate::compare::{Baseline, Contender, Measured, compare, file};
 use crate::contenders::Trial;
 use crate::machine::Machine;
 use crate::placement::TRIPS;
-use crate::report;
-use crate::run::Task;
-use serde::Serialize;
-use std::io::Write as _;
-use std::path::PathBuf;
+use crate::results::{Absent, Cell, Report, SCHEMA, Who};
+use crate::run::{Kind, Task};
+use shmq_tool::print;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 /// How long a sample of a stream or of round trips is to take, nanoseconds.
 const SAMPLE_NS: f64 = 25e6;
 
-/// What `--json` prints. Names and units are part of the schema.
-#[derive(Serialize)]
-pub struct Report {
-    /// Name and version of the schema.
-    pub schema: &'static str,
-    /// Whether the figures mean nothing.
-    pub quick: bool,
-    /// How it was compiled.
-    pub peers: bool,
-    /// Version of shmq.
-    pub version: &'static str,
-    /// Where it was measured.
-    pub machine: Machine,
-    /// What came out.
-    pub workloads: Vec<Comparison>,
-}
-
-/// What was asked for, and what came out so far.
+/// What was asked for, and what was measured so far.
 pub struct Bench {
     pub rounds: usize,
     pub quick: bool,
     pub list: bool,
     pub json: bool,
+    /// Where the results are kept, written after each workload.
+    pub save: Option<PathBuf>,
     pub html: Option<PathBuf>,
+    /// Where results are taken from instead of measuring.
+    pub from: Option<PathBuf>,
     pub wanted: Vec<String>,
     /// Says that something goes on, and what.
     pub alive: mpsc::Sender<String>,
-    pub report: Report,
+    pub machine: Machine,
+    /// Names, where only these were asked for.
+    pub names: Vec<String>,
+    pub measured: Vec<Measured>,
 }
 
 impl Bench {
@@ -61,20 +50,29 @@ impl Bench {
 
     /// Bytes of the second-level cache.
     pub fn second_level_cache(&self) -> usize {
-        self.report.machine.second_level_cache
+        self.machine.second_level_cache
+    }
+
+    /// What came out so far, by the placements that show so far.
+    pub fn report(&self) -> Report {
+        let (placements, workloads) = file(&self.measured);
+        Report {
+            schema: SCHEMA.to_owned(),
+            quick: self.quick,
+            peers: cfg!(feature = "peers"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            machine: self.machine.clone(),
+            placements,
+            workloads,
+        }
     }
 
     /// Runs a workload that depends on where the processors are; ratios are to the first contender.
     pub fn compare(&mut self, workload: &str, contenders: Vec<Contender>) {
         if self.is_wanted(workload) {
-            let result = compare(
-                workload,
-                &self.watched(workload, contenders),
-                self.rounds,
-                Baseline::First,
-                self.raw_trips(),
-            );
-            self.done(result);
+            let contenders = self.watched(workload, contenders);
+            let trips = Some(self.raw_trips());
+            self.done(compare(workload, &contenders, self.rounds, Baseline::First, trips));
         }
     }
 
@@ -82,13 +80,20 @@ impl Bench {
     pub fn compare_anywhere(&mut self, workload: &str, contenders: Vec<Contender>, rounds_per_ten: usize) {
         if self.is_wanted(workload) {
             let rounds = if self.quick { 1 } else { (self.rounds * rounds_per_ten).div_ceil(10) };
-            let result = compare_anywhere(workload, &self.watched(workload, contenders), rounds);
-            self.done(result);
+            let contenders = self.watched(workload, contenders);
+            self.done(compare(workload, &contenders, rounds, Baseline::First, None));
         }
     }
 
     /// Runs a workload of queues side by side; ratios are to this project's own.
-    pub fn trials(&mut self, workload: &str, bytes: usize, task: Task, trials: fn(Task) -> Vec<Trial>) {
+    pub fn trials(
+        &mut self,
+        workload: &str,
+        cell: Cell,
+        bytes: usize,
+        task: Task,
+        trials: fn(Task) -> Vec<Trial>,
+    ) {
         if !self.is_wanted(workload) {
             return;
         }
@@ -101,12 +106,17 @@ impl Bench {
                     let run = Box::new(move || run(count).expect("it did, a moment ago"));
                     contenders.push(Contender { family, variant, run });
                 }
-                Err(why) => absent.push(Absent { family: trial.family, variant: trial.variant, why }),
+                Err(why) => {
+                    let who = Who { family: trial.family.to_owned(), variant: trial.variant.to_owned() };
+                    absent.push(Absent { who, why });
+                }
             }
         }
         let contenders = self.watched(workload, contenders);
-        let result = compare(workload, &contenders, self.rounds, Baseline::Own, self.raw_trips());
-        self.done(Comparison { bytes: Some(bytes), absent, ..result });
+        let trips = Some(self.raw_trips());
+        let mut measured = compare(workload, &contenders, self.rounds, Baseline::Own, trips);
+        (measured.cell, measured.bytes, measured.absent) = (Some(cell), Some(bytes), absent);
+        self.done(measured);
     }
 
     /// How many messages or trips make a sample: by a first try, and never less than two laps.
@@ -118,16 +128,15 @@ impl Bench {
             return Ok(first);
         }
         let ns = outcome.figures.first().map_or(1.0, |(_, ns)| ns.max(0.5));
-        let least = if task.kind == crate::run::Kind::Stream { 2 * lap } else { 1000 };
+        let least = if task.kind == Kind::Stream { 2 * lap } else { 1000 };
         Ok(((SAMPLE_NS / ns) as u64).clamp(least, 20_000_000))
     }
 
-    fn is_wanted(&self, workload: &str) -> bool {
+    fn is_wanted(&mut self, workload: &str) -> bool {
         let wanted =
             self.wanted.is_empty() || self.wanted.iter().any(|wanted| workload.contains(wanted.as_str()));
         if wanted && self.list {
-            // Whoever reads may have seen enough.
-            let _ = writeln!(std::io::stdout(), "{workload}");
+            self.names.push(workload.to_owned());
         }
         wanted && !self.list
     }
@@ -145,12 +154,28 @@ impl Bench {
         contenders.into_iter().map(watched).collect()
     }
 
-    fn done(&mut self, comparison: Comparison) {
-        if self.json {
-            eprintln!("{}", comparison.workload);
-        } else {
-            print!("{}", report::Table(&comparison));
+    /// Says that a workload is done. Its table waits for the end of the run, for only then are the placements known.
+    fn done(&mut self, measured: Measured) {
+        let raw = measured.raw_figures().fold(None, |range, ns| {
+            let (low, high) = range.unwrap_or((ns, ns));
+            Some((ns.min(low), ns.max(high)))
+        });
+        let raw =
+            raw.map_or_else(String::new, |(low, high)| format!(", raw ping-pong {low:.0} to {high:.0} ns"));
+        print::err(format_args!("{}: measured{raw}", measured.workload));
+        self.measured.push(measured);
+        if let Some(path) = &self.save
+            && let Err(error) = save(path, &self.report())
+        {
+            print::err(format_args!("{}: {error}; the results so far are not kept", path.display()));
         }
-        self.report.workloads.push(comparison);
     }
+}
+
+/// Writes the results anew, and only when they are whole over those of before.
+pub fn save(path: &Path, report: &Report) -> std::io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    std::fs::write(&beside, serde_json::to_string(report).expect("plain data") + "\n")?;
+    std::fs::rename(&beside, path)
 }

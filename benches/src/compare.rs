@@ -1,9 +1,10 @@
-//! Interleaved samples, each between two raw ping-pongs, sorted by placement; medians, and ratios within a round.
+//! Interleaved samples, each between two raw ping-pongs; and, once the run's placements are known, medians, and ratios within a
+//! round.
 
-use crate::placement::{Placement, raw_ping_pong};
+use crate::placement::{Doubt, Placement, Placements, raw_ping_pong};
+use crate::results::{Absent, Cell, Comparison, Dropped, Placed, Ratio, Row, Spread, Trips, Verdict, Who};
 use crate::run::{Figures, Outcome};
 use hdrhistogram::Histogram;
-use serde::Serialize;
 
 /// One variant of a contender, and how to run one sample of it.
 pub struct Contender {
@@ -21,19 +22,8 @@ impl Contender {
         Self { family, variant: "", run: Box::new(move || run().into()) }
     }
 
-    /// Measures nothing itself: shows where the machine's own limit is.
-    fn is_limit(family: &str) -> bool {
-        family.starts_with("limit")
-    }
-
-    /// One of this project's own.
-    pub fn is_own(family: &str) -> bool {
-        family.starts_with("shmq")
-    }
-
-    /// A queue that a user might take instead.
-    pub fn is_peer(family: &str) -> bool {
-        !Self::is_limit(family) && !Self::is_own(family)
+    fn who(&self) -> Who {
+        Who { family: self.family.to_owned(), variant: self.variant.to_owned() }
     }
 }
 
@@ -46,218 +36,54 @@ pub enum Baseline {
     Own,
 }
 
-/// A sample with the machine's own figure around it.
+/// A sample with the machine's own figures around it.
 struct Sample {
     contender: usize,
     round: usize,
-    placement: Placement,
-    raw_ns: Option<f64>,
-    outcome: Outcome,
+    /// The raw ping-pong before and after, if it matters.
+    raw_ns: Option<[f64; 2]>,
+    figures: Figures,
+    /// Lengths of round trips, and how often each occurred: a histogram of each sample would fill the memory.
+    trips: Vec<(u64, u64)>,
 }
 
 impl Sample {
     fn value(&self, figure: &str) -> Option<f64> {
-        self.outcome.figures.iter().find(|(name, _)| *name == figure).map(|(_, value)| *value)
+        self.figures.iter().find(|(name, _)| *name == figure).map(|(_, value)| *value)
     }
 
     /// What decides: a stream's or round trip's first figure.
     fn first(&self) -> Option<f64> {
-        self.outcome.figures.first().map(|(_, value)| *value)
+        self.figures.first().map(|(_, value)| *value)
     }
 }
 
-/// Quantiles of some values, by the nearest rank.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Spread {
-    /// The lower quartile.
-    pub p25: f64,
-    /// The median.
-    pub p50: f64,
-    /// The upper quartile.
-    pub p75: f64,
-    /// Only one in a hundred is larger.
-    pub p99: f64,
-    /// The largest.
-    pub max: f64,
-}
-
-impl Spread {
-    /// Of these values; `None` if there are none.
-    pub fn of(mut values: Vec<f64>) -> Option<Self> {
-        values.sort_by(f64::total_cmp);
-        let last = values.len().checked_sub(1)?;
-        let at = |q: f64| values[(last as f64 * q).round() as usize];
-        Some(Self { p25: at(0.25), p50: at(0.5), p75: at(0.75), p99: at(0.99), max: values[last] })
-    }
-}
-
-/// How many times a baseline's figure a contender's is, in the same rounds.
-#[derive(Clone, Debug, Serialize)]
-pub struct Ratio {
-    /// The baseline's name.
-    pub to: &'static str,
-    /// Over 1: larger than the baseline's, so slower.
-    pub ratio: Spread,
-}
-
-/// One figure of one contender.
-#[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// Whose.
-    pub family: &'static str,
-    /// How it was used.
-    pub variant: &'static str,
-    /// What, with its unit.
-    pub figure: &'static str,
-    /// How many samples.
-    pub samples: usize,
-    /// Its values.
-    pub value: Spread,
-    /// Ratios to each baseline; none where that is zero or missing.
-    pub ratios: Vec<Ratio>,
-}
-
-/// Round trips of all samples together.
-#[derive(Clone, Debug, Serialize)]
-pub struct Trips {
-    /// Whose.
-    pub family: &'static str,
-    /// How it was used.
-    pub variant: &'static str,
-    /// How many.
-    pub count: u64,
-    /// The median, nanoseconds.
-    pub p50_ns: u64,
-    /// One in a hundred took longer.
-    pub p99_ns: u64,
-    /// One in a thousand.
-    pub p99_9_ns: u64,
-    /// One in ten thousand.
-    pub p99_99_ns: u64,
-    /// The longest.
-    pub max_ns: u64,
-    /// From how many nanoseconds on, and how many: 20 steps for each factor of ten.
-    pub steps: Vec<(f64, u64)>,
-}
-
-impl Trips {
-    /// Steps for each factor of ten.
-    pub const STEPS: f64 = 20.0;
-
-    fn of(family: &'static str, variant: &'static str, trips: &Histogram<u64>) -> Self {
-        let mut steps: Vec<(f64, u64)> = Vec::new();
-        for value in trips.iter_recorded() {
-            let step = ((value.value_iterated_to().max(1) as f64).log10() * Self::STEPS).floor();
-            let from = (10f64.powf(step / Self::STEPS) * 10.0).round() / 10.0;
-            match steps.last_mut() {
-                Some(last) if last.0 == from => last.1 += value.count_at_value(),
-                _ => steps.push((from, value.count_at_value())),
-            }
-        }
-        let at = |q| trips.value_at_quantile(q);
-        Self {
-            family,
-            variant,
-            count: trips.len(),
-            p50_ns: at(0.5),
-            p99_ns: at(0.99),
-            p99_9_ns: at(0.999),
-            p99_99_ns: at(0.9999),
-            max_ns: trips.max(),
-            steps,
-        }
-    }
-}
-
-/// The best of a kind, compared with the best of this project's own.
-#[derive(Clone, Debug, Serialize)]
-pub struct Verdict {
-    /// Our family and variant.
-    pub own: (&'static str, &'static str),
-    /// The best peer's, or the lowest limit's.
-    pub other: (&'static str, &'static str),
-    /// The other's figure divided by ours, in the same rounds. Over 1: shmq is faster.
-    pub ratio: Spread,
-}
-
-/// The rows of one placement.
-#[derive(Clone, Debug, Serialize)]
-pub struct Placed {
-    /// Where the processors were.
-    pub placement: Placement,
-    /// Median of the raw ping-pongs, if the workload depends on it.
-    pub raw_round_trip_ns: Option<f64>,
-    /// One for each contender and figure.
-    pub rows: Vec<Row>,
-    /// For round trips, one for each contender.
-    pub trips: Vec<Trips>,
-    /// Where this project's own take part: the best of them beside the best peer.
-    pub best_peer: Option<Verdict>,
-    /// The best of them beside the limit of the machine.
-    pub limit: Option<Verdict>,
-}
-
-/// A contender that did not take part, and why.
-#[derive(Clone, Debug, Serialize)]
-pub struct Absent {
-    /// Whose.
-    pub family: &'static str,
-    /// How it would have been used.
-    pub variant: &'static str,
-    /// What was in the way.
-    pub why: String,
-}
-
-/// What came out of one workload.
-#[derive(Clone, Debug, Serialize)]
-pub struct Comparison {
+/// All samples of one workload.
+pub struct Measured {
     /// Its name.
     pub workload: String,
-    /// Bytes of a message, on average, if it is about messages.
+    /// Where it stands, if it has its like.
+    pub cell: Option<Cell>,
+    /// Bytes of a message, if it is about messages.
     pub bytes: Option<usize>,
-    /// How often each contender ran.
-    pub rounds: usize,
-    /// Samples during which the placement changed, or during which others had a processor; they count nowhere.
-    pub dropped: usize,
     /// Who did not take part.
     pub absent: Vec<Absent>,
-    /// The results, near before far.
-    pub placements: Vec<Placed>,
+    rounds: usize,
+    baseline: Baseline,
+    contenders: Vec<Who>,
+    samples: Vec<Sample>,
 }
 
-/// Runs one contender, with the placement before and after; `None` if that has changed or cannot be told.
-fn sample(contender: usize, round: usize, run: &dyn Fn() -> Outcome, trips: u64) -> Option<Sample> {
-    let before = raw_ping_pong(trips);
-    let outcome = run();
-    let after = raw_ping_pong(trips);
-    let placement = Placement::of(before)?;
-    (Placement::of(after) == Some(placement)).then_some(Sample {
-        contender,
-        round,
-        placement,
-        raw_ns: Some((before + after) / 2.0),
-        outcome,
-    })
-}
-
-/// Runs all contenders in turn, `rounds` times, and tells near from far by so many raw `trips`.
+/// Runs all contenders in turn, `rounds` times, each sample between two raw ping-pongs of so many `trips`; of none, for what does
+/// not depend on the caches and may last longer than the processors stay in place.
 pub fn compare(
     workload: &str,
     contenders: &[Contender],
     rounds: usize,
     baseline: Baseline,
-    trips: u64,
-) -> Comparison {
-    measure(workload, contenders, rounds, baseline, |contender, round, run| {
-        sample(contender, round, run, trips)
-    })
-}
-
-/// As [`compare`], for what does not depend on the caches, and may last longer than the processors stay in place.
-pub fn compare_anywhere(workload: &str, contenders: &[Contender], rounds: usize) -> Comparison {
-    measure(workload, contenders, rounds, Baseline::First, |contender, round, run| {
-        Some(Sample { contender, round, placement: Placement::Any, raw_ns: None, outcome: run() })
-    })
+    trips: Option<u64>,
+) -> Measured {
+    measure(workload, contenders, rounds, baseline, || trips.map(raw_ping_pong))
 }
 
 fn measure(
@@ -265,30 +91,86 @@ fn measure(
     contenders: &[Contender],
     rounds: usize,
     baseline: Baseline,
-    sample: impl Fn(usize, usize, &dyn Fn() -> Outcome) -> Option<Sample>,
-) -> Comparison {
+    raw: impl Fn() -> Option<f64>,
+) -> Measured {
     let mut samples = Vec::new();
     for round in 0..rounds {
         for turn in 0..contenders.len() {
             // Not always the same one after the same one.
             let contender = (turn + round) % contenders.len();
-            samples.extend(sample(contender, round, &contenders[contender].run));
+            let before = raw();
+            let Outcome { figures, trips } = (contenders[contender].run)();
+            let raw_ns = before.zip(raw()).map(|(before, after)| [before, after]);
+            let trips = trips.iter().flat_map(Histogram::iter_recorded);
+            let trips = trips.map(|step| (step.value_iterated_to(), step.count_at_value())).collect();
+            samples.push(Sample { contender, round, raw_ns, figures, trips });
         }
     }
-    let placements = [Placement::Near, Placement::Far, Placement::Any]
-        .into_iter()
-        .filter_map(|placement| {
-            let here: Vec<&Sample> = samples.iter().filter(|s| s.placement == placement).collect();
-            (!here.is_empty()).then(|| Table { contenders, samples: here }.placed(placement, baseline))
-        })
-        .collect();
-    let dropped = rounds * contenders.len() - samples.len();
-    Comparison { workload: workload.to_owned(), bytes: None, rounds, dropped, absent: Vec::new(), placements }
+    Measured {
+        workload: workload.to_owned(),
+        cell: None,
+        bytes: None,
+        absent: Vec::new(),
+        rounds,
+        baseline,
+        contenders: contenders.iter().map(Contender::who).collect(),
+        samples,
+    }
+}
+
+impl Measured {
+    /// All raw figures, in nanoseconds.
+    pub fn raw_figures(&self) -> impl Iterator<Item = f64> {
+        self.samples.iter().filter_map(|sample| sample.raw_ns).flatten()
+    }
+
+    /// What came out, with the samples filed by placement.
+    fn filed(&self, placements: &Placements, counts: &mut [Placement]) -> Comparison {
+        let mut files: Vec<Vec<&Sample>> = placements.all().iter().map(|_| Vec::new()).collect();
+        let (mut anywhere, mut dropped) = (Vec::new(), Dropped::default());
+        for sample in &self.samples {
+            let Some([before, after]) = sample.raw_ns else {
+                anywhere.push(sample);
+                continue;
+            };
+            match placements.of(before, after) {
+                Ok(which) => {
+                    files[which].push(sample);
+                    counts[which].samples += 1;
+                }
+                Err(Doubt::Moved) => dropped.moved += 1,
+                Err(Doubt::Disturbed) => dropped.disturbed += 1,
+            }
+        }
+        let names = placements.all().iter().map(|placement| Some(placement.name.clone()));
+        let files = names.zip(files).chain([(None, anywhere)]);
+        let placed = files.filter(|(_, samples)| !samples.is_empty()).map(|(placement, samples)| {
+            Table { contenders: &self.contenders, samples }.placed(placement, self.baseline)
+        });
+        Comparison {
+            workload: self.workload.clone(),
+            cell: self.cell.clone(),
+            bytes: self.bytes,
+            rounds: self.rounds,
+            samples: self.samples.len(),
+            dropped,
+            absent: self.absent.clone(),
+            placements: placed.collect(),
+        }
+    }
+}
+
+/// The placements of a run, found in all its raw figures, and what came out of each workload.
+pub fn file(run: &[Measured]) -> (Vec<Placement>, Vec<Comparison>) {
+    let placements = Placements::find(run.iter().flat_map(Measured::raw_figures));
+    let mut counts = placements.all().to_vec();
+    let comparisons = run.iter().map(|measured| measured.filed(&placements, &mut counts)).collect();
+    (counts, comparisons)
 }
 
 /// The samples of one placement.
 struct Table<'a> {
-    contenders: &'a [Contender],
+    contenders: &'a [Who],
     samples: Vec<&'a Sample>,
 }
 
@@ -301,9 +183,9 @@ impl Table<'_> {
         Some(Spread::of(self.of(contender).filter_map(Sample::first).collect())?.p50)
     }
 
-    /// The contender with the lowest first figure among those of the families that `which` names.
-    fn best(&self, which: impl Fn(&str) -> bool) -> Option<usize> {
-        let candidates = (0..self.contenders.len()).filter(|i| which(self.contenders[*i].family));
+    /// The contender with the lowest first figure among those that `which` names.
+    fn best(&self, which: impl Fn(&Who) -> bool) -> Option<usize> {
+        let candidates = (0..self.contenders.len()).filter(|i| which(&self.contenders[*i]));
         let medians = candidates.filter_map(|i| Some((i, self.median(i)?)));
         medians.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
     }
@@ -318,58 +200,82 @@ impl Table<'_> {
     }
 
     fn verdict(&self, own: usize, other: usize) -> Option<Verdict> {
-        let name = |i: usize| (self.contenders[i].family, self.contenders[i].variant);
-        let figure = self.of(own).next()?.outcome.figures.first()?.0;
-        Some(Verdict { own: name(own), other: name(other), ratio: self.ratio(other, own, figure)? })
+        let who = |i: usize| self.contenders[i].clone();
+        let figure = self.of(own).next()?.figures.first()?.0;
+        Some(Verdict { own: who(own), other: who(other), ratio: self.ratio(other, own, figure)? })
     }
 
-    fn placed(&self, placement: Placement, baseline: Baseline) -> Placed {
-        let raw = Spread::of(self.samples.iter().filter_map(|s| s.raw_ns).collect());
+    fn placed(&self, placement: Option<String>, baseline: Baseline) -> Placed {
+        let raw = self.samples.iter().filter_map(|s| s.raw_ns).flatten().collect();
         let baselines: Vec<usize> = match baseline {
             Baseline::First => vec![0],
             Baseline::Own => {
                 let own = ["shmq records", "shmq slots"];
-                own.into_iter().filter_map(|family| self.best(|other| other == family)).collect()
+                own.into_iter().filter_map(|family| self.best(|other| other.family == family)).collect()
             }
         };
         let (mut rows, mut trips) = (Vec::new(), Vec::new());
-        for (i, contender) in self.contenders.iter().enumerate() {
+        for (i, who) in self.contenders.iter().enumerate() {
             let Some(first) = self.of(i).next() else { continue };
-            let figures = first.outcome.figures.iter();
+            let figures = first.figures.iter();
             rows.extend(figures.filter_map(|(figure, _)| self.row(i, figure, &baselines)));
-            let all = self.of(i).filter_map(|s| s.outcome.trips.as_ref()).cloned().reduce(|mut all, one| {
-                all += one;
-                all
-            });
-            trips.extend(all.map(|all| Trips::of(contender.family, contender.variant, &all)));
+            trips.extend(distribution(who, self.of(i).flat_map(|s| &s.trips).copied()));
         }
-        let own = self.best(Contender::is_own).filter(|_| baseline == Baseline::Own);
-        let beside = |which: fn(&str) -> bool| self.verdict(own?, self.best(which)?);
+        let own = self.best(Who::is_own).filter(|_| baseline == Baseline::Own);
+        let beside = |which: fn(&Who) -> bool| self.verdict(own?, self.best(which)?);
         Placed {
             placement,
-            raw_round_trip_ns: raw.map(|raw| raw.p50),
+            raw_round_trip_ns: Spread::of(raw).map(|raw| raw.p50),
             rows,
             trips,
-            best_peer: beside(Contender::is_peer),
-            limit: beside(Contender::is_limit),
+            best_peer: beside(Who::is_peer),
+            limit: beside(Who::is_limit),
         }
     }
 
     fn row(&self, contender: usize, figure: &'static str, baselines: &[usize]) -> Option<Row> {
-        let Contender { family, variant, .. } = self.contenders[contender];
         let values: Vec<f64> = self.of(contender).filter_map(|s| s.value(figure)).collect();
         let ratio = |to: &usize| {
-            Some(Ratio { to: self.contenders[*to].family, ratio: self.ratio(contender, *to, figure)? })
+            let family = self.contenders[*to].family.clone();
+            Some(Ratio { to: family, ratio: self.ratio(contender, *to, figure)? })
         };
         Some(Row {
-            family,
-            variant,
-            figure,
+            who: self.contenders[contender].clone(),
+            figure: figure.to_owned(),
             samples: values.len(),
             value: Spread::of(values)?,
             ratios: baselines.iter().filter_map(ratio).collect(),
         })
     }
+}
+
+/// Round trips of all samples together; `None` if there are none.
+fn distribution(who: &Who, counted: impl Iterator<Item = (u64, u64)>) -> Option<Trips> {
+    let mut trips = crate::run::histogram();
+    counted.for_each(|(ns, count)| trips.saturating_record_n(ns, count));
+    if trips.is_empty() {
+        return None;
+    }
+    let mut steps: Vec<(f64, u64)> = Vec::new();
+    for value in trips.iter_recorded() {
+        let step = ((value.value_iterated_to().max(1) as f64).log10() * Trips::STEPS).floor();
+        let from = (10f64.powf(step / Trips::STEPS) * 10.0).round() / 10.0;
+        match steps.last_mut() {
+            Some(last) if last.0 == from => last.1 += value.count_at_value(),
+            _ => steps.push((from, value.count_at_value())),
+        }
+    }
+    let at = |q| trips.value_at_quantile(q);
+    Some(Trips {
+        who: who.clone(),
+        count: trips.len(),
+        p50_ns: at(0.5),
+        p99_ns: at(0.99),
+        p99_9_ns: at(0.999),
+        p99_99_ns: at(0.9999),
+        max_ns: trips.max(),
+        steps,
+    })
 }
 
 #[cfg(test)]
@@ -386,6 +292,15 @@ mod tests {
         })
     }
 
+    /// One workload, with raw figures as from a list, over and over.
+    fn run(contenders: &[Contender], rounds: usize, baseline: Baseline, raw: &[f64]) -> Measured {
+        let at = Cell::new(0);
+        measure("w", contenders, rounds, baseline, || {
+            at.set(at.get() + 1);
+            Some(raw[(at.get() - 1) % raw.len()])
+        })
+    }
+
     #[test]
     fn ratios_are_within_rounds_and_to_the_best_of_ones_own() {
         let contenders = [
@@ -395,29 +310,47 @@ mod tests {
             contender("peer", 4.0),
             contender("limit", 0.5),
         ];
-        let run = |contender: usize, round, run: &dyn Fn() -> Outcome| {
-            Some(Sample { contender, round, placement: Placement::Near, raw_ns: Some(100.0), outcome: run() })
-        };
-        let result = measure("w", &contenders, 5, Baseline::Own, run);
-        let [placed] = &result.placements[..] else { panic!("one placement") };
-        let peer = placed.rows.iter().find(|row| row.family == "peer").expect("it took part");
-        let ratios: Vec<_> = peer.ratios.iter().map(|r| (r.to, r.ratio.p25, r.ratio.p75)).collect();
+        let (_, comparisons) = file(&[run(&contenders, 5, Baseline::Own, &[100.0])]);
+        let [placed] = &comparisons[0].placements[..] else { panic!("one placement") };
+        let peer = placed.rows.iter().find(|row| row.who.family == "peer").expect("it took part");
+        let ratios: Vec<_> = peer.ratios.iter().map(|r| (r.to.as_str(), r.ratio.p25, r.ratio.p75)).collect();
         assert_eq!(ratios, [("shmq records", 4.0, 4.0), ("shmq slots", 4.0 / 3.0, 4.0 / 3.0)]);
         assert_eq!(placed.best_peer.as_ref().expect("a peer").ratio.p50, 4.0);
         assert_eq!(placed.limit.as_ref().expect("a limit").ratio.p50, 0.5);
     }
 
     #[test]
-    fn a_sample_during_which_the_placement_moved_counts_nowhere() {
+    fn every_sample_is_filed_or_counted_as_dropped() {
         let contenders = [contender("shmq records", 1.0), contender("peer", 1.0)];
-        let run = |contender: usize, round: usize, run: &dyn Fn() -> Outcome| {
-            let placement = if round == 0 { Placement::Near } else { Placement::Far };
-            let outcome = run();
-            (round != 2).then_some(Sample { contender, round, placement, raw_ns: Some(1.0), outcome })
-        };
-        let result = measure("w", &contenders, 4, Baseline::First, run);
-        assert_eq!(result.dropped, 2);
-        let samples: Vec<_> = result.placements.iter().map(|p| p.rows[0].samples).collect();
-        assert_eq!(samples, [1, 2]);
+        // Four rounds of two: near, one that moved, one that was disturbed, and far.
+        let near = [60.0; 4];
+        let raw = [&near[..], &[60.0, 250.0], &[60.0, 9000.0], &[250.0; 8]].concat();
+        let measured = run(&contenders, 4, Baseline::First, &raw);
+        let (placements, comparisons) = file(&[measured]);
+        let found: Vec<_> = placements.iter().map(|p| (p.name.as_str(), p.samples)).collect();
+        assert_eq!(found, [("near", 2), ("far", 4)]);
+        let result = &comparisons[0];
+        assert_eq!((result.samples, result.dropped), (8, Dropped { moved: 1, disturbed: 1 }));
+        let filed: Vec<_> =
+            result.placements.iter().map(|p| (p.placement.as_deref(), p.rows[0].samples)).collect();
+        assert_eq!(filed, [(Some("near"), 1), (Some("far"), 2)]);
+    }
+
+    #[test]
+    fn placements_are_those_of_the_whole_run() {
+        let contenders = [contender("shmq records", 1.0)];
+        let workloads = [60.0, 250.0].map(|ns| run(&contenders, 3, Baseline::First, &[ns]));
+        let (placements, comparisons) = file(&workloads);
+        assert_eq!(placements.len(), 2);
+        let names: Vec<_> = comparisons.iter().map(|c| c.placements[0].placement.as_deref()).collect();
+        assert_eq!(names, [Some("near"), Some("far")]);
+    }
+
+    #[test]
+    fn what_depends_on_no_placement_has_none() {
+        let contenders = [contender("a", 1.0)];
+        let (placements, comparisons) = file(&[compare("w", &contenders, 2, Baseline::First, None)]);
+        assert_eq!((placements.len(), &comparisons[0].placements[0].placement), (0, &None));
+        assert_eq!(comparisons[0].placements[0].rows[0].samples, 2);
     }
 }

@@ -4,6 +4,8 @@
 //! Each message carries its number in every word and the receiving side reads every byte, so that no contender gets away
 //! without moving them.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod bench;
 mod compare;
 mod contenders;
@@ -16,6 +18,7 @@ pub mod placement;
 mod processors;
 pub mod program;
 mod report;
+mod results;
 mod run;
 mod svg;
 mod waiting;

@@ -3,7 +3,7 @@
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The first two processors that this thread may use, if there are two.
-fn processors() -> Option<[usize; 2]> {
+pub fn first_two() -> Option<[usize; 2]> {
     let allowed = sched_getaffinity(None).ok()?;
     let mut usable = (0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu));
     Some([usable.next()?, usable.next()?])
@@ -11,7 +11,7 @@ fn processors() -> Option<[usize; 2]> {
 
 /// Pins this thread to the first or second processor that it may use, if there are two. Says whether it did.
 pub fn pin(which: usize) -> bool {
-    let Some(&cpu) = processors().as_ref().and_then(|both| both.get(which)) else { return false };
+    let Some(&cpu) = first_two().as_ref().and_then(|both| both.get(which)) else { return false };
     let mut one = CpuSet::new();
     one.set(cpu);
     sched_setaffinity(None, &one).is_ok()

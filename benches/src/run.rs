@@ -211,12 +211,17 @@ pub fn round_trips(times: &[u64]) -> Outcome {
     trips_counted(times.iter().map(|time| (*time, 1)))
 }
 
+/// Up to a minute, in nanoseconds, with three digits.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_max(60_000_000_000, 3).expect("possible bounds")
+}
+
 /// The same from lengths and how often each occurred.
 ///
 /// # Panics
 /// If there are none.
 pub fn trips_counted(times: impl IntoIterator<Item = (u64, u64)>) -> Outcome {
-    let mut trips = Histogram::new_with_max(60_000_000_000, 3).expect("possible bounds");
+    let mut trips = histogram();
     times.into_iter().for_each(|(time, count)| trips.saturating_record_n(time, count));
     assert!(!trips.is_empty(), "at least one trip");
     let at = |q: f64| trips.value_at_quantile(q) as f64;

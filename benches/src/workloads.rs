@@ -4,6 +4,7 @@ use crate::bench::Bench;
 use crate::contenders::{Trial, any, fixed};
 use crate::gate::Place;
 use crate::payload::{Mix, Words};
+use crate::results::Cell;
 use crate::run::{Kind, Task};
 
 /// Messages of a batch, as far as they take no more than [`BATCH_BYTES`].
@@ -29,6 +30,11 @@ const SIZES: [Size; 9] = [
     Size { name: "mix", bytes: 4 << 10, trials: any::<Mix> },
 ];
 
+/// Where a workload stands among its like.
+fn cell(section: &str, row: String, size: &Size) -> Cell {
+    Cell { section: section.to_owned(), row, column: size.name.to_owned() }
+}
+
 /// A ring well inside the second-level cache, but for messages that do not fit.
 fn small_ring(bench: &Bench, bytes: usize) -> usize {
     let ring = if bench.is_quick() { 16 << 10 } else { bench.second_level_cache() / 4 };
@@ -53,10 +59,15 @@ pub fn streams(bench: &mut Bench) {
                 let single = Task::stream(place, ring);
                 // A batch fits any ring from every position.
                 let batch = (BATCH_BYTES.min(ring / 8) / size.bytes).min(BATCH);
-                let name = |how| format!("stream {}, {}, {how}, {ring_name}", size.name, place.name());
-                bench.trials(&name("one by one"), size.bytes, single, size.trials);
+                let mut run = |how, task| {
+                    let name = format!("stream {}, {}, {how}, {ring_name}", size.name, place.name());
+                    let section = format!("Streams, {}", place.name());
+                    let cell = cell(&section, format!("{how}, {ring_name}"), size);
+                    bench.trials(&name, cell, size.bytes, task, size.trials);
+                };
+                run("one by one", single);
                 if size.name != "mix" && batch > 1 {
-                    bench.trials(&name("batched"), size.bytes, Task { batch, ..single }, size.trials);
+                    run("batched", Task { batch, ..single });
                 }
             }
         }
@@ -69,7 +80,8 @@ pub fn round_trips(bench: &mut Bench) {
         for size in SIZES.iter().filter(|size| [8, 64, 1024].contains(&size.bytes)) {
             let task = Task::round_trips(place, small_ring(bench, size.bytes));
             let name = format!("round trip {}, {}", size.name, place.name());
-            bench.trials(&name, size.bytes, task, size.trials);
+            let cell = cell("Round trips", place.name().to_owned(), size);
+            bench.trials(&name, cell, size.bytes, task, size.trials);
         }
     }
 }
@@ -92,8 +104,9 @@ pub fn regimes(bench: &mut Bench) {
             for (name, send_work, recv_work) in regimes {
                 let ring = small_ring(bench, size.bytes);
                 let task = Task { send_work, recv_work, ..Task::stream(place, ring) };
+                let cell = cell("Regimes", format!("{name}, {}", place.name()), size);
                 let name = format!("regime {name}, {}, {}", size.name, place.name());
-                bench.trials(&name, size.bytes, task, size.trials);
+                bench.trials(&name, cell, size.bytes, task, size.trials);
             }
         }
     }

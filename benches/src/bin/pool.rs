@@ -5,14 +5,19 @@
 //! `cargo run --release -p shmq-benches --features peers --bin pool [-- --quick] [--json]`
 //!
 //! Two threads on two processors, each with a mapping of its own. Contenders take turns; each sample is bracketed by
-//! a raw ping-pong, which tells how near the two processors are, and samples during which they moved are left out.
+//! raw ping-pongs, which tell where the two processors are. Samples during which that changed are left out and counted.
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 use serde::Serialize;
 use shmq::{Options, Queue};
-use shmq_benches::placement::{Placement, TRIPS, raw_ping_pong};
+use shmq_benches::placement::{Placement, Placements, TRIPS, raw_ping_pong};
 use shmq_benches::{pin, pinned};
 use shmq_pool::Pool;
+use shmq_tool::failure::Failure;
+use shmq_tool::print;
 use std::hint::{black_box, spin_loop};
+use std::process::ExitCode;
 use std::sync::Barrier;
 use std::time::Instant;
 
@@ -32,12 +37,23 @@ const CONTENDERS: &[(&str, Run, bool)] = &[
     ("iceoryx2", peers::iceoryx2, false),
 ];
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    schema: &'static str,
+    /// Found in the raw figures of this run.
+    placements: Vec<Placement>,
+    /// Samples that belong to none of them.
+    dropped: usize,
+    rows: Vec<Row>,
+}
+
 /// One line of the table.
 #[derive(Serialize)]
 struct Row {
     contender: &'static str,
     bytes: usize,
-    placement: &'static str,
+    placement: String,
     samples: usize,
     /// Nanoseconds for each block, the median, and the quartiles.
     p50: f64,
@@ -63,7 +79,14 @@ fn race(sender: impl FnOnce() + Send, receiver: impl FnOnce()) -> f64 {
     })
 }
 
-fn main() {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag| arguments.iter().any(|argument| argument == flag);
     let (rounds, budget, most) = if has("--quick") { (1, 8 << 20, 5_000) } else { (9, 1 << 30, 50_000) };
@@ -72,39 +95,59 @@ fn main() {
         for bytes in SIZES {
             for (contender, &(_, run, copies)) in CONTENDERS.iter().enumerate() {
                 let messages = if copies { (budget / bytes as u64).clamp(32, most) } else { most };
-                let before = Placement::of(raw_ping_pong(TRIPS));
+                let before = raw_ping_pong(TRIPS);
                 let ns = run(bytes, messages) / messages as f64;
-                if let Some(here) = before.filter(|_| Placement::of(raw_ping_pong(TRIPS)) == before) {
-                    samples.push((contender, bytes, here, ns));
-                }
+                samples.push((contender, bytes, [before, raw_ping_pong(TRIPS)], ns));
             }
         }
     }
-    let mut rows = Vec::new();
-    for (placement, name) in [(Placement::Near, "near"), (Placement::Far, "far")] {
+    let report = filed(&samples);
+    if has("--json") {
+        let text = serde_json::to_string_pretty(&report).expect("plain values");
+        return print::out(text + "\n").map(drop);
+    }
+    let mut text = String::from("nanoseconds to pass a block, median [quartiles]\n");
+    for Row { contender, bytes, placement, samples, p50, p25, p75 } in &report.rows {
+        let kib = bytes >> 10;
+        text += &format!(
+            "{placement:8} {contender:14} {kib:>8} KiB {p50:>12.0} [{p25:.0} {p75:.0}]  n {samples}\n"
+        );
+    }
+    for Placement { name, raw_p50_ns, samples, .. } in &report.placements {
+        text += &format!("{name}: raw ping-pong {raw_p50_ns:.0} ns, {samples} samples\n");
+    }
+    text += &format!(
+        "{} samples dropped: the raw ping-pong changed meanwhile, or was far from all placements\n",
+        report.dropped
+    );
+    print::out(text).map(drop)
+}
+
+/// Contender, bytes, raw figures before and after, nanoseconds for each block.
+type Sample = (usize, usize, [f64; 2], f64);
+
+/// The samples by placement.
+fn filed(samples: &[Sample]) -> Report {
+    let found = Placements::find(samples.iter().flat_map(|sample| sample.2));
+    let which = |sample: &Sample| found.of(sample.2[0], sample.2[1]).ok();
+    let (mut placements, mut rows) = (found.all().to_vec(), Vec::new());
+    for (p, placement) in placements.iter_mut().enumerate() {
         for (i, &(contender, ..)) in CONTENDERS.iter().enumerate() {
             for bytes in SIZES {
-                let own = samples.iter().filter(|s| (s.0, s.1, s.2) == (i, bytes, placement)).map(|s| s.3);
-                let mut own: Vec<f64> = own.collect();
+                let own = samples.iter().filter(|s| (s.0, s.1) == (i, bytes) && which(s) == Some(p));
+                let mut own: Vec<f64> = own.map(|sample| sample.3).collect();
                 own.sort_by(f64::total_cmp);
                 let Some(last) = own.len().checked_sub(1) else { continue };
                 let at = |q: f64| own[(last as f64 * q).round() as usize];
                 let (p25, p50, p75) = (at(0.25), at(0.5), at(0.75));
-                rows.push(Row { contender, bytes, placement: name, samples: own.len(), p50, p25, p75 });
+                placement.samples += own.len();
+                let placement = placement.name.clone();
+                rows.push(Row { contender, bytes, placement, samples: own.len(), p50, p25, p75 });
             }
         }
     }
-    if has("--json") {
-        println!("{}", serde_json::to_string_pretty(&rows).expect("plain values"));
-        return;
-    }
-    println!("nanoseconds to pass a block, median [quartiles]");
-    for Row { contender, bytes, placement, samples, p50, p25, p75 } in rows {
-        println!(
-            "{placement:5} {contender:14} {:>8} KiB {p50:>12.0} [{p25:.0} {p75:.0}]  n {samples}",
-            bytes >> 10
-        );
-    }
+    let dropped = samples.iter().filter(|sample| which(sample).is_none()).count();
+    Report { schema: "shmq.bench-pool/1", placements, dropped, rows }
 }
 
 fn pool(bytes: usize, messages: u64) -> f64 {

@@ -2,6 +2,7 @@
 
 use super::trial::{Trial, because};
 use crate::gate::Place;
+use crate::processors::first_two;
 use crate::run::{Kind, Outcome, Task, trips_counted};
 use std::path::PathBuf;
 use std::process::Command;
@@ -36,7 +37,7 @@ pub fn fixed(task: Task, bytes: usize) -> Vec<Trial> {
 fn sample(task: Task, bytes: usize, queue: &str, variant: &str, count: u64) -> Result<Outcome, String> {
     let program = program().ok_or("not built; run ci/cpp-peers.sh first")?;
     let kind = if task.kind == Kind::Stream { "stream" } else { "trips" };
-    let [first, second] = crate::processors().ok_or("there is one processor only")?;
+    let [first, second] = first_two().ok_or("there is one processor only")?;
     let numbers = [
         bytes as u64,
         count,

@@ -6,8 +6,8 @@ use crate::run::Task;
 use bytemuck::Pod;
 use std::sync::mpsc::{channel, sync_channel};
 
-const BOUNDED: &str = "std sync_channel";
-const UNBOUNDED: &str = "std channel";
+const BOUNDED: &str = "std::sync::mpsc sync_channel";
+const UNBOUNDED: &str = "std::sync::mpsc channel";
 
 pub fn fixed<const N: usize>(task: Task) -> Vec<Trial>
 where

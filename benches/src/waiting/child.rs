@@ -2,6 +2,7 @@
 
 use super::errand::Errand;
 use rustix::time::{ClockId, clock_gettime};
+use shmq_tool::print;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -83,7 +84,7 @@ pub fn watch(alive: Receiver<String>) {
                 Err(RecvTimeoutError::Timeout) => break,
             }
         }
-        eprintln!("{last}: a sample has not ended within {LIMIT:?}; giving up");
+        print::err(format_args!("{last}: a sample has not ended within {LIMIT:?}; giving up"));
         sweep(&prefix());
         std::process::exit(1);
     });

@@ -6,6 +6,7 @@ use crate::bench::Bench;
 use crate::compare::Contender;
 use crate::run::Figures;
 use shmq::{AttachError, Consumer, Inspector, Options, PeerState, Queue, RecvError, Role, Until, Waiting};
+use shmq_tool::print;
 use std::process::Stdio;
 use std::thread::{sleep, yield_now};
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub fn hold(name: &str) {
 pub fn succeed(name: &str) {
     let queue = Queue::open(name).expect("the queue");
     assert!(matches!(queue.producer(), Err(AttachError::Busy { .. })), "it is still held");
-    println!("ready");
+    let _ = print::out("ready\n");
     loop {
         match queue.producer() {
             Ok(mut tx) => {

@@ -9,6 +9,7 @@ use rustix::thread::gettid;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use shmq::{Options, Queue, TrySendError};
+use shmq_tool::print;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
@@ -94,7 +95,8 @@ impl Wait {
             processor_ns: used - used_before,
             voluntary_switches: switches - switches_before,
         };
-        println!("{}", serde_json::to_string(&cost).expect("plain data"));
+        // Without a parent there is nobody to tell.
+        let _ = print::out(serde_json::to_string(&cost).expect("plain data"));
     }
 
     /// This process's part: holds the other end and does nothing with it.

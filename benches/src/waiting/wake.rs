@@ -5,6 +5,7 @@ use crate::bench::Bench;
 use crate::compare::Contender;
 use crate::processors::pinned;
 use crate::run::{Outcome, round_trips};
+use shmq_tool::print;
 use std::hint::spin_loop;
 use std::time::{Duration, Instant};
 
@@ -72,7 +73,7 @@ pub fn run(bench: &mut Bench) {
         ];
         match Call::message_queues() {
             Ok(_) => contenders.push(contender("POSIX mq", || Call::message_queues().expect("as before"))),
-            Err(error) => eprintln!("without POSIX message queues: {error}"),
+            Err(error) => print::err(format_args!("without POSIX message queues: {error}")),
         }
         bench.compare(&format!("wake, {how}"), contenders);
     }
