@@ -18,6 +18,10 @@ echo "Block copies of raw memory beside memcpy, briefly; its figures mean nothin
 cargo build --release -p shmq-benches --bin raw-copies
 timeout 120 "${CARGO_TARGET_DIR:-target}/release/raw-copies" --rounds 1
 
+echo "Memory and scale, briefly."
+cargo build --release -p shmq-benches --bin scale
+timeout 120 "${CARGO_TARGET_DIR:-target}/release/scale" --quick
+
 echo "Every example."
 cargo build --release --workspace --examples
 for source in crates/*/examples/*.rs; do

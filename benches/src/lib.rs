@@ -25,6 +25,9 @@ mod waiting;
 mod workloads;
 
 pub use contenders::Trial;
+pub use machine::Machine;
 pub use processors::{pin, pinned};
+pub use results::Spread;
 pub use run::{Figures, Kind, Outcome};
+pub use svg::nanoseconds;
 pub use workloads::in_process;
