@@ -8,7 +8,9 @@
 //!    goes first, and each group is looked at in the same way. One figure in two hundred may lie inside a gap: there are always
 //!    some that were taken while the host moved a processor.
 //! 2. A group has at least three figures, and at least one in twenty of all. A few stray figures make no placement.
-//! 3. A figure belongs to the group on its side of the gaps, unless it is less than half of the group's lower quartile or more
+//! 3. A group whose upper quartile is more than twice its lower one is what others at work look like, and no placement, unless
+//!    all groups are like that.
+//! 4. A figure belongs to the group on its side of the gaps, unless it is less than half of the group's lower quartile or more
 //!    than twice its upper one: then others had a processor meanwhile.
 //!
 //! Figures that spread without a gap, as on virtual machines whose processors wander, are one placement.
@@ -62,8 +64,10 @@ pub enum Doubt {
 #[derive(Clone, Debug, Default)]
 pub struct Placements {
     found: Vec<Placement>,
-    /// Between each and the next: the middle of the gap.
+    /// Between each group of figures and the next: the middle of the gap.
     borders: Vec<f64>,
+    /// For each group, which placement it is; none for those that are none.
+    groups: Vec<Option<usize>>,
 }
 
 impl Placements {
@@ -84,19 +88,28 @@ impl Placements {
         if !rest.is_empty() {
             groups.push(rest);
         }
-        let count = groups.len();
-        let found = groups.iter().enumerate().map(|(i, group)| {
-            let at = |q: f64| group[((group.len() - 1) as f64 * q).round() as usize];
-            Placement {
-                name: name(i, count),
-                raw_p25_ns: at(0.25),
-                raw_p50_ns: at(0.5),
-                raw_p75_ns: at(0.75),
+        let quantile = |group: &[f64], q: f64| group[((group.len() - 1) as f64 * q).round() as usize];
+        let is_tight = |group: &&[f64]| quantile(group, 0.75) <= WITHIN * quantile(group, 0.25);
+        let tight = groups.iter().filter(|group| is_tight(group)).count();
+        let count = if tight == 0 { groups.len() } else { tight };
+        let mut it = Self { found: Vec::new(), borders, groups: Vec::new() };
+        for group in groups {
+            if tight > 0 && !is_tight(&group) {
+                it.groups.push(None);
+                continue;
+            }
+            let which = it.found.len();
+            it.groups.push(Some(which));
+            it.found.push(Placement {
+                name: name(which, count),
+                raw_p25_ns: quantile(group, 0.25),
+                raw_p50_ns: quantile(group, 0.5),
+                raw_p75_ns: quantile(group, 0.75),
                 figures: group.len(),
                 samples: 0,
-            }
-        });
-        Self { found: found.collect(), borders }
+            });
+        }
+        it
     }
 
     /// All of them.
@@ -106,7 +119,8 @@ impl Placements {
 
     /// Which of them one raw figure belongs to.
     fn of_one(&self, ns: f64) -> Option<usize> {
-        let which = self.borders.iter().filter(|border| ns >= **border).count();
+        let group = self.borders.iter().filter(|border| ns >= **border).count();
+        let which = self.groups.get(group).copied().flatten()?;
         let placement = self.found.get(which)?;
         let range = placement.raw_p25_ns / WITHIN..=placement.raw_p75_ns * WITHIN;
         range.contains(&ns).then_some(which)
@@ -267,6 +281,17 @@ mod tests {
         // Of very few figures, too.
         let found = Placements::find([100.0, 101.0, 99.0, 102.0, 3000.0]);
         assert_eq!((names(&found), found.of(100.0, 3000.0)), (vec![("single", 5)], Err(Doubt::Disturbed)));
+    }
+
+    #[test]
+    fn what_others_at_work_look_like_is_no_placement() {
+        let noise: Vec<f64> = (0..40).map(|i| 1000.0 * 1.1f64.powi(i)).collect();
+        let found = Placements::find([spread(250.0, 320.0, 60), noise.clone()].concat());
+        assert_eq!(names(&found), [("single", 60)]);
+        assert_eq!((found.of(260.0, 310.0), found.of(260.0, 3000.0)), (Ok(0), Err(Doubt::Disturbed)));
+        // But where there is nothing else, it is what the machine does.
+        let found = Placements::find(noise);
+        assert_eq!((names(&found), found.of(5000.0, 6000.0)), (vec![("single", 40)], Ok(0)));
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Axis {
         let steps: &[f64] = match self.high / self.low {
             wide if wide > 300.0 => &[1.0],
             wide if wide > 6.0 => &[1.0, 2.0, 5.0],
-            _ => &[1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
+            _ => &[1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0],
         };
         let all = (first..=last).flat_map(|power| {
             // The power in whole steps: what is written must be round.
