@@ -114,10 +114,8 @@ struct Asked {
     gone: bool,
 }
 
-/// What inotify knows of the file.
+/// What an inotify instance has to tell, of all the files it watches.
 struct Sounds {
-    /// Whether somebody listens: looked at without the lock, and in whatever order.
-    listener: AtomicU64,
     unheard: Mutex<bool>,
     heard: Condvar,
 }
@@ -130,8 +128,10 @@ struct Shared {
     first: ThreadId,
     /// One lock and one queue for both bells: `park` compares under it, as the kernel does. How many sleep.
     futex: (Mutex<usize>, Condvar),
-    sounds: Sounds,
-    interrupt: (Mutex<Asked>, Condvar),
+    /// Whether somebody listens to this file: looked at without the lock, and in whatever order.
+    listener: AtomicU64,
+    sounds: Rc<Sounds>,
+    interrupt: Rc<(Mutex<Asked>, Condvar)>,
 }
 
 /// One process's handle to the memory.
@@ -221,10 +221,20 @@ impl LoomMemory {
             faults,
             first: current().id(),
             futex: (Mutex::new(0), Condvar::new()),
-            sounds: Sounds { listener: AtomicU64::new(0), unheard: Mutex::new(false), heard: Condvar::new() },
-            interrupt: (Mutex::new(Asked::default()), Condvar::new()),
+            listener: AtomicU64::new(0),
+            sounds: Rc::new(Sounds { unheard: Mutex::new(false), heard: Condvar::new() }),
+            interrupt: Rc::new((Mutex::new(Asked::default()), Condvar::new())),
         };
         Self { shared: Rc::new(shared), death: Rc::default(), interruptible: false, late: Rc::default() }
+    }
+
+    /// For a queue beside another: one instance listens to both files, and one barrier reaches whoever uses both. To be said
+    /// before anything else.
+    pub fn beside(mut self, other: &Self) -> Self {
+        let shared = Rc::get_mut(&mut self.shared).expect("nothing else was done with it");
+        shared.sounds = other.shared.sounds.clone();
+        shared.interrupt = other.shared.interrupt.clone();
+        self
     }
 
     /// The same, as another process sees it, which may be going to die.
@@ -438,7 +448,7 @@ impl Park for LoomMemory {
     fn poke(&self, _: usize) {
         self.instruction();
         let sounds = &self.shared.sounds;
-        if !self.shared.faults.mute && sounds.listener.load(Ordering::Relaxed) == 1 {
+        if !self.shared.faults.mute && self.shared.listener.load(Ordering::Relaxed) == 1 {
             *sounds.unheard.lock().unwrap() = true;
             sounds.heard.notify_all();
         }
@@ -446,12 +456,12 @@ impl Park for LoomMemory {
 
     fn listen(&self, ear: &mut Option<()>) -> bool {
         *ear = Some(());
-        self.shared.sounds.listener.store(1, Ordering::Relaxed);
+        self.shared.listener.store(1, Ordering::Relaxed);
         true
     }
 
     fn stop_listening(&self, (): &mut ()) {
-        self.shared.sounds.listener.store(0, Ordering::Relaxed);
+        self.shared.listener.store(0, Ordering::Relaxed);
     }
 
     fn park_deeply(&self, (): &mut (), _: Duration, _: Option<&StopHandle>) -> FileEvent {

@@ -3,10 +3,13 @@
 use shmq::{
     Event, Interest, Options, PeerState, StopHandle, Until, WaitSet, WaitSetError, Waiting, What, each, slots,
 };
+use shmq_tests::process::{Child, LIMIT, Scratch, cases, patiently};
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
+
+const HELPER: &str = env!("CARGO_BIN_EXE_shmq-test-child");
 
 fn set() -> (WaitSet, Vec<Event>) {
     (WaitSet::new().unwrap(), Vec::new())
@@ -171,4 +174,160 @@ fn p10_none_starves_beside_ends_that_are_always_ready() {
     }
     let (least, most) = (served.iter().min().unwrap(), served.iter().max().unwrap());
     assert!(most - least <= 1 + most / 4, "{served:?}");
+}
+
+/// Twelve queues of two shapes, each of depth 2, between two processes that sleep in sets: whoever is not woken is not woken at all,
+/// for a set has no slices. `SHMQ_HAND_OVERS` in the environment makes it more messages.
+#[test]
+fn p10_twelve_queues_between_two_sets_lose_no_wake() {
+    let directory = Scratch::directory("feed");
+    let name = |i: usize| format!("{}/{i}", directory.name());
+    let options = Options::new().max_message(8).max_messages(2).capacity(4096);
+    let mut records: Vec<_> =
+        (0..6).map(|i| shmq::Queue::create(name(i), &options).unwrap().consumer().unwrap()).collect();
+    let mut fixed: Vec<_> = (6..12)
+        .map(|i| slots::Queue::<u64>::create(name(i), 2, &Options::new()).unwrap().consumer().unwrap())
+        .collect();
+    let messages: u64 = std::env::var("SHMQ_HAND_OVERS").ok().and_then(|n| n.parse().ok()).unwrap_or(30_000);
+    let feeder = Child::spawn(HELPER, &["set-feed", directory.name(), &messages.to_string()]);
+    let (mut set, mut events) = set();
+    set.set_waiting(Waiting::low_power());
+    let (mut last, mut finished, mut came) = ([None; 12], [false; 12], 0);
+    while finished.contains(&false) {
+        let mut ends = each(|visit| {
+            let (records, fixed) = (records.iter_mut(), fixed.iter_mut());
+            records.enumerate().filter(|(i, _)| !finished[*i]).for_each(|(i, rx)| visit(i, rx));
+            fixed.enumerate().filter(|(i, _)| !finished[i + 6]).for_each(|(i, rx)| visit(i + 6, rx));
+        });
+        set.wait(&mut ends, &mut events, LIMIT).unwrap();
+        for queue in ready(&events) {
+            let got = match records.get_mut(queue) {
+                Some(rx) => rx.try_recv_value::<u64>(),
+                None => fixed[queue - 6].try_recv(),
+            };
+            match got {
+                Ok(number) => {
+                    assert!(last[queue].replace(number) < Some(number), "queue {queue}, {number}");
+                    came += 1;
+                }
+                Err(shmq::TryRecvError::Finished) => finished[queue] = true,
+                Err(error) => panic!("queue {queue} was ready and says {error}"),
+            }
+        }
+    }
+    assert_eq!(came, messages);
+    feeder.succeed();
+}
+
+/// Peers of every shape that come, are killed, come again and leave: each is told, and nothing else.
+#[test]
+fn p3_p11_what_becomes_of_a_peer_is_told_of_every_shape() {
+    let scratch = [Scratch::new("fate"), Scratch::new("fate"), Scratch::new("fate")];
+    let name = |i: usize| scratch[i].name();
+    let mut records = shmq::Queue::create(name(0), &Options::new()).unwrap().consumer().unwrap();
+    let mut fixed = slots::Queue::<u64>::create(name(1), 8, &Options::new()).unwrap().consumer().unwrap();
+    let pool = shmq_pool::Pool::create(name(2), 2, 4096, &shmq_pool::Options::new()).unwrap();
+    let reader = pool.reader().unwrap();
+    let (mut set, mut events) = set();
+    // Whoever is there when the set begins is no news.
+    let ends = &mut (&mut records, &mut fixed, &reader);
+    assert!(matches!(set.wait(ends, &mut events, Duration::ZERO), Err(WaitSetError::TimedOut)));
+    let mut wait = |what: PeerState, key: usize| {
+        let waited = set.wait(&mut (&mut records, &mut fixed, &reader), &mut events, LIMIT);
+        waited.unwrap_or_else(|error| panic!("{what:?} of {key}: {error}"));
+        assert_eq!(events, [Event { key, what: What::Peer(what) }]);
+    };
+    for key in 0..3 {
+        for _ in 0..3 {
+            let mut peer = Child::spawn(HELPER, &["set-hold", name(key)]);
+            wait(PeerState::Attached, key);
+            peer.expect("held");
+            peer.kill();
+            wait(PeerState::Lost, key);
+            peer = Child::spawn(HELPER, &["set-hold", name(key)]);
+            wait(PeerState::Attached, key);
+            peer.expect("held");
+            peer.say("leave");
+            wait(PeerState::Left, key);
+            peer.succeed();
+        }
+    }
+}
+
+#[test]
+fn p3_a_peer_that_was_gone_before_the_set_came_is_told_and_what_it_sent_is_ready() {
+    let queue = shmq::Queue::anonymous(&Options::new()).unwrap();
+    let mut rx = queue.consumer().unwrap();
+    patiently(|| queue.producer()).unwrap().try_send(b"its last").unwrap();
+    let (mut set, mut events) = set();
+    set.wait(&mut (&mut rx,), &mut events, LONG).unwrap();
+    let left = Event { key: 0, what: What::Peer(PeerState::Left) };
+    let mut told = events.contains(&left);
+    assert_eq!(ready(&events), [0]);
+    rx.try_recv().unwrap();
+    if !told {
+        set.wait(&mut (&mut rx,), &mut events, LONG).unwrap();
+        told = events.contains(&left);
+    }
+    assert!(told);
+    assert!(matches!(set.wait(&mut (&mut rx,), &mut events, SOON), Err(WaitSetError::TimedOut)), "told once");
+}
+
+/// Seconds of a hundred ends at which nothing happens: the waiter sleeps once, and is not woken until the time is up.
+#[test]
+fn p11_an_armed_idle_set_never_wakes_up() {
+    let directory = Scratch::directory("idle");
+    let options = Options::new().capacity(4096);
+    let producers: Vec<_> = (0..100)
+        .map(|i| shmq::Queue::create(format!("{}/{i}", directory.name()), &options).unwrap())
+        .map(|queue| queue.producer().unwrap())
+        .collect();
+    let child = Child::spawn(HELPER, &["set-idle", directory.name(), "5000"]);
+    let line = child.line();
+    let numbers: Vec<u64> = line.split(' ').map(|n| n.parse().expect(&line)).collect();
+    assert!(numbers[0] <= 2, "{} sleeps in 5 s", numbers[0]);
+    child.succeed();
+    drop(producers);
+}
+
+#[test]
+fn p11_sets_leave_no_descriptor_behind() {
+    let scratch = Scratch::new("leaks");
+    let child = Child::spawn(HELPER, &["set-leaks", scratch.name(), "10000"]);
+    child.expect("0 more");
+    child.succeed();
+}
+
+#[test]
+fn p11_a_set_is_its_process_s_own() {
+    let scratch = Scratch::new("forked");
+    let child = Child::spawn(HELPER, &["set-forked", scratch.name()]);
+    child.expect("child 0, 0 would be inherited");
+    child.succeed();
+}
+
+#[test]
+fn p11_without_an_instance_or_a_watch_the_error_names_the_limit() {
+    let instances = "cannot make an inotify instance: Too many open files (os error 24); the user's are used up: \
+                     raise the sysctl fs.inotify.max_user_instances, or the limit on open files";
+    cases::case(HELPER, "set-without-instances", instances, None);
+    let watches = "cannot watch a queue's file: No space left on device (os error 28); the user's watches are used up: \
+                   raise the sysctl fs.inotify.max_user_watches";
+    cases::case(HELPER, "set-without-watches", watches, None);
+}
+
+#[test]
+fn p10_without_membarrier_a_set_misses_nothing() {
+    cases::case(HELPER, "set-without-barriers", "all came", None);
+}
+
+/// Whoever may read the file can wake its waiters, but not keep one busy.
+#[test]
+fn p5_a_stranger_that_reads_the_file_wakes_a_set_seldom() {
+    let scratch = Scratch::new("stranger");
+    let child = Child::spawn(HELPER, &["set-stranger", scratch.name()]);
+    let line = child.line();
+    let numbers: Vec<u64> = line.split(' ').map(|n| n.parse().expect(&line)).collect();
+    assert!(numbers[0] <= 20 + numbers[1], "{} sleeps in {} ms", numbers[0], numbers[1]);
+    child.succeed();
 }

@@ -253,6 +253,10 @@ impl Known {
             }
         }
         let now = (words[0], state);
+        // Whoever died does not come back: somebody is about to follow it, or looks whether the queue can be removed.
+        if state == PeerState::Attached && self.told == Some((words[0], PeerState::Lost)) {
+            return None;
+        }
         let before = self.told.replace(now);
         let is_new = match before {
             // Whoever is there, or never was, is no news at first.

@@ -8,6 +8,7 @@ mod pairs;
 mod report;
 mod ring;
 mod roles;
+mod sets;
 mod signals;
 mod slots;
 mod slots_signals;

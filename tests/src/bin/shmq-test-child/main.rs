@@ -12,6 +12,7 @@ mod region;
 mod resource;
 mod role;
 mod scribble;
+mod set;
 mod sigbus;
 mod slots;
 mod stage;
@@ -83,6 +84,12 @@ fn main() -> ExitCode {
         ["hand-over", name, role, messages, planted] => {
             wait::hand_over(name, role, number(messages), planted)
         }
+        ["set-feed", directory, messages] => set::feed(directory, number(messages)),
+        ["set-idle", directory, millis] => set::idle(directory, number(millis)),
+        ["set-leaks", name, sets] => set::leaks(name, number(sets)),
+        ["set-forked", name] => set::forked(name),
+        ["set-stranger", name] => set::stranger(name),
+        ["set-hold", name] => set::hold(name),
         _ => Err(format!("no such script: {arguments:?}")),
     };
     match outcome {

@@ -67,6 +67,7 @@ pub fn resource(case: &str, directory: &str) -> crate::Outcome {
         _ => crate::kernel::case(case, directory)
             .or_else(|| crate::forks::case(case, directory))
             .or_else(|| crate::memory::case(case, directory))
+            .or_else(|| crate::set::case(case, directory))
             .ok_or_else(|| format!("no case {case:?}"))?,
     };
     match verdict {

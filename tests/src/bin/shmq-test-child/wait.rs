@@ -7,7 +7,7 @@ use shmq_tests::process::{Dice, Rigged, map_queue};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-fn cost() -> (u64, u64) {
+pub fn cost() -> (u64, u64) {
     // SAFETY: `rusage` is plain data, for which zero is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the argument is valid.
@@ -93,17 +93,18 @@ pub fn until_the_end(name: &str) -> Outcome {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Where it is known that a wake will be missing.
 const SHORT_PATIENCE: Duration = Duration::from_millis(500);
-/// A slow machine hands over less often; that is no failure.
+/// A slow machine hands over less often; that is no failure, unless so many were asked for.
 const TIME: Duration = Duration::from_secs(12);
 
 /// One end of a queue of depth 1, with random delays, so that either end sleeps much of the time. Says how often a
 /// sleep ended by itself (with the slices of the library that would pass unnoticed), how often it slept, and how many
 /// messages there were. `forget-wake`, a planted bug, leaves out every hundredth wake. `deep`: half of the sleeps are deep;
-/// `mute`, a planted bug: then, and whom no futex call wakes is not called otherwise.
+/// `sets`: of three sleeps one is deep, and one as in a set; `mute`, `mute-sets`, planted bugs: then, and whom no futex call wakes
+/// is not called otherwise.
 pub fn hand_over(name: &str, role: &str, messages: u64, planted: &str) -> Outcome {
     let (map, geometry) = map_queue(Path::new(name));
     let forgetful = planted == "forget-wake";
-    let mute = planted == "mute";
+    let mute = planted == "mute" || planted == "mute-sets";
     let patience = if forgetful || mute { SHORT_PATIENCE } else { PATIENCE };
     let rigged = Rigged::new(map).patient(patience);
     let rigged = if mute { rigged.mute() } else { rigged };
@@ -116,7 +117,11 @@ pub fn hand_over(name: &str, role: &str, messages: u64, planted: &str) -> Outcom
         dice: Dice(role as u64),
         forgetful,
         planted: forgetful || mute,
-        deep: planted == "deep" || mute,
+        kinds: match planted {
+            "deep" | "mute" => &[Kind::Futex, Kind::Deep],
+            "sets" | "mute-sets" => &[Kind::Futex, Kind::Deep, Kind::Set],
+            _ => &[Kind::Futex],
+        },
         rigged: rigged.clone(),
         slept: 0,
     };
@@ -128,12 +133,21 @@ pub fn hand_over(name: &str, role: &str, messages: u64, planted: &str) -> Outcom
     Ok(())
 }
 
+/// How an end sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Futex,
+    Deep,
+    /// As one of many: by the file alone, and so announced.
+    Set,
+}
+
 struct HandOver {
     signals: Signals<Rigged>,
     dice: Dice,
     forgetful: bool,
     planted: bool,
-    deep: bool,
+    kinds: &'static [Kind],
     rigged: Rigged,
     slept: u64,
 }
@@ -142,8 +156,8 @@ impl HandOver {
     /// Sleeps, without slices, until there is something to do; `None`: the planted bug has shown.
     fn wait<T>(&mut self, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
         loop {
-            let deep = self.deep && self.dice.below(2) == 0;
-            if let Some(found) = attempt().or_else(|| sleep(&mut self.signals, &mut attempt, deep)) {
+            let kind = self.kinds[self.dice.below(self.kinds.len() as u64) as usize];
+            if let Some(found) = attempt().or_else(|| sleep(&mut self.signals, &mut attempt, kind)) {
                 return Some(found);
             }
             self.slept += 1;
@@ -170,7 +184,7 @@ impl HandOver {
             RecordTx::attach(window, limits.max_message, limits.max_messages).map_err(|c| c.to_string())?;
         let begin = Instant::now();
         let mut sent = 0;
-        while sent < messages && begin.elapsed() < TIME {
+        while sent < messages && (messages > 100_000 || begin.elapsed() < TIME) {
             let outcome = self.wait(|| match tx.try_send(&sent.to_le_bytes()) {
                 Ok(_) => Some(Ok(())),
                 Err(Refused::Full) => None,
@@ -211,15 +225,23 @@ impl HandOver {
 }
 
 /// Sleeps once, unless there is something to do after all.
-fn sleep<M: Park, T>(signals: &mut Signals<M>, ready: impl FnOnce() -> Option<T>, deep: bool) -> Option<T> {
-    if deep {
-        assert!(signals.listens() || signals.listen(), "no inotify here");
-    } else {
+fn sleep<M: Park, T>(signals: &mut Signals<M>, ready: impl FnOnce() -> Option<T>, kind: Kind) -> Option<T> {
+    if kind == Kind::Futex {
         signals.stop_listening();
+    } else {
+        assert!(signals.listens() || signals.listen(), "no inotify here");
+    }
+    if kind == Kind::Set {
+        signals.announce_to_file();
+        signals.fence_announced();
+        return ready().or_else(|| {
+            signals.rest_deeply(PATIENCE);
+            None
+        });
     }
     let announced = signals.announce();
     let found = ready();
-    if found.is_none() && deep {
+    if found.is_none() && kind == Kind::Deep {
         signals.rest_deeply(PATIENCE);
     } else if found.is_none() {
         signals.rest(announced, PATIENCE);
