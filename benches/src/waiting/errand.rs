@@ -7,14 +7,21 @@ use std::time::Duration;
 /// What the other process is to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Errand {
-    /// Send back every message.
-    Echo(Medium),
+    /// Send back every message, from this of the first two processors.
+    Echo(Medium, usize),
     /// Send a stream.
     Send {
         /// What and how.
         stream: Stream,
         /// The queue.
         name: String,
+    },
+    /// Send a number of messages to several queues in turn.
+    Feed {
+        /// The queues.
+        names: Vec<String>,
+        /// How many to each.
+        messages: u64,
     },
     /// Wait for what does not come, and say what that cost.
     Wait {
@@ -69,6 +76,8 @@ pub enum Medium {
     Records(String, String),
     /// Two queues of fixed-size messages.
     Slots(String, String),
+    /// Two queues of records, whose receivers wait in a set beside these at which nothing happens.
+    Set(String, String, Vec<String>),
 }
 
 /// The child's errand: to wait on one end of a queue.
@@ -77,6 +86,8 @@ pub struct Wait {
     pub sends: bool,
     /// `None`: no queue at all, a bare sleep of 10 ms time and again.
     pub preset: Option<Preset>,
+    /// Whether in a set, with 99 ends more.
+    pub in_set: bool,
     pub duration: Duration,
 }
 

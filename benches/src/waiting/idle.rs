@@ -8,7 +8,7 @@ use crate::run::Figures;
 use rustix::thread::gettid;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use shmq::{Options, Queue, TrySendError};
+use shmq::{Options, Queue, TrySendError, WaitSet, WaitSetError};
 use shmq_tool::print;
 use std::process::Stdio;
 use std::thread::sleep;
@@ -54,6 +54,22 @@ type Block = Box<dyn FnOnce(Duration) + Send>;
 impl Wait {
     fn blocking(&self, queue: &Queue) -> Block {
         let Some(preset) = self.preset else { return Box::new(bare_sleep) };
+        if self.in_set {
+            let more = (1..100).map(|_| Queue::anonymous(&Options::new().capacity(4096)).expect("a queue"));
+            let more = more.map(|queue| {
+                (queue.producer().expect("its producer"), queue.consumer().expect("its consumer"))
+            });
+            let (producers, mut receivers): (Vec<_>, Vec<_>) = more.unzip();
+            receivers.push(queue.consumer().expect("its consumer"));
+            let mut set = WaitSet::new().expect("a set");
+            set.set_waiting(preset.waiting());
+            let block = move |time| {
+                let waited = set.wait(&mut receivers, &mut Vec::new(), time);
+                assert!(matches!(waited, Err(WaitSetError::TimedOut)), "the queues stay empty");
+                drop(producers);
+            };
+            return Box::new(block);
+        }
         if self.sends {
             let mut tx = queue.producer().expect("its producer");
             tx.set_waiting(preset.waiting());
@@ -129,9 +145,14 @@ pub fn run(bench: &mut Bench) {
             ("dedicated core", Some(Preset::DedicatedCore)),
         ];
         let contenders = presets.map(|(preset_name, preset)| -> Contender {
-            let wait = Wait { sends, preset, duration };
+            let wait = Wait { sends, preset, in_set: false, duration };
             Contender::new(preset_name, move || wait.measure())
         });
-        bench.compare_anywhere(&format!("idle {end}"), contenders.into(), 2);
+        let mut contenders: Vec<_> = contenders.into();
+        if !sends {
+            let wait = Wait { sends, preset: Some(Preset::Default), in_set: true, duration };
+            contenders.push(Contender::new("default, a set of 100", move || wait.measure()));
+        }
+        bench.compare_anywhere(&format!("idle {end}"), contenders, 2);
     }
 }

@@ -8,6 +8,7 @@ pub mod child;
 mod death;
 mod errand;
 mod idle;
+mod sets;
 mod slow;
 mod streams;
 mod wake;
@@ -21,7 +22,9 @@ use std::process::ExitCode;
 
 /// All of it.
 pub fn run(bench: &mut Bench) {
-    for workload in [wake::run, streams::fences, streams::adaptive, slow::run, idle::run, death::run] {
+    for workload in
+        [wake::run, streams::fences, streams::adaptive, sets::run, slow::run, idle::run, death::run]
+    {
         workload(bench);
     }
 }
@@ -34,10 +37,12 @@ pub fn run_errand(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     if getppid().is_none_or(|id| id.as_raw_nonzero().to_string() != parent) {
         return ExitCode::FAILURE;
     }
-    pin(1);
     let errand = arguments.next().expect("an errand");
-    match serde_json::from_str(&errand).expect("an errand that was written by this program") {
-        Errand::Echo(medium) => wire::echo(&medium),
+    let errand = serde_json::from_str(&errand).expect("an errand that was written by this program");
+    pin(if let Errand::Echo(_, processor) = errand { processor } else { 1 });
+    match errand {
+        Errand::Echo(medium, _) => wire::echo(&medium),
+        Errand::Feed { names, messages } => sets::feed(&names, messages),
         Errand::Send { stream, name } => stream.send(&name),
         Errand::Wait { wait, name } => wait.run(&name),
         Errand::Hold { name } => death::hold(&name),

@@ -55,24 +55,33 @@ fn trips(mut call: Call, trips: u64, pause: Duration) -> Outcome {
     outcome
 }
 
-/// With a pause, so that everyone sleeps each time; and without.
+/// With a pause, so that everyone sleeps each time; without; and with both processes on one processor.
 pub fn run(bench: &mut Bench) {
     let count = bench.count(5_000);
-    for (how, pause) in [("asleep each time", PAUSE), ("back to back", Duration::ZERO)] {
-        let contender = |family, open: fn() -> Call| Contender {
+    let ways = [
+        ("asleep each time", PAUSE, 1),
+        ("back to back", Duration::ZERO, 1),
+        ("one processor", Duration::ZERO, 0),
+    ];
+    for (how, pause, processor) in ways {
+        let contender = |family, open: fn(usize) -> Call| Contender {
             family,
             variant: "",
-            run: Box::new(move || trips(open(), count, pause)),
+            run: Box::new(move || trips(open(processor), count, pause)),
         };
         let mut contenders = vec![
             contender("bare futex", Call::futex),
             contender("shmq records", Call::records),
             contender("shmq slots", Call::slots),
+            contender("shmq set of 1", |processor| Call::set(1, processor)),
+            contender("shmq set of 12", |processor| Call::set(12, processor)),
+            contender("shmq set of 100", |processor| Call::set(100, processor)),
             contender("pipe", Call::pipes),
             contender("SOCK_SEQPACKET", Call::sockets),
         ];
-        match Call::message_queues() {
-            Ok(_) => contenders.push(contender("POSIX mq", || Call::message_queues().expect("as before"))),
+        match Call::message_queues(processor) {
+            Ok(_) => contenders
+                .push(contender("POSIX mq", |processor| Call::message_queues(processor).expect("as before"))),
             Err(error) => print::err(format_args!("without POSIX message queues: {error}")),
         }
         bench.compare(&format!("wake, {how}"), contenders);

@@ -9,7 +9,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::thread::futex;
-use shmq::{Inspector, Options, Queue, Until, slots};
+use shmq::{Event, Inspector, Options, Queue, TryRecvError, Until, WaitSet, slots};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Stdio;
@@ -51,6 +51,11 @@ pub fn echo(medium: &Medium) {
             &slots::Queue::open(answer).expect("the queue back"),
             &slots::Queue::open(ask).expect("the queue there"),
         )),
+        Medium::Set(ask, answer, others) => Box::new(Set::take(
+            &Queue::open(answer).expect("the queue back"),
+            &Queue::open(ask).expect("the queue there"),
+            others,
+        )),
     };
     loop {
         let word = wire.recv();
@@ -69,51 +74,51 @@ pub struct Call {
 }
 
 impl Call {
-    fn new(wire: impl Wire + 'static, medium: Medium, stdin: Stdio, stdout: Stdio) -> Self {
-        let child = Child::start_with(&Errand::Echo(medium), stdin, stdout);
+    fn new(wire: impl Wire + 'static, medium: Medium, stdin: Stdio, stdout: Stdio, processor: usize) -> Self {
+        let child = Child::start_with(&Errand::Echo(medium, processor), stdin, stdout);
         Self { wire: Box::new(wire), inspectors: Vec::new(), _child: child, _names: Vec::new() }
     }
 
     /// The least that can be slept on.
-    pub fn futex() -> Self {
+    pub fn futex(processor: usize) -> Self {
         let memory = memfd_create("futex", MemfdFlags::CLOEXEC).expect("a memory file");
         ftruncate(&memory, LENGTH as u64).expect("room in it");
         let inherited = memory.try_clone().expect("another descriptor");
-        Self::new(Futex::map(memory, PING, PONG), Medium::Futex, inherited.into(), Stdio::null())
+        Self::new(Futex::map(memory, PING, PONG), Medium::Futex, inherited.into(), Stdio::null(), processor)
     }
 
     /// Two pipes.
-    pub fn pipes() -> Self {
+    pub fn pipes(processor: usize) -> Self {
         let (asked, ask) = io::pipe().expect("a pipe");
         let (answered, answer) = io::pipe().expect("a pipe");
         let wire = Descriptors { from: answered.into(), to: ask.into() };
-        Self::new(wire, Medium::Descriptors, asked.into(), answer.into())
+        Self::new(wire, Medium::Descriptors, asked.into(), answer.into(), processor)
     }
 
     /// A pair of Unix sockets that keep messages apart.
-    pub fn sockets() -> Self {
+    pub fn sockets(processor: usize) -> Self {
         let (here, there) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .expect("a pair of sockets");
         let again = there.try_clone().expect("another descriptor");
         let wire = Descriptors { from: here.try_clone().expect("another descriptor"), to: here };
-        Self::new(wire, Medium::Descriptors, there.into(), again.into())
+        Self::new(wire, Medium::Descriptors, there.into(), again.into(), processor)
     }
 
     /// Two POSIX message queues, if this kernel has them.
     ///
     /// # Errors
     /// What the system said.
-    pub fn message_queues() -> io::Result<Self> {
+    pub fn message_queues(processor: usize) -> io::Result<Self> {
         let queue = || mq::create(Name::fresh().as_str(), DEPTH as usize, 8);
         let (ask, answer) = (queue()?, queue()?);
         let (asked, answered) = (ask.try_clone()?, answer.try_clone()?);
         let wire = MessageQueues { from: answered, to: ask };
-        Ok(Self::new(wire, Medium::MessageQueues, asked.into(), answer.into()))
+        Ok(Self::new(wire, Medium::MessageQueues, asked.into(), answer.into(), processor))
     }
 
     /// Two queues of records.
-    pub fn records() -> Self {
+    pub fn records(processor: usize) -> Self {
         let options = Options::new().capacity(4096).max_message(8);
         let names = vec![Name::fresh(), Name::fresh()];
         let [ask, answer] =
@@ -121,12 +126,12 @@ impl Call {
         let medium = Medium::Records(names[0].as_str().to_owned(), names[1].as_str().to_owned());
         let wire = Records::take(&ask, &answer);
         let inspectors = [ask, answer].map(|queue| queue.inspect().expect("a look at it")).into();
-        let call = Self::new(wire, medium, Stdio::null(), Stdio::null());
+        let call = Self::new(wire, medium, Stdio::null(), Stdio::null(), processor);
         Self { inspectors, _names: names, ..call }
     }
 
     /// Two queues of fixed-size messages.
-    pub fn slots() -> Self {
+    pub fn slots(processor: usize) -> Self {
         let names = vec![Name::fresh(), Name::fresh()];
         let [ask, answer] = [0, 1].map(|i: usize| {
             slots::Queue::create(names[i].as_str(), DEPTH, &Options::new()).expect("a queue")
@@ -134,7 +139,24 @@ impl Call {
         let medium = Medium::Slots(names[0].as_str().to_owned(), names[1].as_str().to_owned());
         let wire = Slots::take(&ask, &answer);
         let inspectors = [ask, answer].map(|queue| queue.inspect().expect("a look at it")).into();
-        let call = Self::new(wire, medium, Stdio::null(), Stdio::null());
+        let call = Self::new(wire, medium, Stdio::null(), Stdio::null(), processor);
+        Self { inspectors, _names: names, ..call }
+    }
+}
+
+impl Call {
+    /// As [`Call::records`], and each receiver waits in a set of so many ends, at the others of which nothing happens.
+    pub fn set(ends: usize, processor: usize) -> Self {
+        let options = Options::new().capacity(4096).max_message(8);
+        let names: Vec<_> = (0..2 * ends).map(|_| Name::fresh()).collect();
+        let queues: Vec<_> =
+            names.iter().map(|name| Queue::create(name.as_str(), &options).expect("a queue")).collect();
+        let text = |names: &[Name]| names.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
+        let (ours, theirs) = (text(&names[2..=ends]), text(&names[ends + 1..]));
+        let medium = Medium::Set(names[0].as_str().into(), names[1].as_str().into(), theirs);
+        let wire = Set::take(&queues[0], &queues[1], &ours);
+        let inspectors = queues[..2].iter().map(|queue| queue.inspect().expect("a look at it")).collect();
+        let call = Self::new(wire, medium, Stdio::null(), Stdio::null(), processor);
         Self { inspectors, _names: names, ..call }
     }
 }
@@ -247,6 +269,49 @@ impl Wire for Records {
 
     fn recv(&mut self) -> u64 {
         self.rx.recv_value(Until::Forever).expect("a word")
+    }
+}
+
+struct Set {
+    tx: shmq::Producer,
+    /// The first of them is the one that matters.
+    receivers: Vec<shmq::Consumer>,
+    _idle: Vec<shmq::Producer>,
+    set: WaitSet,
+    events: Vec<Event>,
+}
+
+impl Set {
+    fn take(to: &Queue, from: &Queue, others: &[String]) -> Self {
+        let mut tx = to.producer().expect("the sending end");
+        tx.set_waiting(Preset::LowPower.waiting());
+        let mut receivers = vec![from.consumer().expect("the receiving end")];
+        let mut idle = Vec::new();
+        for name in others {
+            let queue = Queue::open(name).expect("one more queue");
+            idle.push(queue.producer().expect("its sending end"));
+            receivers.push(queue.consumer().expect("its receiving end"));
+        }
+        let mut set = WaitSet::new().expect("a set");
+        set.set_waiting(Preset::LowPower.waiting());
+        Self { tx, receivers, _idle: idle, set, events: Vec::new() }
+    }
+}
+
+impl Wire for Set {
+    fn send(&mut self, word: u64) {
+        self.tx.send_value(&word, Until::Forever).expect("room");
+    }
+
+    fn recv(&mut self) -> u64 {
+        loop {
+            match self.receivers[0].try_recv_value() {
+                Ok(word) => return word,
+                Err(TryRecvError::Empty) => {}
+                Err(error) => panic!("{error}"),
+            }
+            self.set.wait(&mut self.receivers, &mut self.events, Until::Forever).expect("a word");
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use crate::stop::StopHandle;
 use crate::wait::{POLLS_PER_LOOK, Phases, SLICE, Until, Waiting};
 use crate::waitable::{Known, News, Waitable};
 use crate::wake::notifier::{Found, Notifier};
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -182,7 +181,8 @@ pub enum What {
 #[derive(Debug)]
 pub struct WaitSet {
     notifier: Notifier,
-    known: BTreeMap<u64, Place>,
+    /// What is known of the ends, in the order in which they were named last.
+    places: Places,
     waiting: Waiting,
     processors: Processors,
     stop: Option<StopHandle>,
@@ -195,11 +195,33 @@ pub struct WaitSet {
     lives: Option<Instant>,
 }
 
+/// What is known of one end.
 #[derive(Debug, Default)]
 struct Place {
+    /// Whose it is.
+    id: u64,
     known: Known,
     /// When it was last named.
     pass: u64,
+}
+
+#[derive(Debug, Default)]
+struct Places(Vec<Place>);
+
+impl Places {
+    /// The place of the end that is named as number `at`. Whoever names the same ends each time finds it there at once.
+    fn of(&mut self, at: usize, id: u64, pass: u64) -> &mut Place {
+        let at = at.min(self.0.len());
+        if self.0.get(at).is_none_or(|place| place.id != id) {
+            match self.0[at..].iter().position(|place| place.id == id) {
+                Some(further) => self.0.swap(at, at + further),
+                None => self.0.insert(at, Place { id, ..Place::default() }),
+            }
+        }
+        let place = &mut self.0[at];
+        place.pass = pass;
+        place
+    }
 }
 
 /// Waits that find something at once, between two that look at everything else as well.
@@ -217,7 +239,7 @@ impl WaitSet {
     pub fn new() -> Result<Self, WaitSetError> {
         Ok(Self {
             notifier: Notifier::new()?,
-            known: BTreeMap::new(),
+            places: Places::default(),
             waiting: Waiting::default(),
             processors: Processors::new(),
             stop: None,
@@ -345,13 +367,19 @@ impl WaitSet {
         let (waiting, mut processors) = (self.waiting, self.processors.clone());
         let mut phases = Phases::new(&waiting, &mut processors);
         let mut polls = 0u32;
+        let mut slept = false;
         let end = loop {
-            self.look(ends, events);
+            // Whoever was armed and is not heard of has nothing.
+            if std::mem::take(&mut slept) {
+                self.look_at_heard(ends, events);
+            } else if polls > 0 {
+                self.look(ends, events);
+            }
             if !events.is_empty() {
                 phases.found();
                 break Ok(());
             }
-            polls = polls.wrapping_add(1);
+            polls = polls.wrapping_add(1).max(1);
             if polls % POLLS_PER_LOOK != 0 && phases.spin != Duration::ZERO {
                 std::hint::spin_loop();
                 continue;
@@ -378,6 +406,9 @@ impl WaitSet {
                 continue;
             }
             self.arm(ends, events)?;
+            if events.is_empty() && is_last {
+                self.look(ends, events);
+            }
             if !events.is_empty() {
                 break Ok(());
             }
@@ -388,7 +419,7 @@ impl WaitSet {
             self.notifier.sleep(first.map(|at| at.saturating_duration_since(now)), self.stop.as_ref());
             self.drain(events)?;
             // Back from sleep: one look, then the clock.
-            polls = POLLS_PER_LOOK - 1;
+            (slept, polls) = (true, POLLS_PER_LOOK - 1);
         };
         self.processors = processors;
         end
@@ -425,14 +456,13 @@ impl WaitSet {
             self.lives = Some(now);
             self.drain(events)?;
             self.pass += 1;
-            let (known, pass) = (&mut self.known, self.pass);
+            let (places, pass, mut at) = (&mut self.places, self.pass, 0);
             ends.each(&mut |key, end| {
                 end.with_guard(&mut |guard| {
-                    let place = known.entry(guard.id()).or_default();
-                    place.pass = pass;
-                    let news = place.known.news(guard);
+                    let news = places.of(at, guard.id(), pass).known.news(guard);
                     events.extend(news.map(|news| Event { key, what: news.into() }));
                 });
+                at += 1;
             });
         } else if since.is_some_and(|since| since >= DESCRIPTORS) && self.notifier.has_descriptors() {
             self.drain(events)?;
@@ -443,47 +473,59 @@ impl WaitSet {
     /// Announces to all peers that this thread is going to sleep, and looks once more.
     fn arm<E: Ends + ?Sized>(&mut self, ends: &mut E, events: &mut Vec<Event>) -> io::Result<()> {
         self.pass += 1;
-        let (known, pass, notifier) = (&mut self.known, self.pass, &self.notifier);
-        let mut outcome = Ok(());
-        let mut fresh = false;
+        let (places, pass, notifier) = (&mut self.places, self.pass, &self.notifier);
+        let (mut outcome, mut fresh, mut covered, mut at) = (Ok(()), 0, true, 0);
         ends.each(&mut |key, end| {
             end.with_guard(&mut |guard| {
-                let place = known.entry(guard.id()).or_default();
-                place.pass = pass;
-                if let Err(e) = place.known.listen(notifier, guard, key) {
-                    outcome = Err(e);
-                } else {
-                    fresh |= place.known.announce(guard);
+                let known = &mut places.of(at, guard.id(), pass).known;
+                match known.listen(notifier, guard, key) {
+                    Ok(()) => fresh += usize::from(known.announce(guard)),
+                    Err(e) => outcome = Err(e),
                 }
             });
+            at += 1;
         });
         outcome?;
-        if fresh {
-            let (mut fenced, mut covered) = (false, true);
+        let (mut at, mut left) = (0, fresh);
+        if fresh > 0 {
             ends.each(&mut |key, end| {
-                let mut look = false;
+                let known = &mut places.0[at].known;
+                at += 1;
+                if !known.take_fresh() {
+                    return;
+                }
                 end.with_guard(&mut |guard| {
                     // One for all that were announced.
-                    if !std::mem::replace(&mut fenced, true) {
+                    if left == fresh {
                         covered = guard.signals.fence_announced();
                     }
-                    let Some(place) = known.get_mut(&guard.id()) else { return };
-                    look = place.known.take_fresh();
-                    if look {
-                        let news = place.known.news(guard);
-                        events.extend(news.map(|news| Event { key, what: news.into() }));
-                    }
+                    events.extend(known.news(guard).map(|news| Event { key, what: news.into() }));
                 });
-                if look && end.is_ready() {
+                left -= 1;
+                if end.is_ready() {
                     events.push(Event { key, what: What::Ready });
                 }
             });
-            if !covered {
-                notifier.is_uncovered();
-            }
         }
-        self.known.retain(|_, place| pass - place.pass < PASSES);
+        if !covered {
+            notifier.is_uncovered();
+        }
+        // What was not named for long is dropped, and watched no more.
+        if places.0.len() > at.max(1) {
+            places.0.retain(|place| pass - place.pass < PASSES);
+        }
         Ok(())
+    }
+
+    /// Which of the ends of which something was heard are ready; `arm` has named them all just before.
+    fn look_at_heard<E: Ends + ?Sized>(&mut self, ends: &mut E, events: &mut Vec<Event>) {
+        let (places, mut at) = (&self.places.0, 0);
+        ends.each(&mut |key, end| {
+            if places.get(at).is_none_or(|place| place.known.is_heard()) && end.is_ready() {
+                events.push(Event { key, what: What::Ready });
+            }
+            at += 1;
+        });
     }
 }
 

@@ -211,10 +211,11 @@ impl Known {
     pub fn announce(&mut self, guard: &mut RoleGuard) -> bool {
         let Some(watch) = &self.watch else { return false };
         let (heard, change) = (watch.take_heard(), watch.has_change());
-        let stands = self.announced.is_some_and(|seen| guard.signals.is_silent_since(seen));
-        if stands && !heard && !change {
+        // Whoever has rung has poked the file, or is about to: that is heard.
+        if self.announced.is_some() && !heard && !change {
             return false;
         }
+        let stands = self.announced.is_some_and(|seen| guard.signals.is_silent_since(seen));
         self.in_vain = if stands && heard { self.in_vain + 1 } else { 0 };
         if self.in_vain >= IN_VAIN {
             self.in_vain = 0;
@@ -226,6 +227,11 @@ impl Known {
         }
         self.fresh = true;
         true
+    }
+
+    /// Whether something was heard of it since it was last announced.
+    pub fn is_heard(&self) -> bool {
+        self.watch.as_ref().is_none_or(Watch::has_anything)
     }
 
     /// Whether it was announced and not yet looked at; that it is looked at now.

@@ -196,6 +196,10 @@ fn hear(instance: &OwnedFd, mut each: impl FnMut(i32, ReadFlags)) {
             // Nothing more.
             Err(_) => break,
         }
+        // If there is more than that, the instance stays readable.
+        if events.is_buffer_empty() {
+            break;
+        }
     }
 }
 
@@ -542,6 +546,11 @@ impl Watch {
     /// The same, without an answer for good.
     pub fn has_change(&self) -> bool {
         self.heard.change.load(Ordering::Relaxed)
+    }
+
+    /// Whether anything was heard, or is to be looked at.
+    pub fn has_anything(&self) -> bool {
+        self.heard.any.load(Ordering::Relaxed) || self.has_change()
     }
 
     /// The key from now on.
