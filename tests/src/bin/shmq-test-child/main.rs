@@ -4,6 +4,7 @@ mod attach;
 #[cfg(target_arch = "x86_64")]
 mod errno;
 mod forks;
+mod gateway;
 mod kernel;
 mod memory;
 mod pool;
@@ -54,6 +55,8 @@ fn main() -> ExitCode {
         ["lock", name, role] => role::lock(name, role),
         #[cfg(target_arch = "x86_64")]
         ["errno", operation, folder] => errno::errno(operation, folder),
+        ["gateway", prefix, count] => gateway::serve(prefix, count),
+        ["gateway-feed", name, messages] => gateway::feed(name, number(messages)),
         ["stage", input, output, mode] => stage::stage(input, output, mode),
         ["step", kind, name, script, mode] => step::step(kind, name, script, mode),
         ["scribble", kind, name, role, seed, mode] => {
