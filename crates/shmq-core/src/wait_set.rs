@@ -435,7 +435,8 @@ impl WaitSet {
             if let Found::Descriptor { key, readable, writable } = found {
                 events.push(Event { key, what: What::Descriptor { readable, writable } });
             }
-        })
+        })?;
+        Ok(())
     }
 
     /// Everything but the ends' readiness, as far as it is time for that: deadlines, descriptors, the peers' lives.

@@ -108,11 +108,12 @@ impl Notifier {
         outcome.map(|()| it)
     }
 
-    /// Names what may be ready. Never waits; some system calls. `named` must not call this notifier.
+    /// Names what may be ready. Never waits; some system calls. `named` must not call this notifier. Says whether there may be more:
+    /// for whoever is told of its descriptor once (`EPOLLET`) and not as long as it is readable.
     ///
     /// # Errors
     /// In a forked child, which must make its own.
-    pub fn drain(&self, mut named: impl FnMut(usize)) -> io::Result<()> {
+    pub fn drain(&self, mut named: impl FnMut(usize)) -> io::Result<bool> {
         self.inner.drain(|found| {
             if let Found::End(key) = found {
                 named(key);

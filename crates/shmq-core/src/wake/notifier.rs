@@ -185,22 +185,25 @@ fn instance(process: u32) -> io::Result<OwnedFd> {
 
 /// At most so many events are heard at once: somebody may make them faster than they are read.
 const EVENTS: usize = 1024;
+/// And at most so many descriptors.
+const AT_ONCE: usize = 64;
 
-/// What an instance has to tell, by watch.
-fn hear(instance: &OwnedFd, mut each: impl FnMut(i32, ReadFlags)) {
+/// What an instance has to tell, by watch; says whether there may be more.
+fn hear(instance: &OwnedFd, mut each: impl FnMut(i32, ReadFlags)) -> bool {
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let mut events = inotify::Reader::new(instance, &mut buffer);
     for _ in 0..EVENTS {
         match events.next() {
             Ok(event) => each(event.wd(), event.events()),
             // Nothing more.
-            Err(_) => break,
+            Err(_) => return false,
         }
         // If there is more than that, the instance stays readable.
         if events.is_buffer_empty() {
             break;
         }
     }
+    true
 }
 
 impl Notifier {
@@ -331,11 +334,11 @@ impl Notifier {
         }
     }
 
-    /// Says what there is to look at, and is readable again when there is more. Never waits.
+    /// Says what there is to look at, and is readable again when there is more. Never waits. Says whether there may be more at once.
     ///
     /// # Errors
     /// If this process is a forked child of the one that made it.
-    pub fn drain(&self, mut found: impl FnMut(Found)) -> io::Result<()> {
+    pub fn drain(&self, mut found: impl FnMut(Found)) -> io::Result<bool> {
         let shared = &*self.shared;
         if !shared.is_here() {
             return Err(io::Error::other(
@@ -345,21 +348,20 @@ impl Notifier {
         let mut table = shared.table();
         let table = &mut *table;
         if table.only_epoll == 0 && table.timer.is_none() {
-            shared.hear(table, &mut found);
-            return Ok(());
+            return Ok(shared.hear(table, &mut found));
         }
-        let mut buffer = [MaybeUninit::<epoll::Event>::uninit(); 64];
+        let mut buffer = [MaybeUninit::<epoll::Event>::uninit(); AT_ONCE];
         let (events, _) = match epoll::wait(&shared.epoll, &mut buffer, Some(&Timespec::default())) {
             Ok(both) => both,
             // A signal: it stays readable.
-            Err(_) => return Ok(()),
+            Err(_) => return Ok(true),
         };
-        let mut is_time = false;
+        let (mut is_time, mut more) = (false, events.len() == AT_ONCE);
         for event in events {
             // Packed: by value.
             let (data, flags) = (event.data, event.flags);
             match data.u64() {
-                INSTANCE => shared.hear(table, &mut found),
+                INSTANCE => more |= shared.hear(table, &mut found),
                 TIMER => is_time = true,
                 event if event & EVENT != 0 => {
                     if let Some(Some(entry)) = table.entries.get((event & !EVENT) as usize) {
@@ -384,7 +386,7 @@ impl Notifier {
         if is_time {
             shared.look_again(table, &mut found);
         }
-        Ok(())
+        Ok(more)
     }
 }
 
@@ -425,9 +427,9 @@ impl Shared {
     }
 
     /// What the instance has to tell.
-    fn hear(&self, table: &mut Table, found: &mut impl FnMut(Found)) {
+    fn hear(&self, table: &mut Table, found: &mut impl FnMut(Found)) -> bool {
         let mut changed = false;
-        hear(&self.instance, |watch, what| {
+        let more = hear(&self.instance, |watch, what| {
             let lost = what.contains(ReadFlags::QUEUE_OVERFLOW);
             let change = what != ReadFlags::ACCESS;
             let again = change.then(|| (Instant::now() + pause(0).unwrap_or(DEAF), 0));
@@ -452,6 +454,7 @@ impl Shared {
         if changed {
             self.set_timer(table);
         }
+        more
     }
 
     /// It is time to look at something that told nothing.

@@ -1,0 +1,56 @@
+//! P12: one reactor for each runtime. A program of its own, for it counts what the process has.
+
+use shmq::{Options, Queue, slots};
+use shmq_async::Async;
+use std::time::Duration;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+fn count(what: &str) -> usize {
+    let all = std::fs::read_dir("/proc/self/fd").unwrap();
+    let targets = all.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    targets.filter(|target| target.to_str() == Some(what)).count()
+}
+
+#[test]
+fn p12_a_hundred_ends_take_one_inotify_instance_for_each_runtime() {
+    let instances = || count("anon_inode:inotify");
+    let build = || Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (build(), build());
+    let queues: Vec<_> = (0..100).map(|_| Queue::anonymous(&Options::new()).unwrap()).collect();
+    let others: Vec<_> =
+        (0..20).map(|_| slots::Queue::<u64>::anonymous(8, &Options::new()).unwrap()).collect();
+    assert_eq!(instances(), 0);
+    let wait_for_all = async || {
+        let mut ends = Vec::new();
+        for queue in &queues {
+            let mut end = Async::new(queue.consumer().unwrap()).unwrap();
+            assert!(timeout(Duration::from_micros(100), end.recv()).await.is_err());
+            ends.push(end);
+        }
+        ends
+    };
+    let ends = first.block_on(wait_for_all());
+    assert_eq!(instances(), 1);
+    // Of another runtime, and of async-io: one more each.
+    let more = second.block_on(async {
+        let ends: Vec<_> =
+            others.iter().map(|queue| Async::new(queue.consumer().unwrap()).unwrap()).collect();
+        ends
+    });
+    assert_eq!(instances(), 2);
+    let last = Async::new(others[0].producer().unwrap()).unwrap();
+    assert_eq!(instances(), 3);
+    // What was in use is kept for the next, and nothing else is left.
+    drop((ends, more, last));
+    drop((first, second));
+    assert_eq!(instances(), 3);
+    for _ in 0..5 {
+        let runtime = build();
+        let ends = runtime.block_on(wait_for_all());
+        drop(runtime);
+        drop(ends);
+    }
+    assert_eq!(instances(), 3);
+    assert!(count("anon_inode:[eventpoll]") <= 2, "{}", count("anon_inode:[eventpoll]"));
+}
