@@ -13,7 +13,7 @@ changed=()
 for manifest in $(grep -l '^rust-version.workspace' crates/*/Cargo.toml); do
     name=$(basename "$(dirname "$manifest")")
     features=()
-    for feature in tracing metrics; do
+    for feature in tracing metrics tokio async-io pool; do
         grep -q "^$feature = " "$manifest" && features+=(--features "$feature")
     done
     cargo +nightly public-api -sss --color never -p "$name" "${features[@]}" >"$CARGO_TARGET_DIR/$name.txt"

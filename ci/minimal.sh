@@ -6,6 +6,11 @@ cd "$(dirname "$0")/.."
 echo "The libraries without default features."
 cargo check -p shmq --no-default-features
 cargo check -p shmq-raw --no-default-features
+echo "The async ends, for each runtime alone, and for none."
+cargo clippy -p shmq-async --lib -- -D warnings
+for feature in tokio async-io pool; do
+    cargo clippy -p shmq-async --lib --features "$feature" -- -D warnings
+done
 echo "Events and metrics of the library."
 cargo clippy -p shmq --all-targets --features tracing,metrics -- -D warnings
 cargo test --release -p shmq --features tracing,metrics --test observe

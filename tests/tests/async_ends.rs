@@ -1,5 +1,6 @@
 //! P12: ends that are awaited, under tokio, async-io and an executor of one's own; their peers; their runtimes.
 
+use futures_util::future::{Either, join, select};
 use futures_util::{SinkExt, StreamExt};
 use shmq::{Options, Queue, RecvError, SendError, TryRecvError, Waiting, slots};
 use shmq_async::{Async, Consumer, Producer, Reactor};
@@ -8,7 +9,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
@@ -25,6 +26,17 @@ fn runtime() -> Runtime {
 /// Runs to its end in good time, or the test fails.
 async fn soon<T>(work: impl Future<Output = T>) -> T {
     timeout(LIMIT, work).await.expect("it is never woken")
+}
+
+/// The same under async-io.
+fn soon_by_async_io<T>(work: impl Future<Output = T>) -> T {
+    async_io::block_on(async {
+        let (work, limit) = (pin!(work), async_io::Timer::after(LIMIT));
+        match select(work, limit).await {
+            Either::Left((done, _)) => done,
+            Either::Right(_) => panic!("it is never woken"),
+        }
+    })
 }
 
 /// A queue for few messages, whose ends hear of each other by its file.
@@ -343,7 +355,7 @@ fn p12_a_runtime_ends_while_ends_of_it_are_awaited_elsewhere() {
     std::thread::scope(|s| {
         let other = s.spawn(|| {
             // Not a runtime's thread: it stays with the one that it knows, until that is gone.
-            async_io::block_on(rx.recv())
+            soon_by_async_io(rx.recv())
         });
         std::thread::sleep(SOON);
         drop(first);
@@ -383,7 +395,7 @@ fn p12_a_hundred_pairs_in_a_runtime_of_several_threads() {
 
 #[test]
 fn p12_every_shape_under_async_io() {
-    async_io::block_on(async {
+    soon_by_async_io(async {
         let (mut tx, mut rx) = awaited(1);
         let numbers = slots::Queue::<u64>::anonymous(1, &Options::new()).unwrap();
         let mut one = Async::new(numbers.producer().unwrap()).unwrap();
@@ -409,7 +421,7 @@ fn p12_every_shape_under_async_io() {
                 raw_tx.send(&vec![n as u8; len]).await.unwrap();
             }
         };
-        futures_util::future::join(ask, answer).await;
+        join(ask, answer).await;
     });
 }
 
@@ -453,7 +465,7 @@ fn p12_an_executor_of_ones_own() {
         let (mut events, mut context) = (Vec::new(), Context::from_waker(Waker::noop()));
         for _ in 0..100 {
             let mut recv = pin!(rx.recv());
-            while let Poll::Pending = recv.as_mut().poll(&mut context) {
+            while recv.as_mut().poll(&mut context).is_pending() {
                 set.wait(&mut (), &mut events, LIMIT).unwrap();
                 reactor.turn().unwrap();
             }

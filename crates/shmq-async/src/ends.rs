@@ -111,7 +111,7 @@ macro_rules! send_prefix {
             if let Err(e) = batch.push(message.as_message()) {
                 if batch.messages() == 0 && e == TrySendError::Full {
                     // Says as well whether nobody will make room.
-                    drop(batch);
+                    batch.abort();
                     return $end.try_send(message.as_message()).map(|_| 1);
                 }
                 if batch.messages() == 0 {

@@ -28,8 +28,8 @@ impl Place {
     /// That of whoever calls this; `None`: no runtime that is known.
     pub fn here() -> Option<Self> {
         #[cfg(feature = "tokio")]
-        if let Some(place) = tokio::here() {
-            return Some(place);
+        if let Some(id) = tokio::id() {
+            return Some(Self::Tokio(id));
         }
         #[cfg(feature = "async-io")]
         return Some(Self::AsyncIo);

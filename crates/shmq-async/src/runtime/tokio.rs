@@ -1,6 +1,5 @@
 //! tokio: one reactor for each runtime.
 
-use super::Place;
 use crate::driver::{Driver, Source};
 use crate::reactor::Reactor;
 use shmq::Notifier;
@@ -29,15 +28,18 @@ impl Source for AsyncFd<Descriptor> {
     }
 }
 
-/// Those of the runtimes that have ends.
-static DRIVERS: Mutex<Vec<(Id, Weak<Driver<AsyncFd<Descriptor>>>)>> = Mutex::new(Vec::new());
+type TokioDriver = Driver<AsyncFd<Descriptor>>;
 
-pub fn here() -> Option<Place> {
-    Handle::try_current().ok().map(|handle| Place::Tokio(handle.id()))
+/// Those of the runtimes that have ends.
+static DRIVERS: Mutex<Vec<(Id, Weak<TokioDriver>)>> = Mutex::new(Vec::new());
+
+/// The current runtime's.
+pub fn id() -> Option<Id> {
+    Handle::try_current().ok().map(|handle| handle.id())
 }
 
 /// That of the current runtime, whose name is given.
-pub fn driver(id: Id) -> io::Result<Arc<Driver<AsyncFd<Descriptor>>>> {
+pub fn driver(id: Id) -> io::Result<Arc<TokioDriver>> {
     let mut drivers = DRIVERS.lock().unwrap_or_else(PoisonError::into_inner);
     drivers.retain(|(_, driver)| driver.strong_count() != 0);
     let known = drivers.iter().filter(|(other, _)| *other == id).find_map(|(_, driver)| driver.upgrade());
