@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 #[path = "../../crates/shmq-async/examples/echo.rs"]
 mod echo;
 #[allow(dead_code, reason = "as above")]
-#[path = "../../crates/shmq-async/examples/gateway.rs"]
+#[path = "../../crates/shmq-async/examples/tokio_gateway.rs"]
 mod gateway;
 
 /// However busy the machine is.

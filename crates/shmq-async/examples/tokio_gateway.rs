@@ -5,7 +5,7 @@
 //! whoever comes next is shown again what was not stored, and knows it by its number.
 //!
 //! ```sh
-//! cargo run -p shmq-async --example gateway -- NAME 127.0.0.1:7000
+//! cargo run -p shmq-async --example tokio_gateway -- NAME 127.0.0.1:7000
 //! ```
 //!
 //! All numbers are big-endian. To the client: a queue (1 byte), a number (8), a length (4), and so many bytes. From it: a
@@ -43,7 +43,7 @@ const WINDOW: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [name, address] = &arguments[..] else { return Err("usage: gateway NAME ADDRESS".into()) };
+    let [name, address] = &arguments[..] else { return Err("usage: tokio_gateway NAME ADDRESS".into()) };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(name, address))
 }
 
