@@ -60,7 +60,7 @@ async fn p12_two_tasks_of_one_thread_talk_through_two_queues() {
         answer.into_inner().finish().unwrap();
     });
     soon(async {
-        for n in 0..200u64 {
+        for n in 0..2000u64 {
             ask.send(&n.to_le_bytes()).await.unwrap();
             assert_eq!(answered.recv().await.unwrap(), n.to_le_bytes());
         }

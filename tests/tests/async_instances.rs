@@ -1,7 +1,9 @@
-//! P12: one reactor for each runtime. A program of its own, for it counts what the process has.
+//! P12: one reactor for each runtime, and none at all. A program of its own, for it counts and limits what the process has.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shmq::{Options, Queue, slots};
 use shmq_async::Async;
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
@@ -12,8 +14,44 @@ fn count(what: &str) -> usize {
     targets.filter(|target| target.to_str() == Some(what)).count()
 }
 
+/// One at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+#[test]
+fn p12_an_end_without_a_reactor_is_awaited_all_the_same() {
+    let _turn = TURN.lock().unwrap();
+    let build = || Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (build(), build());
+    let queue = Queue::anonymous(&Options::new().max_messages(1)).unwrap();
+    let (mut tx, rx) = (queue.producer().unwrap(), queue.consumer().unwrap());
+    let mut rx = first.block_on(async { Async::new(rx).unwrap() });
+    drop(first);
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit.clone() }).unwrap();
+    let mut tx = second.block_on(async {
+        // No descriptor for another runtime's reactor.
+        assert!(Async::new(slots::pair::<u64>(1).unwrap().0).is_err());
+        assert!(timeout(Duration::from_millis(10), rx.recv()).await.is_err());
+        let sender = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            tx.try_send(b"in slices").unwrap();
+            tx
+        });
+        assert_eq!(rx.recv().await.unwrap(), b"in slices");
+        sender.await.unwrap()
+    });
+    setrlimit(Resource::Nofile, limit).unwrap();
+    second.block_on(async {
+        let receiver = tokio::spawn(async move { rx.recv().await });
+        tokio::task::yield_now().await;
+        tx.try_send(b"by a reactor").unwrap();
+        assert_eq!(receiver.await.unwrap().unwrap(), b"by a reactor");
+    });
+}
+
 #[test]
 fn p12_a_hundred_ends_take_one_inotify_instance_for_each_runtime() {
+    let _turn = TURN.lock().unwrap();
     let instances = || count("anon_inode:inotify");
     let build = || Builder::new_current_thread().enable_all().build().unwrap();
     let (first, second) = (build(), build());
