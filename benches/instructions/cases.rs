@@ -1,6 +1,7 @@
 //! The calls that are counted: both shapes, each end, several sizes, between ends that do not trust each other.
 
 use shmq::{Consumer, Options, Producer, Queue, slots};
+use shmq_core::memory::maker::set_rewrites_lines;
 use std::hint::black_box;
 
 /// Messages in a case.
@@ -25,17 +26,30 @@ pub const CASES: &[Case] = &[
     ("records send 8", || records::<8>(counted_calls, plain_calls)),
     ("records send 64", || records::<64>(counted_calls, plain_calls)),
     ("records send 1024", || records::<1024>(counted_calls, plain_calls)),
-    ("records receive 0", || records::<0>(plain_calls, counted_calls)),
-    ("records receive 8", || records::<8>(plain_calls, counted_calls)),
-    ("records receive 64", || records::<64>(plain_calls, counted_calls)),
-    ("records receive 1024", || records::<1024>(plain_calls, counted_calls)),
+    ("records receive 0", || rewriting(true, records::<0>)),
+    ("records receive 0, lines left", || rewriting(false, records::<0>)),
+    ("records receive 8", || rewriting(true, records::<8>)),
+    ("records receive 8, lines left", || rewriting(false, records::<8>)),
+    ("records receive 64", || rewriting(true, records::<64>)),
+    ("records receive 64, lines left", || rewriting(false, records::<64>)),
+    ("records receive 1024", || rewriting(true, records::<1024>)),
+    ("records receive 1024, lines left", || rewriting(false, records::<1024>)),
     ("slots send 8", || slots::<8>(counted_calls, plain_calls)),
     ("slots send 64", || slots::<64>(counted_calls, plain_calls)),
     ("slots send 1024", || slots::<1024>(counted_calls, plain_calls)),
-    ("slots receive 8", || slots::<8>(plain_calls, counted_calls)),
-    ("slots receive 64", || slots::<64>(plain_calls, counted_calls)),
-    ("slots receive 1024", || slots::<1024>(plain_calls, counted_calls)),
+    ("slots receive 8", || rewriting(true, slots::<8>)),
+    ("slots receive 8, lines left", || rewriting(false, slots::<8>)),
+    ("slots receive 64", || rewriting(true, slots::<64>)),
+    ("slots receive 64, lines left", || rewriting(false, slots::<64>)),
+    ("slots receive 1024", || rewriting(true, slots::<1024>)),
+    ("slots receive 1024, lines left", || rewriting(false, slots::<1024>)),
 ];
+
+/// A receiver that rewrites the lines it has read, or does not, as the processor's maker decides elsewhere.
+fn rewriting(yes: bool, case: fn(Calls<'_>, Calls<'_>)) {
+    set_rewrites_lines(yes);
+    case(plain_calls, counted_calls);
+}
 
 type Calls<'a> = fn(&mut dyn FnMut());
 

@@ -108,7 +108,7 @@ fn run(path: &Path, bless: bool) -> Result<bool, String> {
         let count = count(case)?;
         let before = known.0.get(&key).and_then(|table| table.get(*case));
         let before = before.map_or_else(String::new, |before| format!("  (table: {before})"));
-        say(format_args!("  {case:24} {count:8.1}{before}"))?;
+        say(format_args!("  {case:32} {count:8.1}{before}"))?;
         now.insert((*case).to_owned(), count);
     }
     if bless {

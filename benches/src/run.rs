@@ -51,14 +51,12 @@ pub struct Task {
     pub send_work: u32,
     /// The same of the receiver.
     pub recv_work: u32,
-    /// Whether consumers are told that both ends share a cache.
-    pub shared_cache: bool,
 }
 
 impl Task {
     /// A stream of single messages between ends that do nothing else.
     pub fn stream(place: Place, ring: usize) -> Self {
-        Self { place, kind: Kind::Stream, ring, batch: 1, send_work: 0, recv_work: 0, shared_cache: false }
+        Self { place, kind: Kind::Stream, ring, batch: 1, send_work: 0, recv_work: 0 }
     }
 
     /// Round trips.

@@ -1,6 +1,5 @@
 //! What ends do to lines for the sake of speed alone: no store of it changes a byte, and no test of another kind would miss it.
-//! Each line that a consumer gives back has been stored to once more, but for large rings whose ends share a cache; and a
-//! producer asks for each line that it comes to, early, once, and only when it is free.
+//! Each line that a consumer gives back has been stored to once more; and a producer asks for each line that it comes to, early, once, and only when it is free.
 
 use shmq_core::layout::{CACHE_LINE, Parts};
 use shmq_core::{
@@ -39,12 +38,11 @@ fn stored(memory: &Recording, capacity: u64, take_all: impl FnOnce()) -> BTreeSe
 }
 
 /// Lines that a third of a ring full of records takes, and those that its consumer stores to.
-fn records(capacity: u64, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>) {
+fn records(capacity: u64) -> (BTreeSet<u64>, BTreeSet<u64>) {
     let memory = memory(capacity);
     let mut tx =
         RecordTx::attach(window(memory.words().clone(), capacity), 5000, None).expect("a sound ring");
     let mut rx = RecordRx::attach(window(memory.clone(), capacity), 5000, None).expect("a sound ring");
-    rx.set_shared_cache(shared_cache);
     let mut sent = 0;
     for len in (0..5000).step_by(77).cycle() {
         if sent > capacity / 3 {
@@ -62,12 +60,11 @@ fn records(capacity: u64, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>) 
 }
 
 /// The same of a third of all groups of slots.
-fn slots(shape: SlotLayout, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>) {
+fn slots(shape: SlotLayout) -> (BTreeSet<u64>, BTreeSet<u64>) {
     let memory = memory(shape.capacity);
     let groups = shape.groups / 3;
     let mut tx = SlotTx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a sound ring");
     let mut rx = SlotRx::attach(window(memory.clone(), shape.capacity), shape).expect("a sound ring");
-    rx.set_shared_cache(shared_cache);
     for _ in 0..groups * shape.group {
         tx.try_send(&vec![7; shape.size as usize]).expect("room");
     }
@@ -83,23 +80,13 @@ fn slots(shape: SlotLayout, shared_cache: bool) -> (BTreeSet<u64>, BTreeSet<u64>
 #[test]
 fn each_line_of_what_was_taken_is_handed_back() {
     for capacity in [SMALL, LARGE] {
-        let (lines, stored) = records(capacity, false);
+        let (lines, stored) = records(capacity);
         assert!(lines == stored, "records in {capacity} bytes");
     }
     for (size, depth, group) in [(8, 700, 7), (64, 1000, 1), (1000, 60, 3), (4096, 1024, 1)] {
-        let (lines, stored) = slots(SlotLayout::new(size, depth, group).expect("a shape"), false);
+        let (lines, stored) = slots(SlotLayout::new(size, depth, group).expect("a shape"));
         assert!(lines == stored, "{depth} slots of {size} bytes");
     }
-}
-
-#[test]
-fn a_shared_cache_matters_to_large_rings_alone() {
-    let (lines, stored) = records(SMALL, true);
-    assert!(lines == stored);
-    let (lines, stored) = slots(SlotLayout::new(64, 1000, 1).expect("a shape"), true);
-    assert!(lines == stored);
-    assert_eq!(records(LARGE, true).1, BTreeSet::new());
-    assert_eq!(slots(SlotLayout::new(4096, 1024, 1).expect("a shape"), true).1, BTreeSet::new());
 }
 
 /// Lines of the ring that a producer of records asked for, one after the other, while it sent `bytes` of records to a consumer

@@ -1,9 +1,7 @@
 //! shmq between two processes. "Trusted" means that each end vouches for the other's process, so that messages are slices in
 //! the shared memory; all else is checked.
 
-use super::shmq_threads::{
-    Bytes, RECORDS, SLOTS, limit, options, records_family, sent, sharing, slots_family,
-};
+use super::shmq_threads::{Bytes, RECORDS, SLOTS, limit, options, sent};
 use super::trial::{Trial, because};
 use crate::payload::{Batch, Payload, Scratch, Sum, Words};
 use crate::run::Task;
@@ -41,7 +39,7 @@ where
     [u64; N]: Pod,
 {
     let depth = task.depth(8 * N) as u64;
-    Trial::new(slots_family(&task), "in place, trusted", move |count| {
+    Trial::new(SLOTS, "in place, trusted", move |count| {
         task.run::<Words<N>, _, _, _, _>(count, || {
             opened!(
                 slots::Queue::<[u64; N]>::anonymous(depth, &shmq::Options::new()),
@@ -56,7 +54,6 @@ where
                     }
                 },
                 |mut rx: slots::Consumer<[u64; N]>| {
-                    rx.set_shared_cache(task.shared_cache);
                     // SAFETY: as for `trusted`.
                     unsafe { rx.trust_peer() };
                     move |_, sum: &mut Sum| {
@@ -127,7 +124,6 @@ where
         in_place::<Words<N>>(task),
         slots_in_place::<N>(task),
     ];
-    all.extend(sharing(task, |task| vec![in_place::<Words<N>>(task), slots_in_place::<N>(task)]));
     if task.kind == crate::run::Kind::RoundTrips {
         all.push(asleep::<N>(task));
     }
@@ -217,7 +213,7 @@ where
 
 /// Filled and read where it lies.
 fn in_place<P: Payload>(task: Task) -> Trial {
-    Trial::new(records_family(&task), "in place, trusted", move |count| {
+    Trial::new(RECORDS, "in place, trusted", move |count| {
         task.run::<P, _, _, _, _>(count, || {
             opened!(
                 Queue::anonymous(&options::<P>(&task)),
@@ -230,8 +226,7 @@ fn in_place<P: Payload>(task: Task) -> Trial {
                         1
                     }
                 },
-                |mut rx: Consumer| {
-                    rx.set_shared_cache(task.shared_cache);
+                |rx: Consumer| {
                     let mut rx = trusting(rx);
                     move |_, sum: &mut Sum| {
                         rx.try_read().map_or(0, |message| {
@@ -248,7 +243,7 @@ fn in_place<P: Payload>(task: Task) -> Trial {
 
 /// Copied in and out.
 fn copied<P: Payload>(task: Task) -> Trial {
-    Trial::new(records_family(&task), "try", move |count| {
+    Trial::new(RECORDS, "try", move |count| {
         task.run::<P, _, _, _, _>(count, || {
             opened!(
                 Queue::anonymous(&options::<P>(&task)),
@@ -257,7 +252,6 @@ fn copied<P: Payload>(task: Task) -> Trial {
                     move |n, _| u64::from(tx.try_send(scratch.message::<P>(n)).is_ok())
                 },
                 |mut rx: Consumer| {
-                    rx.set_shared_cache(task.shared_cache);
                     let mut buffer = vec![0; P::MAX];
                     move |_, sum: &mut Sum| {
                         let got = rx.try_recv_into(&mut buffer);
@@ -270,7 +264,7 @@ fn copied<P: Payload>(task: Task) -> Trial {
 }
 
 pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
-    let mut all = vec![
+    vec![
         copied::<P>(task),
         Trial::new(RECORDS, "recv", move |count| {
             task.run::<P, _, _, _, _>(count, || {
@@ -291,7 +285,5 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
             })
         }),
         in_place::<P>(task),
-    ];
-    all.extend(sharing(task, |task| vec![copied::<P>(task), in_place::<P>(task)]));
-    all
+    ]
 }

@@ -9,22 +9,6 @@ use shmq::{DrainLimit, Options, TrySendError, Until, pair, slots};
 pub const RECORDS: &str = "shmq records";
 pub const SLOTS: &str = "shmq slots";
 
-/// Records, as the task has them.
-pub fn records_family(task: &Task) -> &'static str {
-    if task.shared_cache { "shmq records, shared cache" } else { RECORDS }
-}
-
-/// The same of slots.
-pub fn slots_family(task: &Task) -> &'static str {
-    if task.shared_cache { "shmq slots, shared cache" } else { SLOTS }
-}
-
-/// What is measured once more with consumers that know of a shared cache, in rings where they make use of it.
-pub fn sharing(task: Task, trials: impl FnOnce(Task) -> Vec<Trial>) -> Vec<Trial> {
-    let large = task.ring > 2 << 20;
-    if large { trials(Task { shared_cache: true, ..task }) } else { Vec::new() }
-}
-
 /// A ring of these bytes, for messages of `P`.
 pub fn options<P: Payload>(task: &Task) -> Options {
     Options::new().capacity(task.ring as u64).max_message(P::MAX as u64)
@@ -88,9 +72,6 @@ where
         in_place::<Words<N>>(task),
         super::shmq_processes::slots_in_place::<N>(task),
     ];
-    all.extend(sharing(task, |task| {
-        vec![in_place::<Words<N>>(task), super::shmq_processes::slots_in_place::<N>(task)]
-    }));
     if task.batch > 1 {
         all.push(Trial::new(SLOTS, "batches", move |count| {
             task.run::<Words<N>, _, _, _, _>(count, || {
@@ -183,10 +164,9 @@ impl<const N: usize> AsRef<[u8]> for Bytes<N> {
 
 /// Filled and read where it lies.
 fn in_place<P: Payload>(task: Task) -> Trial {
-    Trial::new(records_family(&task), "in place", move |count| {
+    Trial::new(RECORDS, "in place", move |count| {
         task.run::<P, _, _, _, _>(count, || {
             let (mut tx, mut rx) = pair(&options::<P>(&task)).map_err(because)?;
-            rx.set_shared_cache(task.shared_cache);
             Ok((
                 || {
                     move |n, _| {
@@ -212,10 +192,9 @@ fn in_place<P: Payload>(task: Task) -> Trial {
 
 /// Copied in and out.
 fn copied<P: Payload>(task: Task) -> Trial {
-    Trial::new(records_family(&task), "try", move |count| {
+    Trial::new(RECORDS, "try", move |count| {
         task.run::<P, _, _, _, _>(count, || {
             let (mut tx, mut rx) = pair(&options::<P>(&task)).map_err(because)?;
-            rx.set_shared_cache(task.shared_cache);
             let (mut scratch, mut buffer) = (Scratch::new::<P>(), vec![0; P::MAX]);
             Ok((
                 move || move |n, _| u64::from(tx.try_send(scratch.message::<P>(n)).is_ok()),
@@ -231,7 +210,7 @@ fn copied<P: Payload>(task: Task) -> Trial {
 }
 
 pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
-    let mut all = vec![
+    vec![
         copied::<P>(task),
         Trial::new(RECORDS, "recv", move |count| {
             task.run::<P, _, _, _, _>(count, || {
@@ -249,7 +228,5 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
             })
         }),
         in_place::<P>(task),
-    ];
-    all.extend(sharing(task, |task| vec![copied::<P>(task), in_place::<P>(task)]));
-    all
+    ]
 }

@@ -22,9 +22,16 @@ use std::process::ExitCode;
 
 /// All of it.
 pub fn run(bench: &mut Bench) {
-    for workload in
-        [wake::run, streams::fences, streams::adaptive, sets::run, slow::run, idle::run, death::run]
-    {
+    for workload in [
+        wake::run,
+        streams::fences,
+        streams::adaptive,
+        streams::lines,
+        sets::run,
+        slow::run,
+        idle::run,
+        death::run,
+    ] {
         workload(bench);
     }
 }

@@ -10,6 +10,7 @@ use crate::processors::pinned;
 use crate::run::work;
 use bytemuck::Pod;
 use shmq::{EndSnapshot, Inspector, Options, Queue, Until, Waiting, slots};
+use shmq_core::memory::maker::{rewrites_lines, set_rewrites_lines};
 use std::sync::atomic::{Ordering, fence};
 
 /// Messages that may be pending.
@@ -194,6 +195,27 @@ pub fn adaptive(bench: &mut Bench) {
                 contender("adaptive on", on),
             ];
             bench.compare(&format!("adaptive, {of} of {bytes} B"), contenders);
+        }
+    }
+}
+
+/// Streams whose consumer rewrites the lines it has read, and that whose does not: whatever is usual on this processor comes first.
+pub fn lines(bench: &mut Bench) {
+    let usual = rewrites_lines();
+    for (shape, of) in [(Shape::Records, "records"), (Shape::Slots, "slots")] {
+        for (bytes, messages) in [(8, 2_000_000), (64, 1_000_000), (1024, 200_000), (4096, 100_000)] {
+            let stream = Stream::new(shape, bytes, Preset::DedicatedCore, bench.count(messages));
+            let contenders = [usual, !usual].map(|rewrites| {
+                let (name, stream) =
+                    (if rewrites { "lines rewritten" } else { "lines left" }, stream.clone());
+                Contender::new(name, move || {
+                    set_rewrites_lines(rewrites);
+                    let figures = vec![("message_ns", stream.run().message_ns)];
+                    set_rewrites_lines(usual);
+                    figures
+                })
+            });
+            bench.compare(&format!("lines, {of} of {bytes} B"), contenders.into());
         }
     }
 }

@@ -5,7 +5,6 @@ use crate::args::LsArgs;
 use crate::paint::{Paint, Style};
 use crate::stat::{print, style};
 use crate::view::{End, Look, Subject, View, json};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use shmq::{OpenError, PeerState};
 use shmq_tool::failure::Failure;
@@ -100,8 +99,15 @@ pub fn find(directory: &Path) -> Result<Found, Failure> {
 
 /// As many open files as are allowed: each queue that is looked at is one, and the usual limit of 1024 is a soft one.
 pub fn room_for_many() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // A sandbox may forbid either: then it stays as it is.
+    // SAFETY: the argument is valid for both calls.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+        }
+    }
 }
 
 /// What each does, after one pause for all.

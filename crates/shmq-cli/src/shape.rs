@@ -67,7 +67,7 @@ impl Queue {
         for _ in 0..100 {
             match Self::open(name, &limits.options()) {
                 Err(OpenError::NotFound { .. }) => {}
-                done => return done?.of_shape(limits),
+                done => return done?.of_shape(name, limits),
             }
             match Self::create(name, limits) {
                 Err(CreateError::AlreadyExists { .. }) => {}
@@ -77,7 +77,7 @@ impl Queue {
         Ok(Self::open(name, &limits.options())?)
     }
 
-    fn of_shape(self, limits: &QueueOptions) -> Result<Self, Failure> {
+    fn of_shape(self, name: &OsStr, limits: &QueueOptions) -> Result<Self, Failure> {
         let asked = limits.slots().map(|(size, _)| size);
         let clash = match (self.length(), asked) {
             (Length::UpTo(_), Some(asked)) => {
@@ -90,10 +90,27 @@ impl Queue {
                 "holds messages of exactly {}, to which the limits given do not apply; leave them out",
                 show_bytes(size)
             ),
-            _ => return Ok(self),
+            _ => {
+                self.agrees_with(name, limits)?;
+                return Ok(self);
+            }
         };
         let path = self.path().map(Path::display).map(|path| path.to_string()).unwrap_or_default();
         Err(Failure::new(format!("the queue {path} exists already and {clash}, or choose another name")))
+    }
+
+    /// That it has the limits asked for, whose kind it has.
+    fn agrees_with(&self, name: &OsStr, limits: &QueueOptions) -> Result<(), Failure> {
+        match (self, limits.slots()) {
+            (Self::Records(_), None) if limits.any_records_limit() => {
+                shmq::Queue::open_or_create(name, &limits.options())?;
+            }
+            (Self::Slots(queue), Some((_, asked))) if queue.depth() != asked => {
+                return Err(OpenError::OtherLimit { what: "depth", asked, found: Some(queue.depth()) }.into());
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     pub fn length(&self) -> Length {

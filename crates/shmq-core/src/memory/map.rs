@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "the one place where raw atomics may be named")]
 
 use super::list::{Listed, Purpose};
-use super::{Memory, Order, Site, copy};
+use super::{Memory, Order, Site, copy, maker};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
@@ -164,6 +164,10 @@ unsafe impl Memory for Map {
 
     fn path(&self) -> Option<&Path> {
         self.backing.path.as_deref()
+    }
+
+    fn rewrites_lines(&self) -> bool {
+        maker::rewrites_lines()
     }
 
     #[inline(always)]

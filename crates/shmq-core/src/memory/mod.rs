@@ -16,6 +16,7 @@ mod checked;
 mod cold;
 mod copy;
 pub mod list;
+pub mod maker;
 mod map;
 pub mod opaque;
 mod process;
@@ -56,6 +57,11 @@ pub unsafe trait Memory {
     /// Where its file is, if it has one with a name: for what is told to people.
     fn path(&self) -> Option<&Path> {
         None
+    }
+
+    /// Whether it pays that a consumer rewrites lines before it gives them back.
+    fn rewrites_lines(&self) -> bool {
+        true
     }
 
     /// Loads the word at `at`.

@@ -33,15 +33,6 @@ pub use slots_tx::{SlotDraft, SlotTx};
 /// from the other processor, near enough for the first-level cache.
 const AHEAD: u64 = 16 * crate::layout::CACHE_LINE;
 
-/// In a ring up to this size what the consumer has read is still in its core's own caches when the producer comes round,
-/// wherever the two run.
-const SMALL: u64 = 2 << 20;
-
-/// Whether a consumer hands lines back: always, but in a large ring whose ends share a cache.
-fn rewrites_lines(capacity: u64, shared_cache: bool) -> bool {
-    capacity <= SMALL || !shared_cache
-}
-
 /// Whether an end still works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingState {

@@ -4,7 +4,7 @@
 //! with every message and is for a successor; the second, which the producer looks at, moves for many at a time, so that its
 //! line is not fetched back for each. A crash in between costs nothing: the successor gives the rest back.
 
-use super::{CatchUpBackoff, Corruption, Mark, Poison, RingState, distance, note, rewrites_lines, word};
+use super::{CatchUpBackoff, Corruption, Mark, Poison, RingState, distance, note, word};
 use crate::layout::{CACHE_LINE, FREE, FREED, READ, RECEIVED, Role, SEQUENCE, TAIL, WORD};
 use crate::memory::{Contiguous, Memory, Window, WordAddress, at};
 use crate::observe;
@@ -99,6 +99,7 @@ impl<M: Memory> RecordRx<M> {
             received = word::sequence(word, received);
         }
         let (read_word, received_word) = (ring.address(READ), ring.address(RECEIVED));
+        let rewrites_lines = ring.memory().rewrites_lines();
         let mut rx = Self {
             ring,
             max_message,
@@ -110,7 +111,7 @@ impl<M: Memory> RecordRx<M> {
             padding: 0,
             next: word::NONE,
             catch_up: CatchUpBackoff::new(read, CACHE_LINE, CACHE_LINE, capacity),
-            rewrites_lines: true,
+            rewrites_lines,
             state: RingState::Open,
             read_word,
             received_word,
@@ -418,11 +419,6 @@ impl<M: Memory> RecordRx<M> {
     /// Whether a look that finds nothing may wait a little.
     pub fn set_adaptive(&mut self, yes: bool) {
         self.catch_up.set_adaptive(yes);
-    }
-
-    /// Whether both ends are known to share a cache.
-    pub fn set_shared_cache(&mut self, yes: bool) {
-        self.rewrites_lines = rewrites_lines(self.ring.capacity(), yes);
     }
 
     /// Sequence number of the next message.

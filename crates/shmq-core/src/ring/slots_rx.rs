@@ -1,7 +1,7 @@
 //! The receiving end of a ring of fixed-size messages.
 
 use super::backoff::CatchUpBackoff;
-use super::{Corruption, EndId, Mark, Poison, RingState, another_end, note, rewrites_lines};
+use super::{Corruption, EndId, Mark, Poison, RingState, another_end, note};
 use crate::layout::{CACHE_LINE, READ, Role, SEQUENCE};
 use crate::memory::{GroupCursor, Groups, Memory, Span, Window, WordAddress, at};
 use crate::observe;
@@ -72,7 +72,7 @@ impl<M: Memory> SlotRx<M> {
         let ahead = groups * layout.group_bytes;
         let behind = if groups == 0 { COUNT_LIMIT } else { (groups + 1) * layout.group };
         let (id, read_word, rewrites_lines, state) =
-            (EndId::new(), ring.address(READ), true, RingState::Open);
+            (EndId::new(), ring.address(READ), ring.memory().rewrites_lines(), RingState::Open);
         let groups = ring.groups(&layout).ok_or(Corruption::Position)?;
         let cursor = groups.cursor(read);
         Ok(Self { ring, groups, id, cursor, read_word, catch_up, rewrites_lines, state, ahead, behind })
@@ -333,11 +333,6 @@ impl<M: Memory> SlotRx<M> {
     /// Whether a look that finds nothing may wait a little.
     pub fn set_adaptive(&mut self, yes: bool) {
         self.catch_up.set_adaptive(yes);
-    }
-
-    /// Whether both ends are known to share a cache.
-    pub fn set_shared_cache(&mut self, yes: bool) {
-        self.rewrites_lines = rewrites_lines(self.ring.capacity(), yes);
     }
 
     /// Sequence number of the next message.

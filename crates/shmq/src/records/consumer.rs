@@ -371,21 +371,6 @@ impl Consumer {
         self.end.waiting = waiting;
     }
 
-    /// Says whether both ends run, and stay, on cores that share a cache behind their own ones (level 3). Not so, at first.
-    ///
-    /// If so, a consumer of a ring larger than 2 MiB leaves out a store to each line it has read, and streams of messages of
-    /// 4 KiB and more take 0.65 to 0.95 of the time; small ones take up to a tenth more. Where it is **not true**, streams
-    /// take up to twenty times as long. Nothing else depends on it, and in smaller rings nothing does; [Design](crate::guide::design) says why.
-    ///
-    /// ```
-    /// let (_tx, mut rx) = shmq::pair(&shmq::Options::new().capacity(8 << 20))?;
-    /// rx.set_shared_cache(true);
-    /// # Ok::<(), shmq::Error>(())
-    /// ```
-    pub fn set_shared_cache(&mut self, yes: bool) {
-        self.end.ring.set_shared_cache(yes);
-    }
-
     #[inline(always)]
     fn try_record(&mut self) -> Result<Record, TryRecvError> {
         loop {

@@ -407,22 +407,6 @@ impl<P: ?Sized> Consumer<P> {
         self.end.ring.set_adaptive(waiting.is_adaptive());
         self.end.waiting = waiting;
     }
-
-    /// Says whether both ends run, and stay, on cores that share a cache behind their own ones (level 3). Not so, at first.
-    ///
-    /// If so, a consumer of a ring larger than 2 MiB leaves out a store to each line it has read, and streams of messages of
-    /// 4 KiB and more take 0.65 to 0.95 of the time; small ones take up to a tenth more. Where it is **not true**, streams
-    /// take up to twenty times as long. Nothing else depends on it, and in smaller rings nothing does; [Design](crate::guide::design) says why.
-    ///
-    /// ```
-    /// let queue = shmq::slots::Queue::<[u8; 4096]>::anonymous(2048, &shmq::Options::new())?;
-    /// let mut rx = queue.consumer()?;
-    /// rx.set_shared_cache(true);
-    /// # Ok::<(), shmq::Error>(())
-    /// ```
-    pub fn set_shared_cache(&mut self, yes: bool) {
-        self.end.ring.set_shared_cache(yes);
-    }
 }
 
 /// A run that is being drained: what was moved on behind is taken when it goes out of scope, also by a panic.
