@@ -78,6 +78,10 @@ pub enum Medium {
     Slots(String, String),
     /// Two queues of records, whose receivers wait in a set beside these at which nothing happens.
     Set(String, String, Vec<String>),
+    /// Two queues of records whose ends are awaited, under tokio or else under async-io.
+    Awaited(String, String, bool),
+    /// A socket, inherited as standard input, awaited under tokio.
+    AwaitedSocket,
 }
 
 /// The child's errand: to wait on one end of a queue.

@@ -4,6 +4,7 @@
 //! The other process is this program again, on the second processor, and dies with this one. Ratios are to the first
 //! contender in the same round.
 
+mod awaited;
 pub mod child;
 mod death;
 mod errand;

@@ -76,6 +76,9 @@ pub fn run(bench: &mut Bench) {
             contender("shmq set of 1", |processor| Call::set(1, processor)),
             contender("shmq set of 12", |processor| Call::set(12, processor)),
             contender("shmq set of 100", |processor| Call::set(100, processor)),
+            contender("shmq-async, tokio", |processor| Call::awaited(true, processor)),
+            contender("shmq-async, async-io", |processor| Call::awaited(false, processor)),
+            contender("UnixStream, tokio", Call::awaited_socket),
             contender("pipe", Call::pipes),
             contender("SOCK_SEQPACKET", Call::sockets),
         ];

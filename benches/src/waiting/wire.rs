@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_types, reason = "the bare futex is what the queues are measured against")]
 
+use super::awaited;
 use super::child::{Child, Name};
 use super::errand::{Errand, Medium, Preset};
 use crate::mq;
@@ -33,7 +34,11 @@ pub fn echo(medium: &Medium) {
         let to = io::stdout().as_fd().try_clone_to_owned().expect("an inherited descriptor");
         (from, to)
     };
+    if awaited::echo(medium, || inherited().0) {
+        return;
+    }
     let mut wire: Box<dyn Wire> = match medium {
+        Medium::Awaited(..) | Medium::AwaitedSocket => unreachable!("they never end"),
         Medium::Futex => Box::new(Futex::map(inherited().0, PONG, PING)),
         Medium::Descriptors => {
             let (from, to) = inherited();
@@ -145,6 +150,25 @@ impl Call {
 }
 
 impl Call {
+    /// As [`Call::records`], awaited.
+    pub fn awaited(tokio: bool, processor: usize) -> Self {
+        let options = Options::new().capacity(4096).max_message(8);
+        let names = vec![Name::fresh(), Name::fresh()];
+        let [ask, answer] =
+            [0, 1].map(|i: usize| Queue::create(names[i].as_str(), &options).expect("a queue"));
+        let medium = Medium::Awaited(names[0].as_str().into(), names[1].as_str().into(), tokio);
+        let call =
+            Self::new(awaited::take(&ask, &answer, tokio), medium, Stdio::null(), Stdio::null(), processor);
+        Self { _names: names, ..call }
+    }
+
+    /// A Unix socket, awaited under tokio.
+    pub fn awaited_socket(processor: usize) -> Self {
+        let (here, there) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .expect("a pair of sockets");
+        Self::new(awaited::socket(here), Medium::AwaitedSocket, there.into(), Stdio::null(), processor)
+    }
+
     /// As [`Call::records`], and each receiver waits in a set of so many ends, at the others of which nothing happens.
     pub fn set(ends: usize, processor: usize) -> Self {
         let options = Options::new().capacity(4096).max_message(8);
