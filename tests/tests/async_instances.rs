@@ -27,7 +27,7 @@ fn p12_an_end_without_a_reactor_is_awaited_all_the_same() {
     let mut rx = first.block_on(async { Async::new(rx).unwrap() });
     drop(first);
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit.clone() }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).unwrap();
     let mut tx = second.block_on(async {
         // No descriptor for another runtime's reactor.
         assert!(Async::new(slots::pair::<u64>(1).unwrap().0).is_err());
