@@ -49,6 +49,12 @@
 //! | `pending`, `room`, `room_bytes`, `limits`, `next_sequence`, `epoch`, `peer_epoch`, `set_waiting`, `set_stop` | no | none | yes |
 //! | [`Inspector::snapshot`] | no | one or a few for each end | yes |
 //! | create, open, taking a role, `finish`, dropping an end | yes | yes | by the ring size |
+//! | [`WaitSet::wait`] that finds something at once | only for more events than ever before | none, some with every 64th | by the ends |
+//! | [`WaitSet::wait`] otherwise | the first time that an end is named | each yield is one; a few before it sleeps, none while it sleeps, whatever happens to other ends; a few when it wakes up | by `until` |
+//! | [`WaitSet::poll`] | likewise | a few | by the ends |
+//! | [`Notifier::drain`] | likewise | one or a few | by what was heard |
+//! | [`EndWatch::arm`] | no | one, more if the peer came or went; none if the end is ready | yes |
+//! | [`WaitSet::new`], `add_fd`, `remove_fd`, [`Notifier::new`], [`Notifier::watch`] | yes | yes | yes |
 //! | [`sigbus::install`], [`StopHandle::new`] | yes | yes | yes |
 //! | [`StopHandle::trigger`], [`StopHandle::reset`] | no | up to three | yes |
 //!
@@ -65,6 +71,13 @@
 //! 20 ms. A new process takes the same role with the same call and goes on; nothing needs repair.
 //! A peer that is merely slow or stopped is never taken for dead, because nothing here is decided by a timer.
 //!
+//! # Many queues, event loops, async
+//!
+//! A [`WaitSet`] waits for any number of ends at once, receiving and sending, with sockets, deadlines and a stop handle beside them.
+//! Asleep it wakes up for what happens, and for nothing else. For a loop of your own (epoll, mio, calloop, libuv) it has a
+//! descriptor, and [`WaitSet::poll`]. [`Notifier`] is what an executor needs; the crate `shmq-async` has it ready for tokio and
+//! async-io. [Waiting](guide::waiting#many-queues-one-thread) has an example, and the repository some services.
+//!
 //! # Stopping, and signals
 //!
 //! A [`StopHandle`] ends blocked calls from another thread or from a signal handler: they say `Stopped`, and nothing was taken or
@@ -77,6 +90,10 @@
 //! which does nothing, or left alone; other calls kill the child (SIGSEGV). An open [`Claim`], [`Batch`], [`Message`]
 //! or [`Run`] may be dropped as well, and must not be used. A [`Queue`] or an [`Inspector`] can be used in the child, and a queue
 //! can take a role of its own there.
+//!
+//! A [`WaitSet`] or a [`Notifier`] shares its descriptors with a forked child. The child may drop it, which does nothing; its calls
+//! return an error there. It may make one of its own, for ends that it takes itself. An epoll instance that the child has from its
+//! parent goes on telling of the parent's sets. A [`StopHandle`] is a copy of its own in the child.
 //!
 //! Nothing else comes to lie where the ring was: a handler of `fork` (`pthread_atfork`) puts the range out of reach. If a handler of
 //! the program's own, which was there before, has mapped something there, the child is aborted. A child that is made by a bare
