@@ -1,7 +1,7 @@
 //! The same words passed between tasks: under tokio, under async-io, and over a Unix socket under tokio.
 
 use super::errand::Medium;
-use super::wire::Wire;
+use super::word::Wire;
 use shmq::Queue;
 use std::future::Future;
 use std::os::fd::OwnedFd;

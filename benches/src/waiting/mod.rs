@@ -14,6 +14,7 @@ mod slow;
 mod streams;
 mod wake;
 pub mod wire;
+pub mod word;
 
 use crate::bench::Bench;
 use crate::processors::pin;

@@ -5,6 +5,7 @@
 use super::awaited;
 use super::child::{Child, Name};
 use super::errand::{Errand, Medium, Preset};
+use super::word::Wire;
 use crate::mq;
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
@@ -18,14 +19,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Messages that may be pending; there is never more than one.
 const DEPTH: u64 = 8;
-
-/// One end of what carries the word. Waiting means sleeping.
-pub trait Wire {
-    /// Passes a word on.
-    fn send(&mut self, word: u64);
-    /// Waits for a word.
-    fn recv(&mut self) -> u64;
-}
 
 /// The child's part: sends back every word until it is killed.
 pub fn echo(medium: &Medium) {

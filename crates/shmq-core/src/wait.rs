@@ -165,7 +165,7 @@ const DEFAULT: Duration = Duration::from_micros(50);
 /// Longest sleep in the futex before the peer's life is checked.
 pub(crate) const SLICE: Duration = Duration::from_millis(10);
 /// After so many of them an end sleeps deeply.
-const SLICES: u32 = 10;
+pub(crate) const SLICES: u32 = 10;
 /// The same where that could not be had.
 const SLICES_DEAF: u32 = 100;
 /// Longest deep sleep: for a waker that was stopped before it woke, and for file systems of which nothing is heard.

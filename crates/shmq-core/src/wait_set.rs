@@ -4,9 +4,10 @@ use crate::error::WaitSetError;
 use crate::processors::Processors;
 use crate::role::PeerState;
 use crate::stop::StopHandle;
-use crate::wait::{POLLS_PER_LOOK, Phases, SLICE, Until, Waiting};
+use crate::wait::{POLLS_PER_LOOK, Phases, SLICE, SLICES, Until, Waiting};
 use crate::waitable::{Known, News, Waitable};
-use crate::wake::notifier::{Found, Notifier};
+use crate::wake::Bells;
+use crate::wake::notifier::{Found, Notifier, UNCOVERED};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -193,6 +194,12 @@ pub struct WaitSet {
     pass: u64,
     /// When the peers' lives, and the descriptors, were last looked at.
     lives: Option<Instant>,
+    /// How many ends were named last.
+    ends: usize,
+    /// What a short sleep is on.
+    bells: Bells,
+    /// The kernel has no sleep on several bells.
+    without_bells: bool,
 }
 
 /// What is known of one end.
@@ -247,6 +254,9 @@ impl WaitSet {
             turn: 0,
             pass: 0,
             lives: None,
+            ends: 0,
+            bells: Bells::default(),
+            without_bells: false,
         })
     }
 
@@ -338,7 +348,9 @@ impl WaitSet {
     /// Which ends are ready.
     fn look<E: Ends + ?Sized>(&mut self, ends: &mut E, events: &mut Vec<Event>) {
         let first = events.len();
+        self.ends = 0;
         ends.each(&mut |key, end| {
+            self.ends += 1;
             if end.is_ready() {
                 events.push(Event { key, what: What::Ready });
             }
@@ -368,6 +380,8 @@ impl WaitSet {
         let mut phases = Phases::new(&waiting, &mut processors);
         let mut polls = 0u32;
         let mut slept = false;
+        // Few ends sleep on the bells of their peers at first, which wakes them soonest; but no bell tells of a death.
+        let mut slices = if self.may_use_bells() { SLICES } else { 0 };
         let end = loop {
             // Whoever was armed and is not heard of has nothing.
             if std::mem::take(&mut slept) {
@@ -405,6 +419,20 @@ impl WaitSet {
                 }
                 continue;
             }
+            let first = deadline.into_iter().chain(self.next_deadline()).min();
+            let left = first.map(|at| at.saturating_duration_since(now));
+            polls = POLLS_PER_LOOK - 1;
+            if slices > 0 && !is_last {
+                slices = match self.sleep_on_bells(ends, events, left) {
+                    Some(slice) if slice >= SLICE => slices - 1,
+                    Some(_) => slices,
+                    None => 0,
+                };
+                if !events.is_empty() {
+                    break Ok(());
+                }
+                continue;
+            }
             self.arm(ends, events)?;
             if events.is_empty() && is_last {
                 self.look(ends, events);
@@ -415,11 +443,10 @@ impl WaitSet {
             if is_last {
                 break Err(WaitSetError::TimedOut);
             }
-            let first = deadline.into_iter().chain(self.next_deadline()).min();
-            self.notifier.sleep(first.map(|at| at.saturating_duration_since(now)), self.stop.as_ref());
+            self.notifier.sleep(left, self.stop.as_ref());
             self.drain(events)?;
             // Back from sleep: one look, then the clock.
-            (slept, polls) = (true, POLLS_PER_LOOK - 1);
+            slept = true;
         };
         self.processors = processors;
         end
@@ -469,6 +496,60 @@ impl WaitSet {
             self.drain(events)?;
         }
         Ok(())
+    }
+
+    /// Whether a sleep may begin on bells: there are few, and nothing else has to end it.
+    fn may_use_bells(&self) -> bool {
+        (1..=Bells::MOST).contains(&self.ends) && !self.without_bells && !self.notifier.has_descriptors()
+    }
+
+    /// Sleeps for a slice on the bells of all peers, if there are few, unless something is found; says for how long it was to sleep. `None`:
+    /// that cannot be had.
+    fn sleep_on_bells<E: Ends + ?Sized>(
+        &mut self,
+        ends: &mut E,
+        events: &mut Vec<Event>,
+        left: Option<Duration>,
+    ) -> Option<Duration> {
+        self.pass += 1;
+        let (places, bells, pass) = (&mut self.places, &mut self.bells, self.pass);
+        let (mut fresh, mut covered, mut at) = (0, true, 0);
+        bells.clear();
+        ends.each(&mut |_, end| {
+            end.with_guard(&mut |guard| {
+                let known = &mut places.of(at, guard.id(), pass).known;
+                fresh += usize::from(known.announce_to_bell(guard, bells));
+            });
+            at += 1;
+        });
+        let (mut at, mut left_fresh) = (0, fresh);
+        ends.each(&mut |key, end| {
+            let known = &mut places.0[at].known;
+            at += 1;
+            if !known.take_fresh() {
+                return;
+            }
+            end.with_guard(&mut |guard| {
+                if left_fresh == fresh {
+                    covered = guard.signals.fence_announced();
+                }
+                // A peer that left before has rung for nobody. Of one that died a bell says nothing.
+                if known.has_other_words(guard) {
+                    events.extend(known.news(guard).map(|news| Event { key, what: news.into() }));
+                }
+            });
+            left_fresh -= 1;
+            if end.is_ready() {
+                events.push(Event { key, what: What::Ready });
+            }
+        });
+        let slice = left.map_or(SLICE, |left| left.min(SLICE));
+        let slice = if covered { slice } else { slice.min(UNCOVERED) };
+        if events.is_empty() && !self.bells.sleep(slice, self.stop.as_ref()) {
+            self.without_bells = true;
+            return None;
+        }
+        Some(slice)
     }
 
     /// Announces to all peers that this thread is going to sleep, and looks once more.

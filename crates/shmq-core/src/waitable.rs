@@ -1,6 +1,7 @@
 //! What can be waited for beside others: an end, or a wish of one.
 
 use crate::role::{PeerState, RoleGuard};
+use crate::wake::Bells;
 use crate::wake::notifier::{self, Found, Watch};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -172,8 +173,8 @@ pub enum News {
 #[derive(Debug, Default)]
 pub struct Known {
     watch: Option<Watch>,
-    /// The peer's bell as it was when this end announced its sleep.
-    announced: Option<u32>,
+    /// That this end announced its sleep.
+    announced: Option<Announcement>,
     /// It has been announced, and not yet looked at.
     fresh: bool,
     /// How often in a row it was woken for nothing.
@@ -183,6 +184,21 @@ pub struct Known {
     /// What was told last: the epoch, and the state.
     told: Option<(u64, PeerState)>,
     removed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Announcement {
+    /// The peer's bell as it was then.
+    seen: u32,
+    /// It hears of the peer by the file alone.
+    by_file: bool,
+}
+
+impl Announcement {
+    /// Whether the peer has not rung since.
+    fn stands(self, guard: &RoleGuard) -> bool {
+        guard.signals.is_silent_since(self.seen)
+    }
 }
 
 /// So often an end is woken for nothing before it is looked at now and then instead.
@@ -212,11 +228,12 @@ impl Known {
     pub fn announce(&mut self, guard: &mut RoleGuard) -> bool {
         let Some(watch) = &self.watch else { return false };
         let (heard, change) = (watch.take_heard(), watch.has_change());
-        // Whoever has rung has poked the file, or is about to: that is heard.
-        if self.announced.is_some() && !heard && !change {
+        // Whoever has rung has poked the file, or is about to: that is heard. But one that slept on bells may have been woken by its bell.
+        let may_stand = !heard && !change && self.announced.is_some();
+        if may_stand && self.announced.is_some_and(|it| it.by_file || it.stands(guard)) {
             return false;
         }
-        let stands = self.announced.is_some_and(|seen| guard.signals.is_silent_since(seen));
+        let stands = self.announced.is_some_and(|it| it.stands(guard));
         self.in_vain = if stands && heard { self.in_vain + 1 } else { 0 };
         if self.in_vain >= IN_VAIN {
             self.in_vain = 0;
@@ -224,10 +241,23 @@ impl Known {
         }
         // After a change as well: it may have heard nothing for a while.
         if !stands || change {
-            self.announced = Some(guard.signals.announce_to_file());
+            let seen = guard.signals.announce_to_file();
+            self.announced = Some(Announcement { seen, by_file: true });
         }
         self.fresh = true;
         true
+    }
+
+    /// The same, of an end whose waiter is going to sleep on the bells of all its peers, to which this one's is added.
+    pub fn announce_to_bell(&mut self, guard: &mut RoleGuard, bells: &mut Bells) -> bool {
+        let standing = self.announced.filter(|it| !it.by_file && it.stands(guard));
+        let seen = standing.map_or_else(|| guard.signals.announce_to_bell(), |it| it.seen);
+        self.announced = Some(Announcement { seen, by_file: false });
+        // What is heard from here on may come of a bell that was rung meanwhile.
+        self.in_vain = 0;
+        self.fresh = standing.is_none();
+        guard.signals.add_bell(bells, seen);
+        self.fresh
     }
 
     /// Whether something was heard of it since it was last announced.
@@ -238,6 +268,11 @@ impl Known {
     /// Whether it was announced and not yet looked at; that it is looked at now.
     pub fn take_fresh(&mut self) -> bool {
         std::mem::take(&mut self.fresh)
+    }
+
+    /// Whether the peer's words are others than when its state was last found out.
+    pub fn has_other_words(&self, guard: &RoleGuard) -> bool {
+        self.words != Some(guard.peer_words())
     }
 
     /// What is new of the peer. The kernel is asked if something was heard that makes its life doubtful, or if nothing is heard of

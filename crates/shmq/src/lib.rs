@@ -137,6 +137,9 @@ pub use waiting::RoomFor;
 
 static_assertions::assert_impl_all!(Producer: Send);
 static_assertions::assert_impl_all!(Consumer: Send);
+static_assertions::assert_impl_all!(WaitSet: Send);
+static_assertions::assert_impl_all!(Notifier: Send, Sync);
+static_assertions::assert_impl_all!(EndWatch: Send);
 static_assertions::assert_not_impl_any!(Producer: Sync, Clone);
 static_assertions::assert_not_impl_any!(Consumer: Sync, Clone);
 

@@ -128,7 +128,7 @@ pub struct Watch {
 }
 
 /// The next look where nothing is heard of a peer's stores, or of an end that others keep waking for nothing.
-const UNCOVERED: Duration = Duration::from_millis(1);
+pub(crate) const UNCOVERED: Duration = Duration::from_millis(1);
 const DEAF: Duration = Duration::from_millis(10);
 /// In `again`: not one of the looks after a change.
 const WAS_DEAF: u8 = u8::MAX;

@@ -1,0 +1,9 @@
+//! A word that is passed on.
+
+/// One end of what carries the word. Waiting means sleeping.
+pub trait Wire {
+    /// Passes a word on.
+    fn send(&mut self, word: u64);
+    /// Waits for a word.
+    fn recv(&mut self) -> u64;
+}
