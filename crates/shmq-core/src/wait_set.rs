@@ -158,7 +158,8 @@ pub enum What {
 /// A wait that finds something at once looks at each end, which is some nanoseconds, and makes no system call (but one now and then).
 /// Otherwise it spins, yields and then sleeps, as [`Waiting`] says, over all of its ends. Before it sleeps it announces that to each
 /// peer that has done something since the last time, and has the kernel fence them all at once.
-/// Asleep it wakes up for what happens, and for nothing else: the death of a process is told by the kernel (inotify). Where the
+/// Asleep it wakes up for what happens, and for nothing else: the death of a process is told by the kernel (inotify). Only up to
+/// sixteen ends, with no descriptor beside them, sleep in slices of 10 ms for their first tenth of a second. Where the
 /// kernel has no `membarrier` it wakes up each millisecond.
 /// Who sends to an end that sleeps makes one system call, which wakes it.
 ///
