@@ -172,6 +172,26 @@ fn p3_a_blocked_end_of_a_pair_hears_that_the_other_is_gone() {
 }
 
 #[test]
+fn p3_every_call_on_a_full_pair_without_a_consumer_says_so() {
+    let (mut tx, rx) = shmq::pair(&Options::new().max_messages(1)).unwrap();
+    tx.try_send(b"one").unwrap();
+    let full = tx.try_claim(3).map(|_| ());
+    assert_eq!(full, Err(TrySendError::Full));
+    let full = tx.try_batch().unwrap().push(b"two").map(|_| ());
+    assert_eq!(full, Err(TrySendError::Full));
+    drop(rx);
+    assert_eq!(tx.try_claim(3).map(|_| ()), Err(TrySendError::ConsumerLeft));
+    assert_eq!(tx.try_batch().unwrap().push(b"two").map(|_| ()), Err(TrySendError::ConsumerLeft));
+    assert_eq!(tx.try_send(b"two"), Err(TrySendError::ConsumerLeft));
+    let (mut tx, rx) = slots::pair::<u64>(1).unwrap();
+    tx.try_send(&1).unwrap();
+    assert_eq!(tx.try_claim().map(|_| ()), Err(TrySendError::Full));
+    drop(rx);
+    assert_eq!(tx.try_claim().map(|_| ()), Err(TrySendError::ConsumerLeft));
+    assert_eq!(tx.try_batch().unwrap().push(&2).map(|_| ()), Err(TrySendError::ConsumerLeft));
+}
+
+#[test]
 fn p2_a_pair_carries_a_stream_whole_and_in_order() {
     for depth in [1, 2, 7, 100] {
         let (mut tx, mut rx) = slots::pair::<[u64; 3]>(depth).unwrap();

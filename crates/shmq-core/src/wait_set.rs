@@ -197,6 +197,8 @@ pub struct WaitSet {
     lives: Option<Instant>,
     /// How many ends were named last.
     ends: usize,
+    /// The last wait was in vain: who waits again goes on sleeping as deeply.
+    is_idle: bool,
     /// What a short sleep is on.
     bells: Bells,
     /// The kernel has no sleep on several bells.
@@ -256,6 +258,7 @@ impl WaitSet {
             pass: 0,
             lives: None,
             ends: 0,
+            is_idle: false,
             bells: Bells::default(),
             without_bells: false,
         })
@@ -382,7 +385,7 @@ impl WaitSet {
         let mut polls = 0u32;
         let mut slept = false;
         // Few ends sleep on the bells of their peers at first, which wakes them soonest; but no bell tells of a death.
-        let mut slices = if self.may_use_bells() { SLICES } else { 0 };
+        let mut slices = if self.may_use_bells() && !self.is_idle { SLICES } else { 0 };
         let end = loop {
             // Whoever was armed and is not heard of has nothing.
             if std::mem::take(&mut slept) {
@@ -450,6 +453,7 @@ impl WaitSet {
             slept = true;
         };
         self.processors = processors;
+        self.is_idle = matches!(end, Err(WaitSetError::TimedOut)) && slices == 0;
         end
     }
 

@@ -180,6 +180,8 @@ pub fn wait_for_room<S: Sending, R>(
 #[cold]
 pub fn refused<S: Sending>(end: &mut End<S>, refused: Refused, len: u64) -> TrySendError {
     match refused {
+        // Between two threads nobody will make room any more.
+        Refused::Full if end.is_deserted() => TrySendError::ConsumerLeft,
         Refused::Full => {
             end.guard.count(Counter::Refused);
             TrySendError::Full

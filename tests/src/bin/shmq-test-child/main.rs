@@ -88,7 +88,7 @@ fn main() -> ExitCode {
             wait::hand_over(name, role, number(messages), planted)
         }
         ["set-feed", directory, messages] => set::feed(directory, number(messages)),
-        ["set-idle", directory, millis] => set::idle(directory, number(millis)),
+        ["set-idle", directory, ends, millis] => set::idle(directory, number(ends), number(millis)),
         ["set-leaks", name, sets] => set::leaks(name, number(sets)),
         ["set-forked", name] => set::forked(name),
         ["set-stranger", name] => set::stranger(name),

@@ -54,16 +54,17 @@ pub fn feed(directory: &str, messages: u64) -> Outcome {
     Ok(())
 }
 
-/// A hundred ends that nothing happens to; says how often their waiter slept and what it cost, once it has told that it is armed.
-pub fn idle(directory: &str, millis: u64) -> Outcome {
+/// So many ends that nothing happens to; says how often their waiter slept and what it cost, once it has told that it is armed.
+pub fn idle(directory: &str, ends: u64, millis: u64) -> Outcome {
+    let number = ends;
     let mut ends = Vec::new();
-    for i in 0..100 {
+    for i in 0..number {
         ends.push(Queue::open(format!("{directory}/{i}")).map_err(said)?.consumer().map_err(said)?);
     }
     let (mut set, mut events) = (WaitSet::new().map_err(said)?, Vec::new());
     set.set_waiting(waiting("low-power"));
     // The first wait watches and announces.
-    let first = set.wait(&mut ends, &mut events, Duration::from_millis(50));
+    let first = set.wait(&mut ends, &mut events, Duration::from_millis(300));
     let before = cost();
     let second = set.wait(&mut ends, &mut events, Duration::from_millis(millis));
     let after = cost();
