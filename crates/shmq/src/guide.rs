@@ -18,6 +18,7 @@ macro_rules! guides {
             "[WAITING.md#stopping]: crate::guide::waiting#stopping\n",
             "[BENCHMARKS.md#adaptive-polling]: https://docs.rs/crate/shmq/latest/source/docs/BENCHMARKS.md\n",
             "[BENCHMARKS.md#lines-rewritten-or-left]: https://docs.rs/crate/shmq/latest/source/docs/BENCHMARKS.md\n",
+            "[BENCHMARKS.md#asleep-one-queue-many-awaited]: https://docs.rs/crate/shmq/latest/source/docs/BENCHMARKS.md\n",
             "[BENCHMARKS.md#how-to-read-it]: https://docs.rs/crate/shmq/latest/source/docs/BENCHMARKS.md\n",
             "[CORRECTNESS.md#memory-model]: https://docs.rs/crate/shmq/latest/source/docs/CORRECTNESS.md\n",
             "[TOUR.md]: https://docs.rs/crate/shmq/latest/source/docs/TOUR.md\n",
