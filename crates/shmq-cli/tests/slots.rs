@@ -108,7 +108,8 @@ fn a_queue_that_exists_must_have_the_shape_asked_for() {
     };
     fails(&send(&["--slots", "9", "--depth", "9"]), 1, "exactly 8 bytes, not 9");
     fails(&send(&["--max-message", "9"]), 1, "do not apply");
-    ok(&send(&["--slots", "8", "--depth", "1"]));
+    fails(&send(&["--slots", "8", "--depth", "1"]), 1, "its depth is 9, not 1");
+    ok(&send(&["--slots", "8", "--depth", "9"]));
     ok(&send(&[]));
     let seen = stat(&name);
     assert_eq!((&seen["pending_messages"], &seen["depth"]), (&2.into(), &9.into()));
@@ -116,6 +117,9 @@ fn a_queue_that_exists_must_have_the_shape_asked_for() {
     ok(&run(&["create", &records.0]));
     let args = ["send", &records.0, "--create", "--slots", "8", "--depth", "9"];
     fails(&run_with(&args, b"12345678\n"), 1, "any length");
+    let args = ["send", &records.0, "--create", "--no-finish", "--max-message", "9"];
+    fails(&run_with(&args, b"12345678\n"), 1, "not 9");
+    assert_eq!(stat(&records)["pending_messages"], 0);
 }
 
 #[test]
