@@ -58,7 +58,8 @@ fn p12_a_hundred_ends_take_one_inotify_instance_for_each_runtime() {
     let queues: Vec<_> = (0..100).map(|_| Queue::anonymous(&Options::new()).unwrap()).collect();
     let others: Vec<_> =
         (0..20).map(|_| slots::Queue::<u64>::anonymous(8, &Options::new()).unwrap()).collect();
-    assert_eq!(instances(), 0);
+    // Those that another test has left for the next who needs one.
+    let kept = instances();
     let wait_for_all = async || {
         let mut ends = Vec::new();
         for queue in &queues {
@@ -69,26 +70,26 @@ fn p12_a_hundred_ends_take_one_inotify_instance_for_each_runtime() {
         ends
     };
     let ends = first.block_on(wait_for_all());
-    assert_eq!(instances(), 1);
+    assert_eq!(instances(), kept.max(1));
     // Of another runtime, and of async-io: one more each.
     let more = second.block_on(async {
         let ends: Vec<_> =
             others.iter().map(|queue| Async::new(queue.consumer().unwrap()).unwrap()).collect();
         ends
     });
-    assert_eq!(instances(), 2);
+    assert_eq!(instances(), kept.max(2));
     let last = Async::new(others[0].producer().unwrap()).unwrap();
-    assert_eq!(instances(), 3);
+    assert_eq!(instances(), kept.max(3));
     // What was in use is kept for the next, and nothing else is left.
     drop((ends, more, last));
     drop((first, second));
-    assert_eq!(instances(), 3);
+    assert_eq!(instances(), kept.max(3));
     for _ in 0..5 {
         let runtime = build();
         let ends = runtime.block_on(wait_for_all());
         drop(runtime);
         drop(ends);
     }
-    assert_eq!(instances(), 3);
+    assert_eq!(instances(), kept.max(3));
     assert!(count("anon_inode:[eventpoll]") <= 2, "{}", count("anon_inode:[eventpoll]"));
 }
