@@ -11,7 +11,7 @@ pub use explore::{Plan, Tally, explore};
 pub use play::play;
 pub use rig::{BLOCK, Live, Rig, View};
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Something that one of the ends does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum Op {
     Take,
     /// Gives the held block of this rank back.
     Return(usize),
+    /// Drops the held block of this rank, so that it is shown again.
+    Leave(usize),
 }
 
 impl Op {
@@ -35,7 +37,7 @@ impl Op {
     pub fn role(self) -> shmq::Role {
         match self {
             Self::Loan | Self::Send(_) | Self::Abort(_) | Self::Finish => shmq::Role::Producer,
-            Self::Take | Self::Return(_) => shmq::Role::Consumer,
+            Self::Take | Self::Return(_) | Self::Leave(_) => shmq::Role::Consumer,
         }
     }
 }
@@ -54,9 +56,8 @@ pub struct Spec {
     pub under_way: VecDeque<Sent>,
     /// Taken and not given back, by this reader or a predecessor, in the order sent.
     pub held: Vec<Sent>,
-    /// Of these, how many the living reader has not yet seen again: the last ones, as it takes nothing before it has
-    /// seen all.
-    pub again: usize,
+    /// The numbers of those that the living reader is still to see again: a predecessor's, and what it dropped itself.
+    pub again: BTreeSet<u64>,
     /// Given back and not taken by the writer.
     pub coming_back: VecDeque<Sent>,
     /// Sequence number of the next block.
@@ -73,7 +74,7 @@ impl Spec {
             lent: Vec::new(),
             under_way: VecDeque::new(),
             held: Vec::new(),
-            again: 0,
+            again: BTreeSet::new(),
             coming_back: VecDeque::new(),
             next: 0,
             finished: false,
@@ -85,14 +86,14 @@ impl Spec {
         self.lent.clear();
     }
 
-    /// Blocks that the living reader holds and has seen.
-    pub fn seen(&self) -> usize {
-        self.held.len() - self.again
+    /// Of the blocks that the living reader holds and has seen, the one of this rank.
+    pub fn seen(&self, rank: usize) -> Option<Sent> {
+        self.held.iter().filter(|(_, sequence)| !self.again.contains(sequence)).nth(rank).copied()
     }
 
     /// The reader died or left: what it held is seen again.
     pub fn reader_goes(&mut self) {
-        self.again = self.held.len();
+        self.again = self.held.iter().map(|&(_, sequence)| sequence).collect();
     }
 }
 

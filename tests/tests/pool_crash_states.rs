@@ -12,7 +12,7 @@ use shmq_tests::pool::{Op, Plan, Tally, explore};
 fn plan(blocks: u64, group: u64) -> Plan {
     let mut ops = vec![Op::Loan, Op::Take, Op::Finish];
     for rank in 0..blocks as usize {
-        ops.extend([Op::Send(rank), Op::Abort(rank), Op::Return(rank)]);
+        ops.extend([Op::Send(rank), Op::Abort(rank), Op::Return(rank), Op::Leave(rank)]);
     }
     Plan { blocks, group, ops, limit: 2_000_000, overlap: true, bug: (Bug::None, None) }
 }

@@ -218,7 +218,8 @@ impl Explorer<'_> {
             |list: &mut dyn Iterator<Item = &(u32, u64)>| list.map(|sent| sent.0).collect::<Vec<_>>();
         let home: BTreeSet<_> = home.iter().collect();
         (home, lent, blocks(&mut under_way.iter()), blocks(&mut held.iter())).hash(&mut hasher);
-        (again, blocks(&mut coming_back.iter()), finished).hash(&mut hasher);
+        let again = held.iter().filter(|(_, sequence)| again.contains(sequence));
+        (blocks(&mut { again }), blocks(&mut coming_back.iter()), finished).hash(&mut hasher);
         hasher.finish()
     }
 }

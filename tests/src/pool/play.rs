@@ -15,6 +15,7 @@ fn op(bytes: &mut Bytes<'_>, blocks: u64) -> Op {
         7 => Op::Abort(rank),
         8..=11 => Op::Take,
         12 if bytes.byte() > 0xf8 => Op::Finish,
+        15 => Op::Leave(rank),
         _ => Op::Return(rank),
     }
 }

@@ -6,7 +6,7 @@ use crate::model::{Bug, Guest, Ram, Verdict};
 use shmq::Role;
 use shmq_core::layout::{DIRTY, READ, SEQUENCE};
 use shmq_core::{Memory, Recording, RingState, Store, Words, at};
-use shmq_pool::testing::{HELD, LENT, Layout, NoLoan, PoolRx, PoolTx, Survey, Take};
+use shmq_pool::testing::{HELD, LENT, Layout, NoLoan, PoolRx, PoolTx, Survey, Take, Taken};
 use std::rc::Rc;
 
 macro_rules! ensure {
@@ -207,7 +207,7 @@ impl Rig {
             Role::Consumer => {
                 let rx = self.attach_rx(&self.rams[1])?;
                 ensure!(rx.again() == live.spec.held.len() as u64, "{} blocks to be seen again", rx.again());
-                live.spec.again = live.spec.held.len();
+                live.spec.reader_goes();
                 live.rx = Some(rx);
             }
         }
@@ -238,7 +238,7 @@ impl Rig {
             (_, rx) => both.rx = rx,
         }
         if role == Role::Consumer {
-            both.spec.again = both.spec.held.len();
+            both.spec.reader_goes();
         }
         Ok(Some(both))
     }
@@ -306,9 +306,13 @@ impl Rig {
         let Live { rx: Some(rx), spec, .. } = live else { return Ok(()) };
         match op {
             Op::Take => {
-                let again = spec.again > 0;
-                let expected =
-                    if again { spec.held.get(spec.seen()) } else { spec.under_way.front() }.copied();
+                let first = spec.again.first().copied();
+                let again = first.is_some();
+                let expected = match first {
+                    Some(first) => spec.held.iter().find(|&&(_, sequence)| sequence == first),
+                    None => spec.under_way.front(),
+                }
+                .copied();
                 match (rx.try_take(), expected) {
                     (Take::Block(taken), Some((block, sequence))) => {
                         ensure!(
@@ -323,7 +327,7 @@ impl Rig {
                             "block {block} with number {sequence} was overwritten"
                         );
                         if again {
-                            spec.again -= 1;
+                            spec.again.pop_first();
                         } else {
                             spec.under_way.pop_front();
                             spec.held.push((block, sequence));
@@ -335,12 +339,15 @@ impl Rig {
                 }
             }
             Op::Return(rank) => {
-                if rank >= spec.seen() {
-                    return Ok(());
-                }
-                let (block, sequence) = spec.held.remove(rank);
+                let Some((block, sequence)) = spec.seen(rank) else { return Ok(()) };
+                spec.held.retain(|&(held, _)| held != block);
                 ensure!(rx.give_back(block), "block {block} could not be given back");
                 spec.coming_back.push_back((block, sequence));
+            }
+            Op::Leave(rank) => {
+                let Some((block, sequence)) = spec.seen(rank) else { return Ok(()) };
+                rx.leave(Taken { block, len: BLOCK, sequence, again: false });
+                spec.again.insert(sequence);
             }
             _ => {}
         }
