@@ -2,12 +2,13 @@
 
 use futures_util::{SinkExt, StreamExt};
 use shmq::{Options, slots};
-use shmq_async::{Async, Reactor, Receiving, Sending};
+use shmq_async::{Async, End, Reactor, Receiving, Sending};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 /// Polls that a future lives for, at most: more than any of them needs.
 const POLLS: usize = 5;
@@ -129,20 +130,44 @@ fn records_number(message: Vec<u8>) -> u64 {
     u64::from_le_bytes(message.try_into().unwrap())
 }
 
-/// Queues with files, and pairs between threads, which are woken in another way.
-fn records(pair: bool) -> (shmq::Producer, shmq::Consumer) {
+/// How the ends under test are connected, and how they wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// Queues with files; woken at once.
+    Files,
+    /// Pairs between threads, which are woken in another way.
+    Pair,
+    /// Queues with files, which look for so long that they are never woken.
+    Looking,
+}
+
+const EVERY: [How; 3] = [How::Files, How::Pair, How::Looking];
+
+impl How {
+    fn wait<E: End>(self, end: E, reactor: &Reactor) -> Async<E> {
+        if self != Self::Looking {
+            return Async::with_reactor(end, reactor).unwrap();
+        }
+        // Whose runtime runs whatever woke itself.
+        let mut end = Async::new(end).unwrap();
+        end.set_spin(Duration::MAX);
+        end
+    }
+}
+
+fn records(how: How) -> (shmq::Producer, shmq::Consumer) {
     let options = Options::new().capacity(4096).max_message(64).max_messages(3);
-    if pair {
+    if how == How::Pair {
         return shmq::pair(&options).unwrap();
     }
     let queue = shmq::Queue::anonymous(&options).unwrap();
     (queue.producer().unwrap(), queue.consumer().unwrap())
 }
 
-fn receive_records(pair: bool, receive: Receive<shmq::Consumer>) -> Result<(), String> {
-    let (mut tx, rx) = records(pair);
+fn receive_records(how: How, receive: Receive<shmq::Consumer>) -> Result<(), String> {
+    let (mut tx, rx) = records(how);
     let reactor = Reactor::new().unwrap();
-    let rx = Async::with_reactor(rx, &reactor).unwrap();
+    let rx = how.wait(rx, &reactor);
     let send = || {
         let _ = tx.try_send(&tx.next_sequence().to_le_bytes());
         tx.next_sequence()
@@ -150,15 +175,15 @@ fn receive_records(pair: bool, receive: Receive<shmq::Consumer>) -> Result<(), S
     receiving((&reactor, rx), send, shmq::Consumer::next_sequence, receive, records_number)
 }
 
-fn receive_slots(pair: bool, receive: Receive<slots::Consumer<u64>>) -> Result<(), String> {
-    let (mut tx, rx) = if pair {
+fn receive_slots(how: How, receive: Receive<slots::Consumer<u64>>) -> Result<(), String> {
+    let (mut tx, rx) = if how == How::Pair {
         slots::pair(3).unwrap()
     } else {
         let queue = slots::Queue::<u64>::anonymous(3, &Options::new()).unwrap();
         (queue.producer().unwrap(), queue.consumer().unwrap())
     };
     let reactor = Reactor::new().unwrap();
-    let rx = Async::with_reactor(rx, &reactor).unwrap();
+    let rx = how.wait(rx, &reactor);
     let send = || {
         let _ = tx.try_send(&tx.next_sequence());
         tx.next_sequence()
@@ -166,23 +191,23 @@ fn receive_slots(pair: bool, receive: Receive<slots::Consumer<u64>>) -> Result<(
     receiving((&reactor, rx), send, slots::Consumer::next_sequence, receive, |n| n)
 }
 
-fn send_records(pair: bool, send: Send<shmq::Producer>) -> Result<(), String> {
-    let (tx, mut rx) = records(pair);
+fn send_records(how: How, send: Send<shmq::Producer>) -> Result<(), String> {
+    let (tx, mut rx) = records(how);
     let reactor = Reactor::new().unwrap();
-    let tx = Async::with_reactor(tx, &reactor).unwrap();
+    let tx = how.wait(tx, &reactor);
     let receive = || rx.try_recv().ok().map(records_number);
     sending((&reactor, tx), receive, shmq::Producer::next_sequence, send)
 }
 
-fn send_slots(pair: bool, send: Send<slots::Producer<u64>>) -> Result<(), String> {
-    let (tx, mut rx) = if pair {
+fn send_slots(how: How, send: Send<slots::Producer<u64>>) -> Result<(), String> {
+    let (tx, mut rx) = if how == How::Pair {
         slots::pair(3).unwrap()
     } else {
         let queue = slots::Queue::<u64>::anonymous(3, &Options::new()).unwrap();
         (queue.producer().unwrap(), queue.consumer().unwrap())
     };
     let reactor = Reactor::new().unwrap();
-    let tx = Async::with_reactor(tx, &reactor).unwrap();
+    let tx = how.wait(tx, &reactor);
     sending((&reactor, tx), || rx.try_recv().ok(), slots::Producer::next_sequence, send)
 }
 
@@ -230,9 +255,9 @@ fn p12_a_dropped_receive_has_taken_nothing() {
         }),
         ("next", |rx| Box::pin(async { vec![records_number(rx.next().await.unwrap().unwrap())] })),
     ];
-    for pair in [false, true] {
+    for how in EVERY {
         for (name, way) in ways {
-            assert_eq!(receive_records(pair, *way), Ok(()), "{name}, between threads: {pair}");
+            assert_eq!(receive_records(how, *way), Ok(()), "{name}, {how:?}");
         }
     }
 }
@@ -266,9 +291,9 @@ fn p12_a_dropped_receive_of_slots_has_taken_nothing() {
         }),
         ("next", |rx| Box::pin(async { vec![rx.next().await.unwrap().unwrap()] })),
     ];
-    for pair in [false, true] {
+    for how in EVERY {
         for (name, way) in ways {
-            assert_eq!(receive_slots(pair, *way), Ok(()), "{name}, between threads: {pair}");
+            assert_eq!(receive_slots(how, *way), Ok(()), "{name}, {how:?}");
         }
     }
 }
@@ -311,9 +336,9 @@ fn p12_a_dropped_send_has_sent_nothing() {
             })
         }),
     ];
-    for pair in [false, true] {
+    for how in EVERY {
         for (name, way) in ways {
-            assert_eq!(send_records(pair, *way), Ok(()), "{name}, between threads: {pair}");
+            assert_eq!(send_records(how, *way), Ok(()), "{name}, {how:?}");
         }
     }
 }
@@ -348,9 +373,9 @@ fn p12_a_dropped_send_of_slots_has_sent_nothing() {
             })
         }),
     ];
-    for pair in [false, true] {
+    for how in EVERY {
         for (name, way) in ways {
-            assert_eq!(send_slots(pair, *way), Ok(()), "{name}, between threads: {pair}");
+            assert_eq!(send_slots(how, *way), Ok(()), "{name}, {how:?}");
         }
     }
 }
@@ -367,7 +392,7 @@ async fn once() {
 
 #[test]
 fn control_a_future_that_waits_after_it_took_or_sent_is_found_out() {
-    let took = receive_records(false, |rx| {
+    let took = receive_records(How::Files, |rx| {
         Box::pin(async {
             let message = rx.recv().await.unwrap();
             once().await;
@@ -375,7 +400,7 @@ fn control_a_future_that_waits_after_it_took_or_sent_is_found_out() {
         })
     });
     assert_eq!(took.as_ref().map_err(String::as_str), Err("a dropped future took a message"));
-    let sent = send_records(false, |tx, n| {
+    let sent = send_records(How::Files, |tx, n| {
         Box::pin(async move {
             tx.send(&n.to_le_bytes()).await.unwrap();
             once().await;

@@ -9,8 +9,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Waker};
-use std::time::Duration;
+use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{coop, yield_now};
@@ -445,6 +445,42 @@ async fn p12_blocks_of_a_pool_are_awaited() {
     drop(free);
     drop(writer);
     assert!(matches!(soon(receiver).await.unwrap(), Err(shmq_pool::RecvError::WriterLeft)));
+}
+
+/// Remembers that it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn p12_an_await_looks_as_long_as_it_was_told_and_then_sleeps() {
+    let runtime = runtime();
+    let _entered = runtime.enter();
+    let (mut tx, mut rx) = awaited(8);
+    let woken = Arc::new(Woken::default());
+    let (waker, took) = (Waker::from(woken.clone()), || woken.0.swap(false, Ordering::Relaxed));
+    let mut context = Context::from_waker(&waker);
+    for spin in [Duration::ZERO, Duration::from_millis(5), Duration::MAX] {
+        rx.set_spin(spin);
+        for _ in 0..3 {
+            let mut recv = pin!(rx.recv());
+            // By itself: it wants to be run again.
+            let (mut looks, begin) = (0, Instant::now());
+            while recv.as_mut().poll(&mut context).is_pending() && took() {
+                looks += 1;
+                assert!(begin.elapsed() < LIMIT, "it never sleeps");
+            }
+            assert_eq!(looks != 0, !spin.is_zero(), "{spin:?}");
+            assert!(begin.elapsed() >= spin.min(Duration::from_millis(10)));
+            tx.get_mut().try_send(b"x").unwrap();
+            assert!(recv.as_mut().poll(&mut context).is_ready());
+        }
+    }
 }
 
 #[test]

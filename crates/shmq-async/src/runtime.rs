@@ -79,6 +79,11 @@ impl Home {
         Ok(Self { registration: reactor.register(end)?, place, _driver: Some(driver) })
     }
 
+    /// Whether a task that wakes itself is run again by whoever runs it here. A reactor of the user's own may be all that wakes its tasks.
+    pub fn runs_woken_tasks(&self) -> bool {
+        self.place != Place::Own
+    }
+
     /// Moves to the runtime of whoever calls this, if that is another one. False: nobody would wake it.
     pub fn settle<W: Waitable + ?Sized>(&mut self, end: &mut W) -> bool {
         let is_driven = !self.registration.reactor().is_closed();

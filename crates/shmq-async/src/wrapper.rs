@@ -1,6 +1,7 @@
 //! The ends with calls that are awaited.
 
 use crate::ends::{ANY, End, Payload, Receiving, Sending};
+use crate::looks::{Looks, ON_END};
 use crate::reactor::Reactor;
 use crate::runtime::{Home, poll_in_turn};
 use bytemuck::{AnyBitPattern, NoUninit};
@@ -29,6 +30,7 @@ use std::time::Duration;
 pub struct Async<E> {
     // Dropped before the end that it watches.
     home: Home,
+    looks: Looks,
     end: E,
 }
 
@@ -48,7 +50,7 @@ impl<E: End> Async<E> {
     /// As everything that tokio waits for: if the runtime was built without `enable_io`.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub fn new(mut end: E) -> io::Result<Self> {
-        Ok(Self { home: Home::here(&mut end)?, end })
+        Ok(Self { home: Home::here(&mut end)?, looks: Looks::new(), end })
     }
 
     /// Awaits an end anywhere, as long as somebody drives the reactor. It has the example.
@@ -56,7 +58,7 @@ impl<E: End> Async<E> {
     /// # Errors
     /// If the user has no inotify watch left; the text names the limit.
     pub fn with_reactor(mut end: E, reactor: &Reactor) -> io::Result<Self> {
-        Ok(Self { home: Home::of_reactor(&mut end, reactor)?, end })
+        Ok(Self { home: Home::of_reactor(&mut end, reactor)?, looks: Looks::new(), end })
     }
 
     /// The end itself.
@@ -74,6 +76,13 @@ impl<E: End> Async<E> {
         self.end
     }
 
+    /// Sets how long an await looks before it has the task woken. Between two looks the runtime's other tasks run. By default it looks for
+    /// 50 us, and less and less often as long as that is in vain. What is set is done each time: zero for never, at most 10 ms.
+    /// With a reactor of your own it never does that.
+    pub fn set_spin(&mut self, spin: Duration) {
+        self.looks.set(spin);
+    }
+
     /// Waits until a `try_` call has something else to say than *empty* or *full*. Of a sending end: room for a message of any size.
     ///
     /// # Errors
@@ -88,12 +97,36 @@ impl<E: End> Async<E> {
 
     fn poll_ready_for(&mut self, context: &mut Context<'_>, wanted: usize) -> Poll<Result<(), E::Error>> {
         poll_in_turn(context, |context| {
-            if self.end.has(wanted) { Poll::Ready(Ok(())) } else { self.poll_for(context, wanted) }
+            if self.end.has(wanted) { self.found(Ok(())) } else { self.poll_for(context, wanted) }
         })
     }
 
-    /// Arms the end, for the task that asks, unless there is what is wanted.
+    /// The await is over.
+    fn found<T>(&mut self, what: T) -> Poll<T> {
+        self.looks.found();
+        Poll::Ready(what)
+    }
+
+    /// Nothing of what is wanted was there: looks for a while, then arms the end for the task that asks.
     fn poll_for(&mut self, context: &Context<'_>, wanted: usize) -> Poll<Result<(), E::Error>> {
+        if self.home.runs_woken_tasks() && self.looks.go_on() {
+            for _ in 0..ON_END {
+                std::hint::spin_loop();
+                if self.end.has(wanted) {
+                    return self.found(Ok(()));
+                }
+            }
+            // To the end of the queue of those that are to run.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match self.arm(context, wanted) {
+            Poll::Ready(found) => self.found(found),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn arm(&mut self, context: &Context<'_>, wanted: usize) -> Poll<Result<(), E::Error>> {
         if !self.home.settle(&mut self.end) {
             return match self.end.look(wanted, SLICE) {
                 Ok(false) => {
@@ -127,7 +160,7 @@ impl<E: Receiving> Async<E> {
             for _ in 0..ATTEMPTS {
                 match attempt(&mut self.end) {
                     Err(TryRecvError::Empty) => {}
-                    done => return Poll::Ready(done.map_err(RecvError::from)),
+                    done => return self.found(done.map_err(RecvError::from)),
                 }
                 match self.poll_for(context, ANY) {
                     Poll::Ready(Ok(())) => {}
@@ -172,7 +205,7 @@ impl<E: Sending> Async<E> {
             for _ in 0..ATTEMPTS {
                 match attempt(&mut self.end) {
                     Err(TrySendError::Full) => {}
-                    done => return Poll::Ready(done.map_err(SendError::from)),
+                    done => return self.found(done.map_err(SendError::from)),
                 }
                 match self.poll_for(context, wanted) {
                     Poll::Ready(Ok(())) => {}
@@ -334,7 +367,7 @@ impl<E: Sending, M: Payload<E>> Sink<M> for Async<E> {
         let it = self.get_mut();
         poll_in_turn(
             context,
-            |context| if it.end.is_ready() { Poll::Ready(Ok(())) } else { it.poll_for(context, ANY) },
+            |context| if it.end.is_ready() { it.found(Ok(())) } else { it.poll_for(context, ANY) },
         )
     }
 

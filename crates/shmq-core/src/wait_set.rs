@@ -197,6 +197,8 @@ pub struct WaitSet {
     lives: Option<Instant>,
     /// How many ends were named last.
     ends: usize,
+    /// Which of them was the only one that was ready.
+    only: Option<usize>,
     /// The last wait was in vain: who waits again goes on sleeping as deeply.
     is_idle: bool,
     /// What a short sleep is on.
@@ -258,6 +260,7 @@ impl WaitSet {
             pass: 0,
             lives: None,
             ends: 0,
+            only: None,
             is_idle: false,
             bells: Bells::default(),
             without_bells: false,
@@ -352,13 +355,33 @@ impl WaitSet {
     /// Which ends are ready.
     fn look<E: Ends + ?Sized>(&mut self, ends: &mut E, events: &mut Vec<Event>) {
         let first = events.len();
-        self.ends = 0;
+        let (only, mut at, mut last) = (self.only.take(), 0, 0);
         ends.each(&mut |key, end| {
-            self.ends += 1;
-            if end.is_ready() {
+            // The others may have something: then nobody waits for this one.
+            if Some(at) != only && end.is_ready() {
                 events.push(Event { key, what: What::Ready });
+                last = at;
             }
+            at += 1;
         });
+        if let Some(only) = only {
+            let is_alone = events.len() == first;
+            let mut at = 0;
+            ends.each(&mut |key, end| {
+                if at == only {
+                    if is_alone {
+                        end.let_run_ahead();
+                    }
+                    if end.is_ready() {
+                        events.push(Event { key, what: What::Ready });
+                        last = at;
+                    }
+                }
+                at += 1;
+            });
+        }
+        self.ends = at;
+        self.only = (events.len() == first + 1).then_some(last);
         self.turn = self.turn.wrapping_add(1);
         let ready = &mut events[first..];
         if ready.len() > 1 {

@@ -14,10 +14,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// | a sending end | when there is room for any message; `room_for` says for which |
 /// | each of them | when a call would tell of an error, such as a damaged ring |
 ///
-/// Ready means that a `try_` call has something else to say than *empty* or *full*. A wrapper of an end hands both calls on.
+/// Ready means that a `try_` call has something else to say than *empty* or *full*. A wrapper of an end hands all calls on.
 pub trait Waitable {
     #[doc(hidden)]
     fn is_ready(&mut self) -> bool;
+
+    /// Lets a producer get ahead before the next look, if it is the only one that sends: as a receive does.
+    #[doc(hidden)]
+    fn let_run_ahead(&mut self) {}
 
     #[doc(hidden)]
     fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard));
@@ -26,6 +30,10 @@ pub trait Waitable {
 impl<W: Waitable + ?Sized> Waitable for &mut W {
     fn is_ready(&mut self) -> bool {
         (**self).is_ready()
+    }
+
+    fn let_run_ahead(&mut self) {
+        (**self).let_run_ahead();
     }
 
     fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {

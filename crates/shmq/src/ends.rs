@@ -214,6 +214,8 @@ pub trait Receiving: Poison {
     fn look(&mut self) -> Option<Result<(), TryRecvError>>;
     /// Whether a look would find anything; does not wait a moment for more, as that may.
     fn is_ready(&mut self) -> bool;
+    /// Waits that moment, if it is time for it.
+    fn let_run_ahead(&mut self);
 }
 
 impl Receiving for RecordRx<Map> {
@@ -230,6 +232,10 @@ impl Receiving for RecordRx<Map> {
     fn is_ready(&mut self) -> bool {
         RecordRx::is_ready(self)
     }
+
+    fn let_run_ahead(&mut self) {
+        RecordRx::let_run_ahead(self);
+    }
 }
 
 impl Receiving for SlotRx<Map> {
@@ -245,6 +251,10 @@ impl Receiving for SlotRx<Map> {
 
     fn is_ready(&mut self) -> bool {
         SlotRx::is_ready(self)
+    }
+
+    fn let_run_ahead(&mut self) {
+        SlotRx::let_run_ahead(self);
     }
 }
 

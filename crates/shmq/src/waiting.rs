@@ -1,6 +1,6 @@
 //! What a set can wait for: the ends of queues, and room for a message of one's own size.
 
-use crate::ends;
+use crate::ends::{self, Receiving};
 use crate::{Consumer, Producer, slots};
 use shmq_core::role::RoleGuard;
 use shmq_core::waitable::Waitable;
@@ -90,6 +90,10 @@ impl Waitable for Consumer {
         ends::is_ready(&mut self.end)
     }
 
+    fn let_run_ahead(&mut self) {
+        Receiving::let_run_ahead(&mut self.end.ring);
+    }
+
     fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {
         act(&mut self.end.guard);
     }
@@ -99,6 +103,10 @@ impl Waitable for Consumer {
 impl<P: ?Sized> Waitable for slots::Consumer<P> {
     fn is_ready(&mut self) -> bool {
         ends::is_ready(&mut self.end)
+    }
+
+    fn let_run_ahead(&mut self) {
+        Receiving::let_run_ahead(&mut self.end.ring);
     }
 
     fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {

@@ -150,14 +150,20 @@ impl<M: Memory> RecordRx<M> {
     fn next_word(&mut self) -> u64 {
         match self.next {
             word::NONE => {
-                if self.catch_up.is_quiet(self.head.at()) {
-                    let ring = &self.ring;
-                    self.catch_up.let_run_ahead(self.head.at(), || ring.load(TAIL, at::PACE));
-                }
+                self.let_run_ahead();
                 // Padding is known together with the word behind it.
                 self.ring.load_word(self.head.at(), at::POLL)
             }
             known => known,
+        }
+    }
+
+    /// Lets the producer get ahead, if this is the moment for it.
+    #[inline(always)]
+    pub fn let_run_ahead(&mut self) {
+        if self.catch_up.is_quiet(self.head.at()) {
+            let ring = &self.ring;
+            self.catch_up.let_run_ahead(self.head.at(), || ring.load(TAIL, at::PACE));
         }
     }
 

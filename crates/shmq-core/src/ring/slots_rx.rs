@@ -91,6 +91,15 @@ impl<M: Memory> SlotRx<M> {
         self.cursor.has_next() || self.has_more()
     }
 
+    /// Lets the producer get ahead, if this is the moment for it.
+    #[inline(always)]
+    pub fn let_run_ahead(&mut self) {
+        if self.catch_up.is_quiet(self.cursor.next()) {
+            let ring = &self.ring;
+            self.catch_up.let_run_ahead(self.cursor.next(), || ring.load(SEQUENCE, at::PACE));
+        }
+    }
+
     /// Whether `poll` would find anything, without giving the producer time to get ahead: for whoever has other ends to look at.
     pub fn is_ready(&mut self) -> bool {
         if self.state != RingState::Open || self.cursor.has_next() {
@@ -120,10 +129,7 @@ impl<M: Memory> SlotRx<M> {
         if self.cursor.is_over() {
             self.groups.turn(&mut self.cursor);
         }
-        if self.catch_up.is_quiet(self.cursor.next()) {
-            let ring = &self.ring;
-            self.catch_up.let_run_ahead(self.cursor.next(), || ring.load(SEQUENCE, at::PACE));
-        }
+        self.let_run_ahead();
         let count = self.load_word() & !END;
         // A count in the past, or one too far ahead to be true, makes a large difference as well.
         let there = count.wrapping_sub(self.cursor.next()).wrapping_sub(1) < self.groups.layout().depth

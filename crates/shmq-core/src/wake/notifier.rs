@@ -183,6 +183,8 @@ fn instance(process: u32) -> io::Result<OwnedFd> {
         .map_err(failed("make an inotify instance"))
 }
 
+/// Of an event without a name: inotify(7).
+const EVENT_BYTES: usize = 16;
 /// At most so many events are heard at once: somebody may make them faster than they are read.
 const EVENTS: usize = 1024;
 /// And at most so many descriptors.
@@ -191,18 +193,26 @@ const AT_ONCE: usize = 64;
 /// What an instance has to tell, by watch; says whether there may be more.
 fn hear(instance: &OwnedFd, mut each: impl FnMut(i32, ReadFlags)) -> bool {
     let mut buffer = [MaybeUninit::uninit(); 4096];
+    // Those of files that are watched themselves have no name.
+    let almost_full = buffer.len() / EVENT_BYTES - 1;
     let mut events = inotify::Reader::new(instance, &mut buffer);
-    for _ in 0..EVENTS {
+    let (mut heard, mut of_this_read) = (0, 0);
+    while heard < EVENTS {
         match events.next() {
             Ok(event) => each(event.wd(), event.events()),
             // Nothing more.
             Err(_) => return false,
         }
-        // If there is more than that, the instance stays readable.
+        (heard, of_this_read) = (heard + 1, of_this_read + 1);
         if events.is_buffer_empty() {
-            break;
+            // The kernel fills the buffer as long as it has events: with room for one more, it had none.
+            if of_this_read < almost_full {
+                return false;
+            }
+            of_this_read = 0;
         }
     }
+    // The instance stays readable.
     true
 }
 
