@@ -10,7 +10,7 @@ if [ "$(uname -m)" = aarch64 ]; then
     exit 0
 fi
 tests=(attach attach_slots files limits lines pairs pool_attach pool_calls pool_process process_kill process_memfd process_pair process_role
-    process_slots raw role_states room seats sigbus slots values waiting_cost waiting_death waiting_deep waiting_last waiting_wakes)
+    process_slots raw role_states role_guards room sigbus slots values waiting_cost waiting_death waiting_deep waiting_last waiting_wakes)
 [ $# = 0 ] || tests=("$@")
 # What qemu cannot do, and why.
 cannot="p4_a_role_is_freed_by_kill_by_exec_and_by_drop: exec, since the kernel starts no programs of another processor

@@ -19,9 +19,9 @@ tests_of() {
     */ring/* | */window.rs | */checked.rs) echo fuzz_corpus slots crash_states lines room refusals values limits lib ;;
     */geometry.rs | */layout.rs) echo limits attach attach_slots lib ;;
     */segment.rs) echo attach attach_slots files pool_attach process_memfd resources ;;
-    */role.rs) echo attach role_states seats process_role sigbus pairs ;;
+    */role.rs) echo attach role_states role_guards process_role sigbus pairs ;;
     */wake/mod.rs) echo pairs waiting_wakes waiting_last waiting_deep process_pair ;;
-    */wait.rs) echo limits seats pairs waiting_wakes waiting_cost waiting_last waiting_death waiting_deep lib ;;
+    */wait.rs) echo limits role_guards pairs waiting_wakes waiting_cost waiting_last waiting_death waiting_deep lib ;;
     esac
 }
 slow=(--skip null_control --skip 64_byte --skip depth_limit --skip larger_ring --skip is_a_queue --skip other_ways)

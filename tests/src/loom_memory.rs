@@ -20,8 +20,8 @@
 //! does each store by the other thread; nobody reads the markers, so they order nothing. Models have two threads.
 //!
 //! **Sleep.** The futex compares and falls asleep in one step, and nobody wakes without cause or by time, so a lost
-//! wake is a deadlock, which loom reports. A sound is made in a step of its own after the futex call that woke nobody. It
-//! is lost if nobody listens yet; otherwise it stays until it is heard.
+//! wake is a deadlock, which loom reports. A poke is made in a step of its own after the futex call that woke nobody. It
+//! is lost if nobody listens yet; otherwise it stays until it is read.
 //!
 //! **`membarrier`.** Either it is not there, then both ends fence ([`Barrier::None`]). Or it interrupts the other end:
 //! before each of its accesses a registered end looks whether a barrier was asked for, and if so fences and says so;
@@ -72,7 +72,7 @@ pub struct Faults {
     pub acq_rel: &'static [&'static str],
     /// How the two ends of a sleep line up.
     pub barrier: Barrier,
-    /// A planted bug: a waker that woke nobody makes no sound.
+    /// A planted bug: a waker that woke nobody does not poke.
     pub mute: bool,
     /// Where to note the sites that are reached.
     pub reached: Option<&'static Reached>,
@@ -115,9 +115,9 @@ struct Asked {
 }
 
 /// What an inotify instance has to tell, of all the files it watches.
-struct Sounds {
-    unheard: Mutex<bool>,
-    heard: Condvar,
+struct Pokes {
+    unread: Mutex<bool>,
+    told: Condvar,
 }
 
 struct Shared {
@@ -130,7 +130,7 @@ struct Shared {
     futex: (Mutex<usize>, Condvar),
     /// Whether somebody listens to this file: looked at without the lock, and in whatever order.
     listener: AtomicU64,
-    sounds: Rc<Sounds>,
+    pokes: Rc<Pokes>,
     interrupt: Rc<(Mutex<Asked>, Condvar)>,
 }
 
@@ -222,7 +222,7 @@ impl LoomMemory {
             first: current().id(),
             futex: (Mutex::new(0), Condvar::new()),
             listener: AtomicU64::new(0),
-            sounds: Rc::new(Sounds { unheard: Mutex::new(false), heard: Condvar::new() }),
+            pokes: Rc::new(Pokes { unread: Mutex::new(false), told: Condvar::new() }),
             interrupt: Rc::new((Mutex::new(Asked::default()), Condvar::new())),
         };
         Self { shared: Rc::new(shared), death: Rc::default(), interruptible: false, late: Rc::default() }
@@ -232,7 +232,7 @@ impl LoomMemory {
     /// before anything else.
     pub fn beside(mut self, other: &Self) -> Self {
         let shared = Rc::get_mut(&mut self.shared).expect("nothing else was done with it");
-        shared.sounds = other.shared.sounds.clone();
+        shared.pokes = other.shared.pokes.clone();
         shared.interrupt = other.shared.interrupt.clone();
         self
     }
@@ -447,15 +447,15 @@ impl Park for LoomMemory {
 
     fn poke(&self, _: usize) {
         self.instruction();
-        let sounds = &self.shared.sounds;
+        let pokes = &self.shared.pokes;
         if !self.shared.faults.mute && self.shared.listener.load(Ordering::Relaxed) == 1 {
-            *sounds.unheard.lock().unwrap() = true;
-            sounds.heard.notify_all();
+            *pokes.unread.lock().unwrap() = true;
+            pokes.told.notify_all();
         }
     }
 
-    fn listen(&self, ear: &mut Option<()>) -> bool {
-        *ear = Some(());
+    fn listen(&self, watch: &mut Option<()>) -> bool {
+        *watch = Some(());
         self.shared.listener.store(1, Ordering::Relaxed);
         true
     }
@@ -465,12 +465,12 @@ impl Park for LoomMemory {
     }
 
     fn park_deeply(&self, (): &mut (), _: Duration, _: Option<&StopHandle>) -> FileEvent {
-        let sounds = &self.shared.sounds;
-        let mut unheard = sounds.unheard.lock().unwrap();
-        while !*unheard {
-            unheard = sounds.heard.wait(unheard).unwrap();
+        let pokes = &self.shared.pokes;
+        let mut unread = pokes.unread.lock().unwrap();
+        while !*unread {
+            unread = pokes.told.wait(unread).unwrap();
         }
-        *unheard = false;
+        *unread = false;
         FileEvent::Poke
     }
 

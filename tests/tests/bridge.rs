@@ -127,7 +127,7 @@ fn origins(fault: Fault) -> Result<(), String> {
     let recording = Recording::new(words.clone());
     let window = |memory| Window::new(memory, parts).expect("the parts are in order");
     let attach = |fault| {
-        RecordTx::attach(window(Faulty::new(recording.clone(), fault)), 24, None).expect("a sound ring")
+        RecordTx::attach(window(Faulty::new(recording.clone(), fault)), 24, None).expect("a good ring")
     };
     let mut tx = attach(Fault::None);
     for said in 0..3 {

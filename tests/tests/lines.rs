@@ -40,9 +40,8 @@ fn stored(memory: &Recording, capacity: u64, take_all: impl FnOnce()) -> BTreeSe
 /// Lines that a third of a ring full of records takes, and those that its consumer stores to.
 fn records(capacity: u64) -> (BTreeSet<u64>, BTreeSet<u64>) {
     let memory = memory(capacity);
-    let mut tx =
-        RecordTx::attach(window(memory.words().clone(), capacity), 5000, None).expect("a sound ring");
-    let mut rx = RecordRx::attach(window(memory.clone(), capacity), 5000, None).expect("a sound ring");
+    let mut tx = RecordTx::attach(window(memory.words().clone(), capacity), 5000, None).expect("a good ring");
+    let mut rx = RecordRx::attach(window(memory.clone(), capacity), 5000, None).expect("a good ring");
     let mut sent = 0;
     for len in (0..5000).step_by(77).cycle() {
         if sent > capacity / 3 {
@@ -53,7 +52,7 @@ fn records(capacity: u64) -> (BTreeSet<u64>, BTreeSet<u64>) {
     }
     let stored = stored(&memory, capacity, || {
         while let Poll::Message(record) = rx.poll() {
-            rx.take(&record);
+            rx.acknowledge(&record);
         }
     });
     ((0..sent.div_ceil(CACHE_LINE)).collect(), stored)
@@ -63,8 +62,8 @@ fn records(capacity: u64) -> (BTreeSet<u64>, BTreeSet<u64>) {
 fn slots(shape: SlotLayout) -> (BTreeSet<u64>, BTreeSet<u64>) {
     let memory = memory(shape.capacity);
     let groups = shape.groups / 3;
-    let mut tx = SlotTx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a sound ring");
-    let mut rx = SlotRx::attach(window(memory.clone(), shape.capacity), shape).expect("a sound ring");
+    let mut tx = SlotTx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a good ring");
+    let mut rx = SlotRx::attach(window(memory.clone(), shape.capacity), shape).expect("a good ring");
     for _ in 0..groups * shape.group {
         tx.try_send(&vec![7; shape.size as usize]).expect("room");
     }
@@ -93,9 +92,8 @@ fn each_line_of_what_was_taken_is_handed_back() {
 /// that takes them at once, or to none.
 fn asked_for_records(capacity: u64, bytes: u64, taken: bool) -> Vec<u64> {
     let memory = memory(capacity);
-    let mut tx = RecordTx::attach(window(memory.clone(), capacity), 2000, None).expect("a sound ring");
-    let mut rx =
-        RecordRx::attach(window(memory.words().clone(), capacity), 2000, None).expect("a sound ring");
+    let mut tx = RecordTx::attach(window(memory.clone(), capacity), 2000, None).expect("a good ring");
+    let mut rx = RecordRx::attach(window(memory.words().clone(), capacity), 2000, None).expect("a good ring");
     let mut sent = 0;
     for len in (0..1000).step_by(9).cycle() {
         sent += 8 + (len as u64).next_multiple_of(8);
@@ -103,7 +101,7 @@ fn asked_for_records(capacity: u64, bytes: u64, taken: bool) -> Vec<u64> {
             break;
         }
         if let (true, Poll::Message(record)) = (taken, rx.poll()) {
-            rx.take(&record);
+            rx.acknowledge(&record);
         }
     }
     places(&memory, capacity)
@@ -112,8 +110,8 @@ fn asked_for_records(capacity: u64, bytes: u64, taken: bool) -> Vec<u64> {
 /// The same of slots.
 fn asked_for_slots(shape: SlotLayout, messages: u64, batch: u64, taken: bool) -> Vec<u64> {
     let memory = memory(shape.capacity);
-    let mut tx = SlotTx::attach(window(memory.clone(), shape.capacity), shape).expect("a sound ring");
-    let mut rx = SlotRx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a sound ring");
+    let mut tx = SlotTx::attach(window(memory.clone(), shape.capacity), shape).expect("a good ring");
+    let mut rx = SlotRx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a good ring");
     for _ in 0..messages / batch {
         let mut draft = tx.begin();
         if tx.reserve(&draft, batch).is_err() {
@@ -184,9 +182,8 @@ fn a_producer_asks_for_each_line_of_a_group() {
 fn lines_are_handed_back_in_turn_also_round_the_end_of_the_ring() {
     let capacity = 4096;
     let memory = memory(capacity);
-    let mut tx =
-        RecordTx::attach(window(memory.words().clone(), capacity), 2000, None).expect("a sound ring");
-    let mut rx = RecordRx::attach(window(memory.clone(), capacity), 2000, None).expect("a sound ring");
+    let mut tx = RecordTx::attach(window(memory.words().clone(), capacity), 2000, None).expect("a good ring");
+    let mut rx = RecordRx::attach(window(memory.clone(), capacity), 2000, None).expect("a good ring");
     let (mut handed, mut sent) = (Vec::new(), 0);
     let mut lens = (0..700).step_by(9).cycle();
     while sent < 20 * capacity {
@@ -196,7 +193,7 @@ fn lines_are_handed_back_in_turn_also_round_the_end_of_the_ring() {
             tx.try_send(&vec![7; len]).expect("room");
         }
         while let Poll::Message(record) = rx.poll() {
-            rx.take(&record);
+            rx.acknowledge(&record);
         }
         let ring = Parts::standard(capacity).ring;
         let stores: Vec<usize> =
@@ -212,8 +209,8 @@ fn lines_are_handed_back_in_turn_also_round_the_end_of_the_ring() {
 /// Lines that a consumer of so many slots asked for while it took them, when it knew how far the producer had come.
 fn wanted(shape: SlotLayout, messages: u64, taken: u64) -> Vec<u64> {
     let memory = memory(shape.capacity);
-    let mut tx = SlotTx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a sound ring");
-    let mut rx = SlotRx::attach(window(memory.clone(), shape.capacity), shape).expect("a sound ring");
+    let mut tx = SlotTx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a good ring");
+    let mut rx = SlotRx::attach(window(memory.clone(), shape.capacity), shape).expect("a good ring");
     for _ in 0..messages {
         tx.try_send(&vec![7; shape.size as usize]).expect("room");
     }
@@ -268,8 +265,8 @@ fn loads(shape: Option<SlotLayout>, adaptive: bool) -> u64 {
     let counted = Hostile::new(memory.clone(), Vec::new());
     let (ours, theirs) = (window(counted.clone(), capacity), window(memory, capacity));
     if let Some(shape) = shape {
-        let mut tx = SlotTx::attach(theirs, shape).expect("a sound ring");
-        let mut rx = SlotRx::attach(ours, shape).expect("a sound ring");
+        let mut tx = SlotTx::attach(theirs, shape).expect("a good ring");
+        let mut rx = SlotRx::attach(ours, shape).expect("a good ring");
         rx.set_adaptive(adaptive);
         let attached = counted.accesses();
         for _ in 0..3 {
@@ -280,14 +277,14 @@ fn loads(shape: Option<SlotLayout>, adaptive: bool) -> u64 {
         }
         return counted.accesses() - attached;
     }
-    let mut tx = RecordTx::attach(theirs, 64, None).expect("a sound ring");
-    let mut rx = RecordRx::attach(ours, 64, None).expect("a sound ring");
+    let mut tx = RecordTx::attach(theirs, 64, None).expect("a good ring");
+    let mut rx = RecordRx::attach(ours, 64, None).expect("a good ring");
     rx.set_adaptive(adaptive);
     let attached = counted.accesses();
     for _ in 0..3 {
         tx.try_send(&[7; 64]).expect("room");
         let Poll::Message(record) = rx.poll() else { panic!("one was sent") };
-        rx.take(&record);
+        rx.acknowledge(&record);
     }
     counted.accesses() - attached
 }

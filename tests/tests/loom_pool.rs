@@ -33,11 +33,11 @@ type Tx = PoolTx<LoomMemory>;
 type Rx = PoolRx<LoomMemory>;
 
 fn writer(layout: &Layout, memory: &LoomMemory, death: Death) -> Tx {
-    PoolTx::attach(&layout.windows(&memory.process(death)).expect("in order")).expect("a sound pool")
+    PoolTx::attach(&layout.windows(&memory.process(death)).expect("in order")).expect("a good pool")
 }
 
 fn reader(layout: &Layout, memory: &LoomMemory, death: Death) -> Rx {
-    PoolRx::attach(&layout.windows(&memory.process(death)).expect("in order")).expect("a sound pool")
+    PoolRx::attach(&layout.windows(&memory.process(death)).expect("in order")).expect("a good pool")
 }
 
 fn send(tx: &mut Tx, blocks: u64) {

@@ -103,7 +103,7 @@ fn p5_a_producer_believes_what_is_given_back_up_to_its_own_positions() {
     let give = |free, freed| {
         let words = ring(&[(TAIL, 32), (SEQUENCE, 2)], &[]);
         let window = Window::new(words.clone(), parts(CAPACITY)).expect("the parts fit");
-        let mut tx = RecordTx::attach(window, 16, None).expect("a sound ring");
+        let mut tx = RecordTx::attach(window, 16, None).expect("a good ring");
         poke(&words, address(FREE), free);
         poke(&words, address(FREED), freed);
         let outcome = tx.refresh();
@@ -122,7 +122,7 @@ fn p5_a_producer_believes_what_is_given_back_up_to_its_own_positions() {
 fn received(record: &[(u64, u64)], max_message: u64) -> Poll {
     let words = ring(&[(TAIL, 48), (READ, 32), (FREE, 32)], record);
     let window = Window::new(words, parts(CAPACITY)).expect("the parts fit");
-    let mut rx = RecordRx::attach(window, max_message, None).expect("a sound ring");
+    let mut rx = RecordRx::attach(window, max_message, None).expect("a good ring");
     let poll = rx.poll();
     if let Poll::Corrupt(_) = poll {
         assert_eq!(rx.poll(), poll, "corruption is sticky");
@@ -175,7 +175,7 @@ fn p5_a_message_that_comes_between_two_looks_is_judged_as_any_other() {
         let attached = [32, 0, 32, 32, 0];
         let script = attached.into_iter().chain([0, word(RecordKind::Message, len, 0)]).collect();
         let window = Window::new(Hostile::new(words, script), parts(CAPACITY)).expect("the parts fit");
-        RecordRx::attach(window, 24, None).expect("a sound ring").poll()
+        RecordRx::attach(window, 24, None).expect("a good ring").poll()
     };
     assert!(matches!(second(24), Poll::Message(record) if record.len == 24));
     assert_eq!(second(25), Poll::Corrupt(Corruption::Word));
@@ -206,7 +206,7 @@ fn p5_counts_of_slots_end_before_they_could_wrap() {
     let sends_until = |sequence: u64| {
         let (memory, shape) = slots(sequence, sequence, sequence, &[]);
         let window = Window::new(memory.clone(), parts(shape.capacity)).expect("the parts fit");
-        let mut tx = SlotTx::attach(window, shape).expect("a sound ring");
+        let mut tx = SlotTx::attach(window, shape).expect("a good ring");
         let sent = (0..10).take_while(|_| {
             let sent = tx.try_send(&[7; 8]).is_ok();
             poke(&memory, address(READ), tx.sequence());
@@ -271,7 +271,7 @@ fn p5_a_consumer_of_slots_believes_words_up_to_its_depth() {
     let poll = |word| {
         let (memory, shape) = slots(0, 0, 0, &[word]);
         let window = Window::new(memory, parts(shape.capacity)).expect("the parts fit");
-        SlotRx::attach(window, shape).expect("a sound ring").poll()
+        SlotRx::attach(window, shape).expect("a good ring").poll()
     };
     assert_eq!(poll(1), SlotPoll::Messages(1));
     assert_eq!(poll(4), SlotPoll::Messages(2), "of this group");
@@ -286,7 +286,7 @@ fn p5_a_producer_of_slots_believes_what_is_taken_up_to_its_own_count() {
     let taken = |read| {
         let (memory, shape) = slots(4, 0, 2, &[2, 4]);
         let window = Window::new(memory.clone(), parts(shape.capacity)).expect("the parts fit");
-        let mut tx = SlotTx::attach(window, shape).expect("a sound ring");
+        let mut tx = SlotTx::attach(window, shape).expect("a good ring");
         poke(&memory, address(READ), read);
         let outcome = tx.refresh();
         assert_eq!(outcome.is_err(), tx.try_send(&[0; 8]).is_err(), "corruption is sticky");
@@ -333,7 +333,7 @@ fn p6_the_largest_message_follows_from_the_capacity() {
 fn a_received_count_counts() {
     let words = ring(&[(TAIL, 32), (SEQUENCE, 2), (RECEIVED, 1)], &[]);
     let window = Window::new(words, parts(CAPACITY)).expect("the parts fit");
-    let tx = RecordTx::attach(window, 16, None).expect("a sound ring");
+    let tx = RecordTx::attach(window, 16, None).expect("a good ring");
     assert_eq!((tx.pending(), tx.is_taken(0), tx.is_taken(1)), (1, true, false));
 }
 
@@ -342,7 +342,7 @@ fn p5_a_count_that_the_peer_stores_makes_no_more_pending_than_there_can_be() {
     let pending = |sent, received| {
         let ring = ring(&[(SEQUENCE, sent), (FREED, sent), (RECEIVED, received)], &[]);
         let window = || Window::new(ring.clone(), parts(CAPACITY)).expect("the parts fit");
-        let tx = RecordTx::attach(window(), 16, None).expect("a sound ring");
+        let tx = RecordTx::attach(window(), 16, None).expect("a good ring");
         poke(&ring, address(RECEIVED), received);
         tx.pending()
     };
@@ -355,16 +355,16 @@ fn p5_a_count_that_the_peer_stores_makes_no_more_pending_than_there_can_be() {
 }
 
 #[test]
-fn p5_the_short_way_of_a_consumer_is_closed_to_what_the_long_one_refuses() {
+fn p5_the_fast_path_of_a_consumer_is_closed_to_what_the_slow_one_refuses() {
     let ends = |max_message| {
         let words = Words::new(parts(4096).ring + 4096);
         let window = || Window::new(words.clone(), parts(4096)).expect("the parts fit");
-        let tx = RecordTx::attach(window(), 64, None).expect("a sound ring");
-        (tx, RecordRx::attach(window(), max_message, None).expect("a sound ring"))
+        let tx = RecordTx::attach(window(), 64, None).expect("a good ring");
+        (tx, RecordRx::attach(window(), max_message, None).expect("a good ring"))
     };
     let take = |rx: &mut RecordRx<Words>| {
         let Poll::Message(record) = rx.poll() else { panic!("one was sent") };
-        rx.take(&record);
+        rx.acknowledge(&record);
         rx.look_how_far();
     };
 
@@ -374,8 +374,8 @@ fn p5_the_short_way_of_a_consumer_is_closed_to_what_the_long_one_refuses() {
         tx.try_send(&vec![7; len]).expect("room");
     }
     take(&mut rx);
-    assert!(rx.take_at_once(&mut [0; 8]).is_some());
-    assert_eq!(rx.take_at_once(&mut [0; 24]), None);
+    assert!(rx.receive_at_once(&mut [0; 8]).is_some());
+    assert_eq!(rx.receive_at_once(&mut [0; 24]), None);
     assert_eq!(rx.poll(), Poll::Corrupt(Corruption::Word));
 
     // Behind a file that was truncated, though a message is known to be there.
@@ -386,7 +386,7 @@ fn p5_the_short_way_of_a_consumer_is_closed_to_what_the_long_one_refuses() {
     take(&mut rx);
     rx.poison(Corruption::Truncated);
     rx.look_how_far();
-    assert_eq!(rx.take_at_once(&mut [0; 8]), None);
+    assert_eq!(rx.receive_at_once(&mut [0; 8]), None);
 
     // Behind padding, which is known before the message is taken.
     let (mut tx, mut rx) = ends(64);
@@ -398,8 +398,8 @@ fn p5_the_short_way_of_a_consumer_is_closed_to_what_the_long_one_refuses() {
     let Poll::Message(record) = rx.poll() else { panic!("one was sent") };
     assert_eq!(record.payload % 4096, 8, "at the beginning of the ring");
     rx.look_how_far();
-    assert_eq!(rx.take_at_once(&mut [0; 64]), None);
+    assert_eq!(rx.receive_at_once(&mut [0; 64]), None);
     take(&mut rx);
     tx.try_send(&[9; 64]).expect("room");
-    assert!(rx.take_at_once(&mut [0; 64]).is_some());
+    assert!(rx.receive_at_once(&mut [0; 64]).is_some());
 }

@@ -35,7 +35,7 @@ cases! {
     p8_a_kernel_without_membarrier: "membarrier", "100 of 100 came";
     p8_no_inotify_instance: "inotify", "TimedOut after slices, 10 of 10 came, then ProducerLeft";
     p8_no_inotify_watch: "watches", "TimedOut after slices, 10 of 10 came, then ProducerLeft";
-    p3_a_waker_that_may_make_no_sound: "no-sound", "TimedOut after deeply, 10 of 10 came, then ProducerLeft";
+    p3_a_waker_that_may_poke_nobody: "no-poke", "TimedOut after deeply, 10 of 10 came, then ProducerLeft";
     p8_a_kernel_without_populate: "populate", "works, works, 1 file";
     p8_a_sandbox_that_forbids_populate: "forbidden", "works, works, 1 file";
     p8_a_sandbox_that_forbids_madvise: "no-advice", "Io, 0 files left";

@@ -115,8 +115,8 @@ fn p8_a_holder_from_another_boot_counts_until_it_has_left() {
 
 /// One last operation, then the mark of a clean leave: whoever sees that sees the operation.
 fn leaving(fault: Fault) -> usize {
-    let records = |words: &Words| RecordTx::attach(window(words.clone()), 32, None).expect("a sound ring");
-    let slots = |words: &Words| SlotTx::attach(window(words.clone()), shape()).expect("a sound ring");
+    let records = |words: &Words| RecordTx::attach(window(words.clone()), 32, None).expect("a good ring");
+    let slots = |words: &Words| SlotTx::attach(window(words.clone()), shape()).expect("a good ring");
     let mut states = 0;
     let sent = predecessor(Role::Producer, Lost, &TODAY);
     let check = |left: &Words, role, done: bool| match state(left, role) {
@@ -124,13 +124,13 @@ fn leaving(fault: Fault) -> usize {
         state => assert_eq!(state, Lost),
     };
     let act = |window: &Window<Faulty<Recording>>| {
-        let mut tx = RecordTx::attach(window.clone(), 32, None).expect("a sound ring");
+        let mut tx = RecordTx::attach(window.clone(), 32, None).expect("a good ring");
         tx.try_send(b"the last").expect("room");
         leave(window, Role::Producer, 1);
     };
     states += cuts(&sent, fault, act, |left| check(left, Role::Producer, records(left).sequence() == 1));
     let act = |window: &Window<Faulty<Recording>>| {
-        let mut tx = SlotTx::attach(window.clone(), shape()).expect("a sound ring");
+        let mut tx = SlotTx::attach(window.clone(), shape()).expect("a good ring");
         tx.try_send(b"the last").expect("room");
         leave(window, Role::Producer, 1);
     };
@@ -139,26 +139,26 @@ fn leaving(fault: Fault) -> usize {
     let pending = predecessor(Role::Consumer, Lost, &TODAY);
     records(&pending).try_send(b"the last").expect("room");
     let act = |window: &Window<Faulty<Recording>>| {
-        let mut rx = RecordRx::attach(window.clone(), 32, None).expect("a sound ring");
+        let mut rx = RecordRx::attach(window.clone(), 32, None).expect("a good ring");
         let record = rx.front().expect("a message");
-        rx.take(&record);
+        rx.acknowledge(&record);
         leave(window, Role::Consumer, 1);
     };
     states += cuts(&pending, fault, act, |left| {
-        let rx = RecordRx::attach(window(left.clone()), 32, None).expect("a sound ring");
+        let rx = RecordRx::attach(window(left.clone()), 32, None).expect("a good ring");
         check(left, Role::Consumer, rx.sequence() == 1);
     });
     let pending = predecessor(Role::Consumer, Lost, &TODAY);
     slots(&pending).try_send(b"the last").expect("room");
     let act = |window: &Window<Faulty<Recording>>| {
-        let mut rx = SlotRx::attach(window.clone(), shape()).expect("a sound ring");
+        let mut rx = SlotRx::attach(window.clone(), shape()).expect("a good ring");
         assert!(rx.has_next());
         rx.skip();
         rx.settle();
         leave(window, Role::Consumer, 1);
     };
     states += cuts(&pending, fault, act, |left| {
-        let rx = SlotRx::attach(window(left.clone()), shape()).expect("a sound ring");
+        let rx = SlotRx::attach(window(left.clone()), shape()).expect("a good ring");
         check(left, Role::Consumer, rx.sequence() == 1);
     });
     states

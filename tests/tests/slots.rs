@@ -23,11 +23,11 @@ fn window<M: Memory>(memory: M, shape: &SlotLayout) -> Window<M> {
 }
 
 fn tx<M: Memory>(memory: M, shape: &SlotLayout) -> SlotTx<M> {
-    SlotTx::attach(window(memory, shape), *shape).expect("a sound ring")
+    SlotTx::attach(window(memory, shape), *shape).expect("a good ring")
 }
 
 fn rx<M: Memory>(memory: M, shape: &SlotLayout) -> SlotRx<M> {
-    SlotRx::attach(window(memory, shape), *shape).expect("a sound ring")
+    SlotRx::attach(window(memory, shape), *shape).expect("a good ring")
 }
 
 fn send<M: Memory>(tx: &mut SlotTx<M>) -> Result<u64, Refused> {
@@ -86,7 +86,7 @@ fn p5_what_belongs_to_another_end_is_refused() {
     refused(&mut || _ = one.publish(draft));
     let ahead = rx(large_memory.clone(), &large).ahead();
     let mut rx = rx(small_memory.clone(), &small);
-    refused(&mut || _ = rx.take_to(&ahead));
+    refused(&mut || _ = rx.acknowledge_to(&ahead));
     refused(&mut || _ = rx.look_ahead(&mut ahead.clone()));
     // The control: its own are taken, and nothing has come of the others.
     assert_eq!(small_memory.image(), memory(&small).image());

@@ -1,4 +1,4 @@
-//! Values of one size take a short way through a ring, as long as nothing is in it: no end of the ring, no padding, no message
+//! Values of one size take a fast path through a ring, as long as nothing is in it: no end of the ring, no padding, no message
 //! of another length. Whatever comes, they arrive as they were sent.
 
 use shmq::{DrainLimit, Options, Producer, RecvError, TryRecvError, TrySendError, Until, pair};
@@ -115,7 +115,7 @@ fn p1_a_value_of_another_length_stays() {
 }
 
 #[test]
-fn p6_the_short_way_is_closed_to_messages_over_the_limit() {
+fn p6_the_fast_path_is_closed_to_messages_over_the_limit() {
     let (mut tx, mut rx) = pair(&Options::new().capacity(4096).max_message(16)).unwrap();
     for n in 0..3 {
         assert_eq!(tx.try_send_value(&[n; 2]), Ok(n), "as large as the limit");

@@ -315,7 +315,7 @@ fn a_deep_sleeper_that_is_disturbed_sleeps_on() {
     assert_eq!(outcome.unwrap(), b"work");
 }
 
-/// Its ear is of use to nobody after a fork, and harms nobody.
+/// Its watch is of use to nobody after a fork, and harms nobody.
 #[test]
 fn a_fork_of_a_deep_sleeper_changes_nothing() {
     let (scratch, queue) = small("deep-fork");

@@ -381,7 +381,7 @@ errors! {
     }
 }
 
-/// The same of a send that waits; there is no waiting for a queue that stays full.
+/// On such a file system no role can be held.
 fn unshared(path: &Path, found: &str) -> String {
     format!(
         "{} is on {found}, where locks and memory are not the same for all who reach a file, so that nobody can hold an end of a queue; use /dev/shm, a tmpfs or a local disk (for a container, a volume)",
@@ -399,77 +399,17 @@ pub fn doing(what: &str, path: Option<&Path>) -> String {
     }
 }
 
-impl From<TrySendError> for SendError {
-    fn from(error: TrySendError) -> Self {
-        match error {
-            TrySendError::Full => Self::TimedOut,
-            TrySendError::TooLarge { len, max } => Self::TooLarge { len, max },
-            TrySendError::WrongLength { len, expected } => Self::WrongLength { len, expected },
-            TrySendError::ConsumerLeft => Self::ConsumerLeft,
-            TrySendError::Corrupt { what } => Self::Corrupt { what },
-        }
-    }
-}
+waiting_error!(SendError from TrySendError {
+    Full, TooLarge { len, max }, WrongLength { len, expected }, ConsumerLeft, Corrupt { what }
+} peer ConsumerLeft, ConsumerLost; Corruption, Corruption::Truncated);
 
-/// The ring, or its file, is not what it was.
-impl From<Corruption> for TrySendError {
-    fn from(what: Corruption) -> Self {
-        Self::Corrupt { what }
-    }
-}
+waiting_error!(RecvError from TryRecvError {
+    Empty, WrongLength { len, buffer }, Finished, ProducerLeft, Corrupt { what }
+} peer ProducerLeft, ProducerLost; Corruption, Corruption::Truncated);
 
-/// What ended the waiting for room.
-impl From<WaitEnd> for SendError {
-    fn from(end: WaitEnd) -> Self {
-        match end {
-            WaitEnd::TimedOut => Self::TimedOut,
-            WaitEnd::Left => Self::ConsumerLeft,
-            WaitEnd::Lost => Self::ConsumerLost,
-            WaitEnd::Removed => Self::Removed,
-            WaitEnd::Stopped => Self::Stopped,
-            WaitEnd::Truncated => Self::Corrupt { what: Corruption::Truncated },
-        }
-    }
-}
-
-/// The same of a receive that waits; there is no waiting for a queue that stays empty.
-impl From<TryRecvError> for RecvError {
-    fn from(error: TryRecvError) -> Self {
-        match error {
-            TryRecvError::Empty => Self::TimedOut,
-            TryRecvError::WrongLength { len, buffer } => Self::WrongLength { len, buffer },
-            TryRecvError::Finished => Self::Finished,
-            TryRecvError::ProducerLeft => Self::ProducerLeft,
-            TryRecvError::Corrupt { what } => Self::Corrupt { what },
-        }
-    }
-}
-
-/// As above.
-impl From<Corruption> for TryRecvError {
-    fn from(what: Corruption) -> Self {
-        Self::Corrupt { what }
-    }
-}
-
-/// What the system said.
 impl From<io::Error> for WaitSetError {
     fn from(source: io::Error) -> Self {
         Self::Io { source }
-    }
-}
-
-/// What ended the waiting for a message.
-impl From<WaitEnd> for RecvError {
-    fn from(end: WaitEnd) -> Self {
-        match end {
-            WaitEnd::TimedOut => Self::TimedOut,
-            WaitEnd::Left => Self::ProducerLeft,
-            WaitEnd::Lost => Self::ProducerLost,
-            WaitEnd::Removed => Self::Removed,
-            WaitEnd::Stopped => Self::Stopped,
-            WaitEnd::Truncated => Self::Corrupt { what: Corruption::Truncated },
-        }
     }
 }
 
@@ -519,38 +459,13 @@ one_error!(
     WaitSet(WaitSetError)
 );
 
-impl std::error::Error for CreateError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io { source, .. } | Self::Lock { source } => Some(source),
-            _ => None,
-        }
-    }
+causes! {
+    CreateError: Io, Lock;
+    OpenError: Io;
+    AttachError: Io, Lock;
+    WaitSetError: Io;
 }
-impl std::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
-impl std::error::Error for AttachError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io { source, .. } | Self::Lock { source } => Some(source),
-            _ => None,
-        }
-    }
-}
-impl std::error::Error for WaitSetError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io { source } => Some(source),
-            Self::TimedOut | Self::Stopped => None,
-        }
-    }
-}
+
 impl std::error::Error for TrySendError {}
 impl std::error::Error for SendError {}
 impl std::error::Error for TryRecvError {}

@@ -1,5 +1,7 @@
 //! A queue file that is open, whatever its shape, and the way to its two roles.
 
+use crate::corruption::Corruption;
+use crate::end::End;
 use crate::error::{AttachError, CreateError, Error, OpenError, doing};
 use crate::geometry::{Geometry, Options};
 use crate::inspect::Inspector;
@@ -121,6 +123,22 @@ impl QueueFile {
     pub fn take_role(&self, role: Role) -> Result<RoleGuard, AttachError> {
         let Self { file, path, geometry, id, options } = self;
         RoleGuard::take(&Source { file, id: *id, path: path.as_deref(), geometry, options }, role)
+    }
+
+    /// Takes a role, and what of the ring belongs to it. An end that `is_closed` is refused: its data has ended.
+    pub fn attach<R>(
+        &self,
+        role: Role,
+        attach: impl FnOnce(&RoleGuard) -> Result<R, Corruption>,
+        is_closed: impl FnOnce(&R) -> bool,
+    ) -> Result<End<R>, AttachError> {
+        let mut guard = self.take_role(role)?;
+        let ring = attach(&guard).map_err(|what| guard.refuse(what))?;
+        if is_closed(&ring) {
+            return Err(AttachError::Finished);
+        }
+        guard.enter()?;
+        Ok(End::new(ring, guard, self.geometry.limits))
     }
 
     /// Looks at it.

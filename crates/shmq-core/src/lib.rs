@@ -67,7 +67,7 @@ pub use end::End;
 pub use file::QueueFile;
 pub use geometry::Geometry;
 pub use inspect::seen::Seen;
-pub use inspect::walk::{Spotted, Walk};
+pub use inspect::walk::{Walk, WalkedMessage};
 #[cfg(feature = "testing")]
 pub use memory::testing::*;
 pub use memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at, opaque};

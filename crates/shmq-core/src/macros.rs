@@ -20,6 +20,59 @@ macro_rules! errors {
     )*};
 }
 
+/// What errors have a cause, and in which of their variants it stands as `source`.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! causes {
+    ($($name:ident: $($variant:ident),*;)*) => {$(
+        impl ::std::error::Error for $name {
+            fn source(&self) -> Option<&(dyn ::std::error::Error + 'static)> {
+                match self {
+                    $(Self::$variant { source, .. } => Some(source),)*
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+/// The error of a call that waits, from that of the same call that does not, from what ended the waiting, and from what is wrong with
+/// the ring. Where the one that does not wait says that it can do nothing now, the other says that the time was up.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! waiting_error {
+    ($waits:ident from $tries:ident {
+        $nothing:ident, $($same:ident $({ $($field:ident),* })?),*
+    } peer $left:ident, $lost:ident; $corruption:ty, $truncated:expr) => {
+        impl From<$tries> for $waits {
+            fn from(error: $tries) -> Self {
+                match error {
+                    $tries::$nothing => Self::TimedOut,
+                    $($tries::$same $({ $($field),* })? => Self::$same $({ $($field),* })?,)*
+                }
+            }
+        }
+        impl From<$crate::error::WaitEnd> for $waits {
+            fn from(end: $crate::error::WaitEnd) -> Self {
+                use $crate::error::WaitEnd;
+                match end {
+                    WaitEnd::TimedOut => Self::TimedOut,
+                    WaitEnd::Left => Self::$left,
+                    WaitEnd::Lost => Self::$lost,
+                    WaitEnd::Removed => Self::Removed,
+                    WaitEnd::Stopped => Self::Stopped,
+                    WaitEnd::Truncated => Self::Corrupt { what: $truncated },
+                }
+            }
+        }
+        impl From<$corruption> for $tries {
+            fn from(what: $corruption) -> Self {
+                Self::Corrupt { what }
+            }
+        }
+    };
+}
+
 /// What an enum of any error of a crate does: it says what the one in it says.
 #[macro_export]
 #[doc(hidden)]
@@ -39,6 +92,36 @@ macro_rules! one_error {
             fn source(&self) -> Option<&(dyn ::std::error::Error + 'static)> {
                 match self { $(Self::$variant(inner) => ::std::error::Error::source(inner),)* }
             }
+        }
+    };
+}
+
+/// The calls of a queue without a role that say what there is to know of its file: in which field that is, and how the example makes
+/// a queue with given options.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! file_facts {
+    ($file:tt, $made:literal) => {
+        /// The user's own bytes, zero behind their end.
+        pub fn tag(&self) -> [u8; $crate::layout::TAG] {
+            self.$file.geometry.tag
+        }
+
+        /// Bytes of a page of its memory: what became of [`shmq::Options::huge_pages`]. Two system calls.
+        ///
+        /// ```
+        /// let options = shmq::Options::new().huge_pages(true);
+        #[doc = concat!("let it = ", $made, ";")]
+        /// println!("pages of {} bytes", it.page_size());
+        /// # Ok::<(), Box<dyn std::error::Error>>(())
+        /// ```
+        pub fn page_size(&self) -> u64 {
+            self.$file.page_size()
+        }
+
+        /// Where it is; `None` for an anonymous one.
+        pub fn path(&self) -> Option<&::std::path::Path> {
+            self.$file.path()
         }
     };
 }

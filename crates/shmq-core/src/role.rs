@@ -12,7 +12,7 @@ use crate::layout::{Control, Counter, Kind, PAGE, READ, RECEIVED, Role, SEQUENCE
 use crate::memory::{Map, Memory, Window, at};
 use crate::observe::Who;
 use crate::segment::{self, FileId, Unready};
-use crate::wake::notifier::Sound;
+use crate::wake::notifier::PokeSource;
 use crate::wake::{Signals, wake_through};
 use std::fs::File;
 use std::io;
@@ -77,18 +77,18 @@ impl Probe {
     }
 
     /// Whether a file that outlives a start of the machine was in use when that went down. A role whose holder found the
-    /// file sound, and lives, proves that it was not, whatever boot ids are noted: a container may be shown one of its own.
+    /// file good, and lives, proves that it was not, whatever boot ids are noted: a container may be shown one of its own.
     pub fn is_left_by_another_boot<M: Memory>(&self, window: &Window<M>) -> bool {
         let boot = segment::boot_id();
         let ends = [Role::Producer, Role::Consumer];
         ends.into_iter().any(|role| is_from_another_boot(window, role, &boot))
-            && !ends.into_iter().any(|role| self.is_held(window.parts().page(role) + SOUND))
+            && !ends.into_iter().any(|role| self.is_held(window.parts().page(role) + TRUSTED))
     }
 }
 
 /// The byte of a role's page that its holder locks besides the first, once it has found that the file was not left by
 /// another boot. The first alone would not do: after a crash both ends may come at once, and each see the other's.
-const SOUND: usize = 1;
+const TRUSTED: usize = 1;
 
 /// A byte far behind the end of any file that one description alone has locked. The byte of a role would not do to find out
 /// whether a lock outlives the descriptor: somebody else may have it a moment later.
@@ -320,7 +320,7 @@ impl RoleGuard {
         if durable && probe.is_left_by_another_boot(&window) {
             return Err(AttachError::OtherBoot);
         }
-        lock_call(own.as_fd(), libc::F_OFD_SETLK, geometry.parts.page(role) + SOUND, 1)
+        lock_call(own.as_fd(), libc::F_OFD_SETLK, geometry.parts.page(role) + TRUSTED, 1)
             .map_err(failed("lock the role of", path))?;
         // Until here a fork by another thread of this process would copy the descriptor and keep the role.
         let token = Token::lock(own.as_fd()).map_err(failed("lock the role of", path))?;
@@ -372,13 +372,13 @@ impl RoleGuard {
     ///
     /// # Errors
     /// Of a pair between threads, if the process has no descriptor left.
-    pub fn sound(&self) -> io::Result<Sound> {
+    pub fn poke_source(&self) -> io::Result<PokeSource> {
         let memory = self.window.memory();
         match memory.file() {
-            Some(file) => Ok(Sound::File(file.clone())),
+            Some(file) => Ok(PokeSource::File(file.clone())),
             None => {
                 let bell = self.role.peer().words().bell.offset();
-                Sound::of_event(memory.event(self.window.parts().page(self.role.peer()) + bell))
+                PokeSource::of_event(memory.event(self.window.parts().page(self.role.peer()) + bell))
             }
         }
     }
@@ -544,7 +544,7 @@ impl Drop for RoleGuard {
     /// Leaves: mark, bell, unmap (which frees the lock), wake; in this order, so that whoever is woken finds the role free.
     fn drop(&mut self) {
         // To close it takes the kernel some milliseconds, so that comes last.
-        let _ear = self.signals.take_ear();
+        let _file_watch = self.signals.take_file_watch();
         if !self.window.memory().is_here() {
             // A forked child, which has this value but neither the mapping nor the role.
             return;

@@ -2,7 +2,7 @@
 
 use crate::error::WaitSetError;
 use crate::processors::Processors;
-use crate::role::PeerState;
+use crate::role::{PeerState, RoleGuard};
 use crate::stop::StopHandle;
 use crate::wait::{POLLS_PER_LOOK, Phases, SLICE, SLICES, Until, Waiting};
 use crate::waitable::{Known, News, Waitable};
@@ -541,7 +541,7 @@ impl WaitSet {
     ) -> Option<Duration> {
         self.pass += 1;
         let (places, bells, pass) = (&mut self.places, &mut self.bells, self.pass);
-        let (mut fresh, mut covered, mut at) = (0, true, 0);
+        let (mut fresh, mut at) = (0, 0);
         bells.clear();
         ends.each(&mut |_, end| {
             end.with_guard(&mut |guard| {
@@ -550,27 +550,8 @@ impl WaitSet {
             });
             at += 1;
         });
-        let (mut at, mut left_fresh) = (0, fresh);
-        ends.each(&mut |key, end| {
-            let known = &mut places.0[at].known;
-            at += 1;
-            if !known.take_fresh() {
-                return;
-            }
-            end.with_guard(&mut |guard| {
-                if left_fresh == fresh {
-                    covered = guard.signals.fence_announced();
-                }
-                // A peer that left before has rung for nobody. Of one that died a bell says nothing.
-                if known.has_other_words(guard) {
-                    events.extend(known.news(guard).map(|news| Event { key, what: news.into() }));
-                }
-            });
-            left_fresh -= 1;
-            if end.is_ready() {
-                events.push(Event { key, what: What::Ready });
-            }
-        });
+        // A peer that left before has rung for nobody. Of one that died a bell says nothing.
+        let covered = look_at_fresh(&mut places.0, ends, events, fresh, Known::has_other_words);
         let slice = left.map_or(SLICE, |left| left.min(SLICE));
         let slice = if covered { slice } else { slice.min(UNCOVERED) };
         if events.is_empty() && !self.bells.sleep(slice, self.stop.as_ref()) {
@@ -584,7 +565,7 @@ impl WaitSet {
     fn arm<E: Ends + ?Sized>(&mut self, ends: &mut E, events: &mut Vec<Event>) -> io::Result<()> {
         self.pass += 1;
         let (places, pass, notifier) = (&mut self.places, self.pass, &self.notifier);
-        let (mut outcome, mut fresh, mut covered, mut at) = (Ok(()), 0, true, 0);
+        let (mut outcome, mut fresh, mut at) = (Ok(()), 0, 0);
         ends.each(&mut |key, end| {
             end.with_guard(&mut |guard| {
                 let known = &mut places.of(at, guard.id(), pass).known;
@@ -596,27 +577,7 @@ impl WaitSet {
             at += 1;
         });
         outcome?;
-        let (mut at, mut left) = (0, fresh);
-        if fresh > 0 {
-            ends.each(&mut |key, end| {
-                let known = &mut places.0[at].known;
-                at += 1;
-                if !known.take_fresh() {
-                    return;
-                }
-                end.with_guard(&mut |guard| {
-                    // One for all that were announced.
-                    if left == fresh {
-                        covered = guard.signals.fence_announced();
-                    }
-                    events.extend(known.news(guard).map(|news| Event { key, what: news.into() }));
-                });
-                left -= 1;
-                if end.is_ready() {
-                    events.push(Event { key, what: What::Ready });
-                }
-            });
-        }
+        let covered = fresh == 0 || look_at_fresh(&mut places.0, ends, events, fresh, |_, _| true);
         if !covered {
             notifier.is_uncovered();
         }
@@ -637,6 +598,38 @@ impl WaitSet {
             at += 1;
         });
     }
+}
+
+/// Looks once at the ends that were just announced, so many; says whether the barrier, one for them all, covers what their peers store.
+/// Of whose peers there may be news, `doubtful` says.
+fn look_at_fresh<E: Ends + ?Sized>(
+    places: &mut [Place],
+    ends: &mut E,
+    events: &mut Vec<Event>,
+    fresh: usize,
+    doubtful: impl Fn(&Known, &RoleGuard) -> bool,
+) -> bool {
+    let (mut at, mut left, mut covered) = (0, fresh, true);
+    ends.each(&mut |key, end| {
+        let known = &mut places[at].known;
+        at += 1;
+        if !known.take_fresh() {
+            return;
+        }
+        end.with_guard(&mut |guard| {
+            if left == fresh {
+                covered = guard.signals.fence_announced();
+            }
+            if doubtful(known, guard) {
+                events.extend(known.news(guard).map(|news| Event { key, what: news.into() }));
+            }
+        });
+        left -= 1;
+        if end.is_ready() {
+            events.push(Event { key, what: What::Ready });
+        }
+    });
+    covered
 }
 
 impl From<News> for What {

@@ -11,10 +11,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// | | is ready |
 /// |---|---|
 /// | a receiving end | when there is a message, or the end of data |
-/// | a sending end | when there is room for any message; `room_for` says for which |
+/// | a sending end | when there is room for any message; `room_for` and `room_for_batch` wait for less, or more |
 /// | each of them | when a call would tell of an error, such as a damaged ring |
 ///
-/// Ready means that a `try_` call has something else to say than *empty* or *full*. A wrapper of an end hands all calls on.
+/// Ready means that a `try_` call has something else to say than *empty* or *full*. Ends implement it, and nothing else does: of a type of
+/// your own that has an end inside, name that end, with [`crate::wait_set::each`].
 pub trait Waitable {
     #[doc(hidden)]
     fn is_ready(&mut self) -> bool;
@@ -219,16 +220,11 @@ impl Known {
     /// As [`notifier::Notifier::watch`].
     pub fn listen(&mut self, notifier: &notifier::Notifier, guard: &RoleGuard, key: usize) -> io::Result<()> {
         if self.watch.is_none() {
-            self.watch = Some(notifier.watch(guard.sound()?, key)?);
+            self.watch = Some(notifier.watch(guard.poke_source()?, key)?);
             // An announcement from before it listened does not count, nor does what was known of the peer's life.
             (self.announced, self.words) = (None, None);
         }
         Ok(())
-    }
-
-    /// What it is watched by.
-    pub fn watch(&self) -> Option<&Watch> {
-        self.watch.as_ref()
     }
 
     /// Announces that the end is going to sleep, unless that stands and nothing was heard since; says whether there is something

@@ -1,7 +1,7 @@
 //! One enum per operation, with exactly the outcomes that operation has. Every text says what to do next.
 
 use shmq::{AttachError, CreateError, OpenError};
-use shmq_core::{errors, one_error};
+use shmq_core::{errors, one_error, waiting_error};
 use std::fmt;
 
 /// What the other end wrote that cannot be. Sticky in the handle that saw it; nothing else is affected.
@@ -46,7 +46,7 @@ errors! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     TryLoanError {
         /// All blocks are lent, under way, or with the reader.
-        NoneFree => "no block is free; receive and drop some at the other end, or wait with `loan`";
+        NoneFree => "no block is free; receive and acknowledge some at the other end, or wait with `loan`";
         /// The reader wrote what cannot be.
         Corrupt {
             /// What was found.
@@ -97,7 +97,7 @@ errors! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     TryRecvError {
         /// Nothing is there.
-        Empty => "no block is there; try again, or wait with `recv`";
+        Empty => "no block is there; try again, or wait with `read`";
         /// Everything was received and the writer declared the end.
         Finished => "end of data: the writer finished and everything was received";
         /// The writer wrote what cannot be.
@@ -113,7 +113,7 @@ errors! {
         /// Nothing came until the time was up.
         TimedOut => "no block came until the time was up; try again";
         /// This reader itself holds every block of the pool, so waiting would never end.
-        AllHeld => "this reader holds every block of the pool; drop one first";
+        AllHeld => "this reader holds every block of the pool; acknowledge one first";
         /// Everything was received and the writer declared the end.
         Finished => "end of data: the writer finished and everything was received";
         /// Everything was received and the writer closed its end without finishing.
@@ -131,6 +131,12 @@ errors! {
         } => corrupt(what);
     }
 }
+
+waiting_error!(LoanError from TryLoanError { NoneFree, Corrupt { what } }
+    peer ReaderLeft, ReaderLost; Corruption, Corruption::TRUNCATED);
+
+waiting_error!(RecvError from TryRecvError { Empty, Finished, Corrupt { what } }
+    peer WriterLeft, WriterLost; Corruption, Corruption::TRUNCATED);
 
 /// Any error of this crate, for functions that do several things. Nothing of the outside makes this crate panic.
 ///

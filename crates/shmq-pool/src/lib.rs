@@ -78,6 +78,7 @@
     allow(dead_code, unused_imports, reason = "the tests see more of the inside")
 )]
 
+mod ends;
 mod error;
 mod inspect;
 mod layout;

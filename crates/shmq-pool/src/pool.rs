@@ -8,13 +8,12 @@ use crate::reader::Reader;
 use crate::writer::Writer;
 use shmq::{AttachError, CreateError, Limits, OpenError, Options};
 use shmq_core::geometry::agree;
-use shmq_core::layout::{Kind, MAX_CAPACITY, Role, TAG};
+use shmq_core::layout::{Kind, MAX_CAPACITY, Role};
 use shmq_core::role::RoleGuard;
 use shmq_core::slot_layout::best_group;
-use shmq_core::{End, Geometry, Map, QueueFile, RingState};
+use shmq_core::{Geometry, Map, QueueFile, RingState, file_facts};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 /// A pool file that is open, with neither end taken.
 ///
@@ -167,22 +166,18 @@ impl Pool {
         Ok(Self { file, layout })
     }
 
-    fn take<R>(
+    /// What of the pool belongs to an end, for whoever takes it.
+    fn attach<R>(
         &self,
-        role: Role,
+        guard: &RoleGuard,
         attach: impl FnOnce(&Windows<Map>) -> Result<R, Corruption>,
-    ) -> Result<(R, RoleGuard), AttachError> {
-        let guard = self.file.take_role(role)?;
-        let truncated = AttachError::Corrupt { what: shmq::Corruption::Truncated };
-        let windows = self.layout.windows(guard.window().memory()).ok_or(truncated)?;
-        let ring = attach(&windows).map_err(|what| {
-            guard.refuse(match what {
-                Corruption::Ring(what) => what,
-                // The tables hold positions.
-                _ => shmq::Corruption::Position,
-            })
-        })?;
-        Ok((ring, guard))
+    ) -> Result<R, shmq::Corruption> {
+        let windows = self.layout.windows(guard.window().memory()).ok_or(shmq::Corruption::Truncated)?;
+        attach(&windows).map_err(|what| match what {
+            Corruption::Ring(what) => what,
+            // The tables hold positions.
+            _ => shmq::Corruption::Position,
+        })
     }
 
     /// Takes the writer's end, and puts in order what a dead predecessor left half done: what it had on loan is free
@@ -191,12 +186,8 @@ impl Pool {
     /// # Errors
     /// As [`shmq::Queue::producer`].
     pub fn writer(&self) -> Result<Writer, AttachError> {
-        let (ring, mut guard) = self.take(Role::Producer, PoolTx::attach)?;
-        if ring.state() == RingState::Finished {
-            return Err(AttachError::Finished);
-        }
-        guard.enter()?;
-        Ok(Writer::new(End::new(ring, guard, self.file.geometry.limits)))
+        let attach = |guard: &RoleGuard| self.attach(guard, PoolTx::attach);
+        self.file.attach(Role::Producer, attach, |ring| ring.state() == RingState::Finished).map(Writer::new)
     }
 
     /// Takes the reader's end, and puts in order what a dead predecessor left half done: what it had received and not
@@ -205,9 +196,8 @@ impl Pool {
     /// # Errors
     /// As [`shmq::Queue::producer`], but a finished pool can be drained.
     pub fn reader(&self) -> Result<Reader, AttachError> {
-        let (ring, mut guard) = self.take(Role::Consumer, PoolRx::attach)?;
-        guard.enter()?;
-        Ok(Reader::new(End::new(ring, guard, self.file.geometry.limits)))
+        let attach = |guard: &RoleGuard| self.attach(guard, PoolRx::attach);
+        self.file.attach(Role::Consumer, attach, |_| false).map(Reader::new)
     }
 
     /// Looks at the pool without taking an end.
@@ -228,26 +218,7 @@ impl Pool {
         self.layout.block_size as usize
     }
 
-    /// The user's own bytes, zero behind their end.
-    pub fn tag(&self) -> [u8; TAG] {
-        self.file.geometry.tag
-    }
-
-    /// Bytes of a page of its memory: what became of [`Options::huge_pages`]. Two system calls.
-    ///
-    /// ```
-    /// # let it = shmq_pool::Pool::anonymous(4, 4096, &shmq_pool::Options::new().huge_pages(true))?;
-    /// println!("pages of {} bytes", it.page_size());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn page_size(&self) -> u64 {
-        self.file.page_size()
-    }
-
-    /// Where it is; `None` for an anonymous one.
-    pub fn path(&self) -> Option<&Path> {
-        self.file.path()
-    }
+    file_facts!(file, "shmq_pool::Pool::anonymous(4, 4096, &options)?");
 
     /// Removes the file, after taking both ends so that nobody is cut off.
     ///

@@ -1,12 +1,11 @@
 //! The end that reads blocks.
 
+use crate::ends::{every_end, waitable};
 use crate::error::{Corruption, RecvError, TryRecvError};
 use crate::protocol::{Bytes, PoolRx, Take, Taken};
 use crate::{check, positions};
 use bytemuck::Pod;
-use shmq::{OutOfBounds, PeerState, StopHandle, Until, Waitable, Waiting};
-use shmq_core::error::WaitEnd;
-use shmq_core::role::RoleGuard;
+use shmq::{OutOfBounds, Until};
 use shmq_core::{End, Map};
 use std::cell::RefCell;
 
@@ -127,34 +126,14 @@ impl Reader {
         }
         match outcome {
             Ok(done) => done.map(|taken| Block { reader: self, taken, trusted: end.trusts_peer() }),
-            Err(WaitEnd::TimedOut) => Err(RecvError::TimedOut),
-            Err(WaitEnd::Left) => Err(RecvError::WriterLeft),
-            Err(WaitEnd::Lost) => Err(RecvError::WriterLost),
-            Err(WaitEnd::Removed) => Err(RecvError::Removed),
-            Err(WaitEnd::Stopped) => Err(RecvError::Stopped),
-            Err(WaitEnd::Truncated) => Err(RecvError::Corrupt { what: Corruption::TRUNCATED }),
+            Err(end) => Err(end.into()),
         }
-    }
-
-    /// State of the writer. One system call if it has its end or died.
-    pub fn peer(&self) -> PeerState {
-        self.end.borrow().guard.peer()
     }
 
     /// What the writer noted with the last block that it sent with a note, received here already or
     /// not; as `shmq::Consumer::peer_mark`.
     pub fn peer_mark(&self) -> Option<shmq::Mark> {
         self.end.borrow().ring.mark()
-    }
-
-    /// How often the writer's end was taken, 0 for never.
-    pub fn peer_epoch(&self) -> u64 {
-        self.end.borrow().guard.peer_epoch()
-    }
-
-    /// How often the reader's end was taken, this time included.
-    pub fn epoch(&self) -> u64 {
-        self.end.borrow().guard.epoch()
     }
 
     /// Blocks sent and not yet received, by this reader or a predecessor; there may be more at once.
@@ -173,49 +152,10 @@ impl Reader {
         self.end.borrow().ring.again()
     }
 
-    /// Blocks of the pool.
-    pub fn blocks(&self) -> u64 {
-        self.bytes.blocks()
-    }
-
-    /// Bytes of a block.
-    pub fn block_size(&self) -> usize {
-        self.bytes.size() as usize
-    }
-
-    /// Sets how `read` waits; as the example of [`Waiting`].
-    pub fn set_waiting(&mut self, waiting: Waiting) {
-        self.end.get_mut().waiting = waiting;
-    }
-
-    /// Lets a handle end a blocked `recv`, as the example of [`StopHandle`]. Replaces the one it had; `None`: none does.
-    pub fn set_stop<'a>(&mut self, stop: impl Into<Option<&'a StopHandle>>) {
-        self.end.get_mut().set_stop(stop);
-    }
+    every_end!("reader", "writer", "read");
 }
 
-/// Is ready when there is a block, or the end of data. A reference will do, so that blocks can be held meanwhile.
-impl Waitable for &Reader {
-    fn is_ready(&mut self) -> bool {
-        let mut end = self.end.borrow_mut();
-        end.guard.is_torn() || end.ring.is_ready()
-    }
-
-    fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {
-        act(&mut self.end.borrow_mut().guard);
-    }
-}
-
-/// As the reference.
-impl Waitable for Reader {
-    fn is_ready(&mut self) -> bool {
-        (&*self).is_ready()
-    }
-
-    fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {
-        (&*self).with_guard(act);
-    }
-}
+waitable!(Reader: "Is ready when there is a block, or the end of data. A reference will do, so that blocks can be held meanwhile.");
 
 /// A block that was received: nobody writes to it until [`Block::acknowledge`] gives it back. Dropped before that, also by a
 /// `?` or a panic, it is shown again; forgotten, it is lost to both ends until the reader has a successor, who sees it

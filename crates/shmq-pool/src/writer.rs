@@ -1,12 +1,11 @@
 //! The end that fills blocks.
 
+use crate::ends::{every_end, waitable};
 use crate::error::{Corruption, LoanError, SendError, TryLoanError};
 use crate::protocol::{Bytes, NoLoan, PoolTx, Unsent};
 use crate::{check, positions};
 use bytemuck::Pod;
-use shmq::{Mark, OutOfBounds, PeerState, StopHandle, Until, Waitable, Waiting};
-use shmq_core::error::WaitEnd;
-use shmq_core::role::RoleGuard;
+use shmq::{Mark, OutOfBounds, Until};
 use shmq_core::{End, Map};
 use std::cell::RefCell;
 
@@ -116,12 +115,8 @@ impl Writer {
         match outcome {
             Ok(Ok(block)) => Ok(Loan { writer: self, block, trusted: end.trusts_peer() }),
             Ok(Err(NoLoan::Corrupt(what))) => Err(LoanError::Corrupt { what }),
-            Ok(Err(NoLoan::NoneFree)) | Err(WaitEnd::TimedOut) => Err(LoanError::TimedOut),
-            Err(WaitEnd::Left) => Err(LoanError::ReaderLeft),
-            Err(WaitEnd::Lost) => Err(LoanError::ReaderLost),
-            Err(WaitEnd::Removed) => Err(LoanError::Removed),
-            Err(WaitEnd::Stopped) => Err(LoanError::Stopped),
-            Err(WaitEnd::Truncated) => Err(LoanError::Corrupt { what: Corruption::TRUNCATED }),
+            Ok(Err(NoLoan::NoneFree)) => Err(LoanError::TimedOut),
+            Err(end) => Err(end.into()),
         }
     }
 
@@ -163,21 +158,6 @@ impl Writer {
         }
     }
 
-    /// State of the reader. One system call if it has its end or died.
-    pub fn peer(&self) -> PeerState {
-        self.end.borrow().guard.peer()
-    }
-
-    /// How often the reader's end was taken, 0 for never.
-    pub fn peer_epoch(&self) -> u64 {
-        self.end.borrow().guard.peer_epoch()
-    }
-
-    /// How often the writer's end was taken, this time included.
-    pub fn epoch(&self) -> u64 {
-        self.end.borrow().guard.epoch()
-    }
-
     /// Blocks sent and not yet received; the reader goes on meanwhile, so there may be fewer at once.
     pub fn pending(&self) -> u64 {
         self.end.borrow().ring.pending()
@@ -198,56 +178,11 @@ impl Writer {
         self.end.borrow().ring.mark()
     }
 
-    /// Drops this end as if its process had died: the reader receives what is there and is then told that its writer is lost,
-    /// and a successor may come.
-    pub fn leave_as_lost(mut self) {
-        self.end.get_mut().guard.leave_as_lost();
-    }
-
-    /// Blocks of the pool.
-    pub fn blocks(&self) -> u64 {
-        self.bytes.blocks()
-    }
-
-    /// Bytes of a block.
-    pub fn block_size(&self) -> usize {
-        self.bytes.size() as usize
-    }
-
-    /// Sets how `loan` waits; as the example of [`Waiting`].
-    pub fn set_waiting(&mut self, waiting: Waiting) {
-        self.end.get_mut().waiting = waiting;
-    }
-
-    /// Lets a handle end a blocked `loan`, as the example of [`StopHandle`]. Replaces the one it had; `None`: none does.
-    pub fn set_stop<'a>(&mut self, stop: impl Into<Option<&'a StopHandle>>) {
-        self.end.get_mut().set_stop(stop);
-    }
+    every_end!("writer", "reader", "loan");
 }
 
-/// Is ready when a block is free. A reference will do, so that loans can be out meanwhile; with all of them out, only the end of the
-/// reader is ever told.
-impl Waitable for &Writer {
-    fn is_ready(&mut self) -> bool {
-        let mut end = self.end.borrow_mut();
-        end.guard.is_torn() || end.ring.is_ready()
-    }
-
-    fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {
-        act(&mut self.end.borrow_mut().guard);
-    }
-}
-
-/// As the reference.
-impl Waitable for Writer {
-    fn is_ready(&mut self) -> bool {
-        (&*self).is_ready()
-    }
-
-    fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {
-        (&*self).with_guard(act);
-    }
-}
+waitable!(Writer: "Is ready when a block is free. A reference will do, so that loans can be out meanwhile; with all of them out, only the \
+    end of the reader is ever told.");
 
 /// A block on loan: nobody else's until it is sent. Dropped, it is back in the pool and nothing was sent; forgotten,
 /// it is lost to this writer, and free again for its successor.

@@ -25,51 +25,35 @@ pub trait Sending: Poison {
     fn is_ready_for(&mut self, len: u64) -> bool;
 }
 
-impl Sending for RecordTx<Map> {
-    fn next(&self) -> u64 {
-        self.sequence()
-    }
+macro_rules! sending {
+    ($ring:ty, too_large($limits:ident, $len:ident) $max:expr) => {
+        impl Sending for $ring {
+            fn next(&self) -> u64 {
+                self.sequence()
+            }
 
-    fn has_taken(&self, sequence: u64) -> bool {
-        self.is_taken(sequence)
-    }
+            fn has_taken(&self, sequence: u64) -> bool {
+                self.is_taken(sequence)
+            }
 
-    fn end_data(&mut self) -> Result<(), Refused> {
-        self.finish()
-    }
+            fn end_data(&mut self) -> Result<(), Refused> {
+                self.finish()
+            }
 
-    fn too_large(limits: &Limits, len: u64) -> TrySendError {
-        let max = limits.max_message;
-        // A batch whose messages are small enough one by one is over the ring as a whole.
-        TrySendError::TooLarge { len, max: if len > max { max } else { limits.capacity } }
-    }
+            fn too_large($limits: &Limits, $len: u64) -> TrySendError {
+                TrySendError::TooLarge { len: $len, max: $max }
+            }
 
-    fn is_ready_for(&mut self, len: u64) -> bool {
-        self.is_ready_for(len)
-    }
+            fn is_ready_for(&mut self, len: u64) -> bool {
+                <$ring>::is_ready_for(self, len)
+            }
+        }
+    };
 }
 
-impl Sending for SlotTx<Map> {
-    fn next(&self) -> u64 {
-        self.sequence()
-    }
-
-    fn has_taken(&self, sequence: u64) -> bool {
-        self.is_taken(sequence)
-    }
-
-    fn end_data(&mut self) -> Result<(), Refused> {
-        self.finish()
-    }
-
-    fn too_large(limits: &Limits, len: u64) -> TrySendError {
-        TrySendError::TooLarge { len, max: limits.max_messages.unwrap_or(0) }
-    }
-
-    fn is_ready_for(&mut self, len: u64) -> bool {
-        self.is_ready_for(len)
-    }
-}
+// A batch whose messages are small enough one by one is over the ring as a whole.
+sending!(RecordTx<Map>, too_large(limits, len) if len > limits.max_message { limits.max_message } else { limits.capacity });
+sending!(SlotTx<Map>, too_large(limits, len) limits.max_messages.unwrap_or(0));
 
 /// Whether a call would find room for so much, or an error.
 pub fn is_ready_for<S: Sending>(end: &mut End<S>, len: u64) -> bool {
@@ -218,45 +202,32 @@ pub trait Receiving: Poison {
     fn let_run_ahead(&mut self);
 }
 
-impl Receiving for RecordRx<Map> {
-    #[inline(always)]
-    fn look(&mut self) -> Option<Result<(), TryRecvError>> {
-        match self.poll() {
-            Poll::Message(_) => Some(Ok(())),
-            Poll::Empty => None,
-            Poll::Finished => Some(Err(TryRecvError::Finished)),
-            Poll::Corrupt(what) => Some(Err(TryRecvError::Corrupt { what })),
+macro_rules! receiving {
+    ($ring:ty, $poll:ident::$message:ident) => {
+        impl Receiving for $ring {
+            #[inline(always)]
+            fn look(&mut self) -> Option<Result<(), TryRecvError>> {
+                match self.poll() {
+                    $poll::$message(_) => Some(Ok(())),
+                    $poll::Empty => None,
+                    $poll::Finished => Some(Err(TryRecvError::Finished)),
+                    $poll::Corrupt(what) => Some(Err(TryRecvError::Corrupt { what })),
+                }
+            }
+
+            fn is_ready(&mut self) -> bool {
+                <$ring>::is_ready(self)
+            }
+
+            fn let_run_ahead(&mut self) {
+                <$ring>::let_run_ahead(self);
+            }
         }
-    }
-
-    fn is_ready(&mut self) -> bool {
-        RecordRx::is_ready(self)
-    }
-
-    fn let_run_ahead(&mut self) {
-        RecordRx::let_run_ahead(self);
-    }
+    };
 }
 
-impl Receiving for SlotRx<Map> {
-    #[inline(always)]
-    fn look(&mut self) -> Option<Result<(), TryRecvError>> {
-        match self.poll() {
-            SlotPoll::Messages(_) => Some(Ok(())),
-            SlotPoll::Empty => None,
-            SlotPoll::Finished => Some(Err(TryRecvError::Finished)),
-            SlotPoll::Corrupt(what) => Some(Err(TryRecvError::Corrupt { what })),
-        }
-    }
-
-    fn is_ready(&mut self) -> bool {
-        SlotRx::is_ready(self)
-    }
-
-    fn let_run_ahead(&mut self) {
-        SlotRx::let_run_ahead(self);
-    }
-}
+receiving!(RecordRx<Map>, Poll::Message);
+receiving!(SlotRx<Map>, SlotPoll::Messages);
 
 /// Whether a call would find a message, or an error.
 pub fn is_ready<R: Receiving>(end: &mut End<R>) -> bool {
@@ -316,6 +287,21 @@ pub fn pair<S, R>(
     Ok((End::new(tx, a, geometry.limits), End::new(rx, b, geometry.limits)))
 }
 
+/// The messages that come until waiting ends, of whatever `recv` makes of them.
+pub fn messages<M>(
+    mut recv: impl FnMut() -> Result<M, RecvError>,
+) -> impl Iterator<Item = Result<M, RecvError>> {
+    let mut done = false;
+    std::iter::from_fn(move || {
+        if done {
+            return None;
+        }
+        let next = recv();
+        done = next.is_err();
+        if matches!(next, Err(RecvError::Finished)) { None } else { Some(next) }
+    })
+}
+
 /// The calls that every end of a queue has, with what they say of themselves: whose end it is, and whose the other.
 macro_rules! every_end {
     ($own:literal, $peer:literal) => {
@@ -357,8 +343,7 @@ macro_rules! every_end {
             self.end.limits
         }
 
-        /// Lets a handle end the blocked calls of this end(crate::StopHandle). Replaces the one it had; `None`:
-        /// none does.
+        /// Lets a [handle](crate::StopHandle) end the blocked calls of this end. Replaces the one it had; `None`: none does.
         pub fn set_stop<'s>(&mut self, stop: impl Into<Option<&'s shmq_core::stop::StopHandle>>) {
             self.end.set_stop(stop);
         }

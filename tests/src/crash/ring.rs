@@ -321,7 +321,7 @@ impl Ring for SlotRig {
         let tx = live.tx.as_ref().map(SlotTx::private);
         let rx = live.rx.as_ref().map(SlotRx::private);
         format!(
-            "producer, sequence, stop, limit, soiled: {tx:?}\n\
+            "producer, sequence, stop, limit, dirty_to: {tx:?}\n\
              consumer, read, known: {rx:?}"
         )
     }

@@ -136,7 +136,7 @@ pub fn exercise<M: Memory + Clone>(
     }
     // A reader of notes gives up.
     bounded("notes", before, 64_000);
-    let corrupt = |halt: Option<RingState>| usize::from(matches!(halt, Some(RingState::Corrupt(_))));
+    let corrupt = |state: Option<RingState>| usize::from(matches!(state, Some(RingState::Corrupt(_))));
     seen.corrupt = corrupt(tx.map(|tx| tx.state())) + corrupt(rx.map(|rx| rx.state()));
     seen
 }
@@ -149,9 +149,9 @@ fn bound_of(op: &crate::model::TxOp, max_message: u64) -> u64 {
 }
 
 fn produce<M: Memory + Clone>(tx: &mut RecordTx<M>, op: &crate::model::TxOp, shape: &Shape) {
-    let halt = tx.state();
+    let state = tx.state();
     let outcome = crate::model::perform(tx, op).1;
-    match halt {
+    match state {
         RingState::Open => {}
         RingState::Finished => assert_eq!(outcome, Err(Refused::Finished), "a finished end goes on"),
         RingState::Corrupt(what) => {
@@ -169,11 +169,11 @@ fn produce<M: Memory + Clone>(tx: &mut RecordTx<M>, op: &crate::model::TxOp, sha
 
 /// Receives at most `most` messages as one run; returns how many there were.
 fn consume<M: Memory + Clone>(rx: &mut RecordRx<M>, most: usize, shape: &Shape) -> u64 {
-    let halt = rx.state();
+    let state = rx.state();
     let mut run = 0;
     loop {
         let found = rx.poll();
-        match halt {
+        match state {
             RingState::Open => {}
             RingState::Finished => assert_eq!(found, Poll::Finished, "a finished ring goes on"),
             RingState::Corrupt(what) => assert_eq!(found, Poll::Corrupt(what), "corruption was forgotten"),
@@ -190,7 +190,7 @@ fn consume<M: Memory + Clone>(rx: &mut RecordRx<M>, most: usize, shape: &Shape) 
                     return 0;
                 }
                 rx.look_how_far();
-                if most == 1 && rx.take_at_once(&mut into).is_some() {
+                if most == 1 && rx.receive_at_once(&mut into).is_some() {
                     run = 1;
                     break;
                 }

@@ -92,11 +92,11 @@ struct Play {
 }
 
 fn attach_tx(memory: &Ram, shape: &SlotLayout) -> SlotTx<Ram> {
-    SlotTx::attach(window(memory.clone(), shape), *shape).expect("a sound ring")
+    SlotTx::attach(window(memory.clone(), shape), *shape).expect("a good ring")
 }
 
 fn attach_rx(memory: &Ram, shape: &SlotLayout) -> SlotRx<Ram> {
-    SlotRx::attach(window(memory.clone(), shape), *shape).expect("a sound ring")
+    SlotRx::attach(window(memory.clone(), shape), *shape).expect("a good ring")
 }
 
 impl Play {
@@ -185,7 +185,7 @@ impl Play {
         if self.finished {
             return 0;
         }
-        self.tx.refresh().expect("a sound ring");
+        self.tx.refresh().expect("a good ring");
         assert_eq!(self.tx.room(), self.room());
         let n = n.min(self.room());
         let mut draft = self.tx.begin();
@@ -385,20 +385,20 @@ fn exercise(shape: &SlotLayout, memory: &Hostile, bytes: &mut Bytes<'_>) -> Seen
     // A reader of notes gives up; each look may walk a lap.
     let did = memory.accesses() - before;
     assert!(did <= 8 * 1000 * (16 + shape.groups), "notes took {did} accesses");
-    let corrupt = |halt: Option<RingState>| usize::from(matches!(halt, Some(RingState::Corrupt(_))));
+    let corrupt = |state: Option<RingState>| usize::from(matches!(state, Some(RingState::Corrupt(_))));
     seen.corrupt = corrupt(tx.map(|tx| tx.state())) + corrupt(rx.map(|rx| rx.state()));
     seen
 }
 
 /// Sends and checks what came of it; how many there were.
 fn produce<M: Memory>(tx: &mut SlotTx<M>, bytes: &mut Bytes<'_>, shape: &SlotLayout) -> u64 {
-    let (first, halt) = (tx.sequence(), tx.state());
+    let (first, state) = (tx.sequence(), tx.state());
     let refused = send(tx, bytes, shape);
-    match (halt, refused) {
+    match (state, refused) {
         (RingState::Corrupt(what), Some(refused)) => assert_eq!(refused, Refused::Corrupt(what), "sticky"),
         (RingState::Finished, Some(refused)) => assert_eq!(refused, Refused::Finished),
         (RingState::Corrupt(_) | RingState::Finished, None) => {
-            assert_eq!(tx.sequence(), first, "a halted end goes on")
+            assert_eq!(tx.sequence(), first, "a closed end goes on")
         }
         (RingState::Open, _) => {}
     }
@@ -436,9 +436,9 @@ fn consume<M: Memory>(rx: &mut SlotRx<M>, most: u64, shape: &SlotLayout) -> u64 
     let mut bytes = vec![0; shape.size as usize];
     let mut run = 0;
     while run < most.min(shape.depth) {
-        let halt = rx.state();
+        let state = rx.state();
         let found = rx.poll();
-        match halt {
+        match state {
             RingState::Open => {}
             RingState::Finished => assert_eq!(found, SlotPoll::Finished, "a finished ring goes on"),
             RingState::Corrupt(what) => {

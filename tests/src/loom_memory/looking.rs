@@ -44,6 +44,6 @@ impl Looking {
     /// The queue in this memory.
     pub fn at(memory: &LoomMemory) -> Window<Self> {
         let window = memory.window();
-        Window::new(Self(window.memory().clone()), *window.parts()).expect("a sound ring")
+        Window::new(Self(window.memory().clone()), *window.parts()).expect("a good ring")
     }
 }

@@ -216,10 +216,10 @@ impl Rig {
             let took = look(rx, &mut live.ghost, messages, true)?;
             return self.took(rx, from, before, took, op);
         }
-        // As a program does that receives values of one size: the short way if it goes as far as this, else the long one.
+        // As a program does that receives values of one size: the fast path if it goes as far as this, else the slow one.
         if let (RxOp::Recv, Some(&len)) = (op, live.ghost.queue.front()) {
             let (sequence, mut bytes) = (rx.sequence(), vec![0xee; len as usize]);
-            if rx.take_at_once(&mut bytes).is_some() {
+            if rx.receive_at_once(&mut bytes).is_some() {
                 live.ghost.see_message(0, sequence, len)?;
                 ensure!(bytes == content(sequence, len), "message {sequence} is torn: {bytes:x?}");
                 return self.took(rx, from, before, 1, op);
@@ -402,7 +402,7 @@ fn look(rx: &mut RecordRx<Ram>, ghost: &mut Ghost, messages: usize, take: bool) 
         seen += 1;
     }
     if take && seen != 0 {
-        rx.take_to(&ahead);
+        rx.acknowledge_to(&ahead);
     }
     Ok(seen)
 }

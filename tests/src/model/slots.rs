@@ -158,7 +158,7 @@ impl SlotRig {
         // What a dead consumer may have taken may be room or not.
         let room = depth.saturating_sub(pending)..=depth + live.ghost.released as u64 - pending;
         let before = self.recording.stores();
-        let soiled = tx.private()[3].saturating_sub(next);
+        let dirty_to = tx.private()[3].saturating_sub(next);
         let wants = match op {
             SlotTxOp::Send | SlotTxOp::Mark | SlotTxOp::Abort => 1,
             SlotTxOp::Batch(n) | SlotTxOp::MarkBatch(n) | SlotTxOp::Forget(n) | SlotTxOp::Slice(n) => n,
@@ -180,7 +180,7 @@ impl SlotRig {
             SlotTxOp::Finish => tx.finish().map(|()| (tx.sequence(), 0)),
         };
         let stores = (self.recording.stores() - before) as u64;
-        let bound = (wants + soiled) * (SIZE / 8 + 2) + 5 + 4;
+        let bound = (wants + dirty_to) * (SIZE / 8 + 2) + 5 + 4;
         ensure!(stores <= bound, "{op:?} took {stores} stores, over {bound}");
         match outcome {
             Ok((first, sent)) => {
@@ -265,17 +265,17 @@ impl SlotRig {
     /// A word counts no message of its group that is not published, but for those of a batch, of which `DIRTY` knows.
     fn no_word_leads(&self, tx: &SlotTx<Ram>) -> Verdict {
         let SlotLayout { groups, group, group_bytes, .. } = self.shape;
-        let [sequence, .., soiled] = tx.private();
+        let [sequence, .., dirty_to] = tx.private();
         let dirty = peek(&self.words, address(DIRTY));
         if !self.white_box {
             return Ok(());
         }
-        ensure!(soiled <= sequence || dirty == soiled, "soiled up to {soiled}, but DIRTY says {dirty}");
+        ensure!(dirty_to <= sequence || dirty == dirty_to, "dirty up to {dirty_to}, but DIRTY says {dirty}");
         // The groups from that of the next message on, and where each begins.
         for turn in sequence / group..sequence / group + groups {
             let at = ram::parts(self.shape.capacity).ring as u64 + turn % groups * group_bytes;
             let count = peek(&self.words, at as usize) & !END;
-            let most = sequence.max(soiled).max(turn * group);
+            let most = sequence.max(dirty_to).max(turn * group);
             ensure!(count <= most, "a word says {count}, {sequence} are sent");
         }
         Ok(())
@@ -299,8 +299,8 @@ impl SlotRig {
             });
         }
         if let Some(tx) = &live.tx {
-            let [sequence, stop, limit, soiled] = tx.private();
-            seen.extend([tx.group_end(), sequence, stop, limit, soiled.max(sequence)].map(at));
+            let [sequence, stop, limit, dirty_to] = tx.private();
+            seen.extend([tx.group_end(), sequence, stop, limit, dirty_to.max(sequence)].map(at));
         }
         if let Some(rx) = &live.rx {
             seen.push(at(rx.group_end()));
@@ -394,7 +394,7 @@ fn look(rx: &mut SlotRx<Ram>, ghost: &mut Ghost, messages: usize, take: bool) ->
         seen += 1;
     }
     if take && seen != 0 {
-        rx.take_to(&ahead);
+        rx.acknowledge_to(&ahead);
     }
     Ok(seen)
 }

@@ -278,8 +278,8 @@ impl Ring {
 /// What a sending end knows in private. Words that ran ahead up to where it has long been since do not any more.
 fn sender(private: &[u64]) -> impl Iterator<Item = u64> {
     let sequence = private[0];
-    let soiled = private[3].max(sequence);
-    private[..3].iter().copied().chain([soiled])
+    let dirty_to = private[3].max(sequence);
+    private[..3].iter().copied().chain([dirty_to])
 }
 
 /// The same with one end dead.

@@ -44,7 +44,7 @@ impl Rigged {
         Self { patience: Some(patience), ..self }
     }
 
-    /// Makes no sound.
+    /// Pokes nobody.
     pub fn mute(self) -> Self {
         Self { mute: true, ..self }
     }
@@ -136,21 +136,21 @@ impl Park for Rigged {
             self.map.poke(at);
         }
     }
-    fn listen(&self, ear: &mut Option<FileWatch>) -> bool {
-        self.map.listen(ear)
+    fn listen(&self, watch: &mut Option<FileWatch>) -> bool {
+        self.map.listen(watch)
     }
-    fn stop_listening(&self, ear: &mut FileWatch) {
-        self.map.stop_listening(ear);
+    fn stop_listening(&self, watch: &mut FileWatch) {
+        self.map.stop_listening(watch);
     }
-    fn park_deeply(&self, ear: &mut FileWatch, timeout: Duration, stop: Option<&StopHandle>) -> FileEvent {
+    fn park_deeply(&self, watch: &mut FileWatch, timeout: Duration, stop: Option<&StopHandle>) -> FileEvent {
         self.trigger_late();
         let begin = Instant::now();
         let timeout = self.patience.unwrap_or(timeout);
-        let heard = self.map.park_deeply(ear, timeout, stop);
-        if heard == FileEvent::Nothing && begin.elapsed() >= timeout {
+        let event = self.map.park_deeply(watch, timeout, stop);
+        if event == FileEvent::Nothing && begin.elapsed() >= timeout {
             self.overslept.set(self.overslept.get() + 1);
         }
-        heard
+        event
     }
     fn fence_everywhere(&self) -> bool {
         self.map.fence_everywhere()

@@ -223,7 +223,7 @@ impl Oracle {
     }
 }
 
-/// What a queue is filled with. Values of this length have the shortest way.
+/// What a queue is filled with. Values of this length take the fast path.
 const FILL: usize = 24;
 
 /// Sends messages that must have room.

@@ -49,7 +49,7 @@ fn life() -> Vec<Step> {
         Do(Ask(Producer)),
         Do(Ask(Consumer)),
         Refuse(Recv),
-        // The second value goes the short way.
+        // The second value takes the fast path.
         Do(Send(24)),
         Do(Send(24)),
         Do(Recv),

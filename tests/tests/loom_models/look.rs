@@ -10,16 +10,16 @@ use shmq_tests::loom_memory::{Faults, Looking, LoomMemory, explore};
 /// What is shown is whole, and nothing is called damaged.
 fn look_at_all(mut walk: Walk<'_, Looking>) {
     loop {
-        let spotted = match walk.look() {
-            Ok(spotted) => spotted,
+        let found = match walk.look() {
+            Ok(found) => found,
             Err(PendingEnd::Damaged(damage)) => panic!("{damage}"),
             Err(_) => return,
         };
         let mut bytes = [0xee; 8];
-        walk.copy_out(&spotted, &mut bytes[..spotted.len as usize]);
-        if walk.pass(&spotted) {
-            let expected = if spotted.len == 0 { [0xee; 8] } else { content(spotted.sequence) };
-            assert_eq!(bytes, expected, "message {}", spotted.sequence);
+        walk.copy_out(&found, &mut bytes[..found.len as usize]);
+        if walk.pass(&found) {
+            let expected = if found.len == 0 { [0xee; 8] } else { content(found.sequence) };
+            assert_eq!(bytes, expected, "message {}", found.sequence);
         }
     }
 }
@@ -85,7 +85,7 @@ pub fn while_it_is_handed_back(faults: Faults) {
     consumer.join().unwrap();
 }
 
-/// Slots of a sound ring, looked at while they are sent: the producer's count never leads the words that it counts.
+/// Slots of a good ring, looked at while they are sent: the producer's count never leads the words that it counts.
 pub fn while_it_is_sent(faults: Faults) {
     let shape = slots::shape(2, 1);
     let memory = LoomMemory::slots(&shape, faults);

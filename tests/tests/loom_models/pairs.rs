@@ -114,7 +114,7 @@ fn receive(rx: &mut Rx, how: Receives) -> Option<u64> {
             seen += 1;
         }
         if seen > 0 {
-            rx.take_to(&ahead);
+            rx.acknowledge_to(&ahead);
             return Some(seen);
         }
     }
@@ -253,7 +253,7 @@ fn receive_slots(rx: &mut SlotRx<LoomMemory>, how: SlotReceives) -> Option<u64> 
             rx.window().copy_out_at(place, &mut found);
             assert_eq!(found, content(sequence), "message {sequence}");
         }
-        rx.take_to(&ahead);
+        rx.acknowledge_to(&ahead);
         if rx.sequence() != first {
             return Some(rx.sequence() - first);
         }
@@ -342,7 +342,7 @@ pub fn inspector_of_counts(faults: Faults) {
     let memory = LoomMemory::new(64, 0, 0, faults);
     let mut tx = sender(memory.window());
     (0..2).for_each(|_| crate::ring::send_empty(&mut tx));
-    let mut rx = RecordRx::attach(memory.window(), 16, Some(2)).expect("a sound ring");
+    let mut rx = RecordRx::attach(memory.window(), 16, Some(2)).expect("a good ring");
     let consumer = spawn(move || crate::ring::recv(&mut rx, 1));
     let window = memory.window();
     let [freed, received] = [FREED, RECEIVED].map(|control| window.load(control, at::OBSERVE));
@@ -363,7 +363,7 @@ pub fn inspector_of_slots(faults: Faults) {
     let window: Window<_> = memory.window();
     let read = window.load(READ, at::OBSERVE);
     let found = shmq_core::find_sequence(&window, &shape, at::OBSERVE);
-    let (sent, finished) = found.expect("a sound ring");
+    let (sent, finished) = found.expect("a good ring");
     assert!((read..=2).contains(&sent) && (sent == 2 || !finished), "{sent} sent, {read} received");
     ends.join().unwrap();
 }

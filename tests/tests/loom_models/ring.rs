@@ -17,11 +17,11 @@ pub fn content(sequence: u64) -> [u8; 8] {
 }
 
 pub fn sender<M: Memory>(window: Window<M>) -> RecordTx<M> {
-    RecordTx::attach(window, 16, None).expect("a sound ring")
+    RecordTx::attach(window, 16, None).expect("a good ring")
 }
 
 pub fn receiver<M: Memory>(window: Window<M>) -> RecordRx<M> {
-    RecordRx::attach(window, 16, None).expect("a sound ring")
+    RecordRx::attach(window, 16, None).expect("a good ring")
 }
 
 /// Sends the message that comes next, once there is room.
@@ -49,7 +49,7 @@ pub fn try_recv<M: Memory>(rx: &mut RecordRx<M>) -> Option<u64> {
                 bytes.is_empty() || bytes == content(expected),
                 "content of message {expected}: {bytes:?}"
             );
-            rx.take(&record);
+            rx.acknowledge(&record);
             Some(expected)
         }
         Poll::Empty => None,
@@ -89,7 +89,7 @@ pub fn send_receive_full(faults: Faults) {
 /// One message at a time, though there is room for more.
 pub fn depth_limit(faults: Faults) {
     let memory = LoomMemory::new(64, BEFORE_THE_WRAP, FIRST, faults);
-    let mut tx = RecordTx::attach(memory.window(), 16, Some(1)).expect("a sound ring");
+    let mut tx = RecordTx::attach(memory.window(), 16, Some(1)).expect("a good ring");
     let mut rx = receiver(memory.window());
     let producer = spawn(move || {
         send(&mut tx);
@@ -149,7 +149,7 @@ pub fn abort_send_finish(faults: Faults) {
         match rx.poll() {
             Poll::Message(record) => {
                 assert_eq!((record.sequence, record.len), (next, 0));
-                rx.take(&record);
+                rx.acknowledge(&record);
                 next += 1;
             }
             Poll::Empty => yield_now(),

@@ -292,7 +292,7 @@ pub fn successor_announces(faults: Faults) {
     let producer = spawn(move || {
         theirs.store(PRODUCER.epoch, 2, at::ROLE_STORE);
         let mut signals = Signals::new(theirs, Role::Producer);
-        // As `ring` where that wakes somebody, and so makes no sound and does not fence.
+        // As `ring` where that wakes somebody, and so pokes nobody and does not fence.
         signals.change_bell();
         signals.announce();
     });

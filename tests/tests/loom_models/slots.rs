@@ -14,11 +14,11 @@ pub fn shape(depth: u64, group: u64) -> SlotLayout {
 }
 
 pub fn sender<M: Memory>(window: Window<M>, shape: SlotLayout) -> SlotTx<M> {
-    SlotTx::attach(window, shape).expect("a sound ring")
+    SlotTx::attach(window, shape).expect("a good ring")
 }
 
 pub fn receiver<M: Memory>(window: Window<M>, shape: SlotLayout) -> SlotRx<M> {
-    SlotRx::attach(window, shape).expect("a sound ring")
+    SlotRx::attach(window, shape).expect("a good ring")
 }
 
 /// Sends so many messages, each once there is room.
@@ -227,7 +227,7 @@ pub fn abort_counted(faults: Faults) {
         }
         send_batch(&mut tx, 2);
     });
-    let (sent, _) = find_sequence(&memory.window(), &shape, at::OBSERVE).expect("a sound ring");
+    let (sent, _) = find_sequence(&memory.window(), &shape, at::OBSERVE).expect("a good ring");
     assert!(sent == 1 || sent == 3, "{sent} sent");
     producer.join().unwrap();
 }
@@ -243,7 +243,7 @@ pub fn observer(faults: Faults) {
     });
     let window = memory.window();
     let read = window.load(READ, at::OBSERVE);
-    let (sent, _) = find_sequence(&window, &shape, at::OBSERVE).expect("a sound ring");
+    let (sent, _) = find_sequence(&window, &shape, at::OBSERVE).expect("a good ring");
     assert!((read..=2).contains(&sent), "{sent} sent, {read} received");
     ends.join().unwrap();
 }

@@ -246,9 +246,9 @@ fn run<M: Memory>(walk: &mut Walk<'_, M>) -> (u64, u64, PendingEnd) {
     let (mut messages, mut bytes) = (0, 0u64);
     loop {
         match walk.look() {
-            Ok(spotted) => {
-                if walk.pass(&spotted) {
-                    (messages, bytes) = (messages + 1, bytes.saturating_add(spotted.len));
+            Ok(found) => {
+                if walk.pass(&found) {
+                    (messages, bytes) = (messages + 1, bytes.saturating_add(found.len));
                 }
             }
             Err(end) => return (messages, bytes, end),

@@ -75,28 +75,28 @@ impl Iterator for Pending<'_> {
     fn next(&mut self) -> Option<PendingMessage> {
         let walk = self.walk.as_mut().filter(|_| self.end.is_none())?;
         loop {
-            let spotted = match walk.look() {
-                Ok(spotted) => spotted,
+            let found = match walk.look() {
+                Ok(found) => found,
                 Err(end) => {
                     self.end = Some(self.inspector.torn().unwrap_or(end));
                     return None;
                 }
             };
             let mut bytes = Vec::new();
-            if bytes.try_reserve_exact(spotted.len as usize).is_err() {
-                self.end = Some(PendingEnd::NoMemory { bytes: spotted.len });
+            if bytes.try_reserve_exact(found.len as usize).is_err() {
+                self.end = Some(PendingEnd::NoMemory { bytes: found.len });
                 return None;
             }
-            bytes.resize(spotted.len as usize, 0);
-            walk.copy_out(&spotted, &mut bytes);
-            let passed = walk.pass(&spotted);
+            bytes.resize(found.len as usize, 0);
+            walk.copy_out(&found, &mut bytes);
+            let passed = walk.pass(&found);
             // What was copied may be the zeros that took the place of the file.
             if let Some(end) = self.inspector.torn() {
                 self.end = Some(end);
                 return None;
             }
             if passed {
-                let (sequence, position) = (spotted.sequence, spotted.position);
+                let (sequence, position) = (found.sequence, found.position);
                 return Some(PendingMessage { sequence, position, bytes });
             }
         }

@@ -82,7 +82,7 @@ pub struct Process {
     pub sure: bool,
 }
 
-/// Descriptors looked at: a process with more than this is not proven.
+/// Descriptors looked at: a process with more than this stays unproved.
 const DESCRIPTORS: usize = 4096;
 /// /proc counts time in this unit on both architectures, whatever the kernel's own tick is.
 const TICK_NS: u64 = 10_000_000;

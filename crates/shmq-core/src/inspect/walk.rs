@@ -74,7 +74,7 @@ impl fmt::Display for PendingEnd {
 
 /// A message that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spotted {
+pub struct WalkedMessage {
     /// Its sequence number.
     pub sequence: u64,
     /// Its bytes.
@@ -133,7 +133,7 @@ impl<'a, M: Memory> Walk<'a, M> {
     }
 
     /// The next message. Its bytes are to be copied before [`Walk::pass`] says whether they are good.
-    pub fn look(&mut self) -> Result<Spotted, PendingEnd> {
+    pub fn look(&mut self) -> Result<WalkedMessage, PendingEnd> {
         if self.lost {
             return Err(PendingEnd::Overtaken);
         }
@@ -159,27 +159,27 @@ impl<'a, M: Memory> Walk<'a, M> {
     }
 
     /// Copies the first bytes of a message.
-    pub fn copy_out(&self, spotted: &Spotted, into: &mut [u8]) {
+    pub fn copy_out(&self, found: &WalkedMessage, into: &mut [u8]) {
         // An empty one in the ring's last word has its place behind the ring.
         if !into.is_empty() {
-            self.window.copy_out_at(spotted.place, into);
+            self.window.copy_out_at(found.place, into);
         }
     }
 
     /// Moves on behind a message. `false`: the consumer has taken it meanwhile, and what was copied may be anything.
-    pub fn pass(&mut self, spotted: &Spotted) -> bool {
-        if self.is_overtaken(spotted.position) {
+    pub fn pass(&mut self, found: &WalkedMessage) -> bool {
+        if self.is_overtaken(found.position) {
             self.lost = !self.catch_up();
             return false;
         }
         match self.layout {
-            Some(_) => self.at = spotted.position + 1,
+            Some(_) => self.at = found.position + 1,
             None => {
-                let begin = spotted.place.wrapping_sub(8 + self.window.parts().ring as u64);
-                let padding = begin.wrapping_sub(self.window.index(spotted.position));
+                let begin = found.place.wrapping_sub(8 + self.window.parts().ring as u64);
+                let padding = begin.wrapping_sub(self.window.index(found.position));
                 let padding = padding & (self.window.capacity() - 1);
-                self.at = spotted.position.wrapping_add(padding + word::size(spotted.len));
-                (self.sequence, self.sure) = (spotted.sequence.wrapping_add(1), true);
+                self.at = found.position.wrapping_add(padding + word::size(found.len));
+                (self.sequence, self.sure) = (found.sequence.wrapping_add(1), true);
             }
         }
         true
@@ -233,7 +233,7 @@ impl<'a, M: Memory> Walk<'a, M> {
         Err(self.damaged(Corruption::Truncated, position, "the rest of the ring", found))
     }
 
-    fn look_at_record(&mut self) -> Result<Spotted, PendingEnd> {
+    fn look_at_record(&mut self) -> Result<WalkedMessage, PendingEnd> {
         let (window, at) = (self.window, self.at);
         // Before the word: what the tail has passed is committed.
         let tail = window.load(TAIL, at::OBSERVE);
@@ -291,7 +291,13 @@ impl<'a, M: Memory> Walk<'a, M> {
         Ok(sequence)
     }
 
-    fn message(&self, position: u64, record: u64, word: u64, sequence: u64) -> Result<Spotted, PendingEnd> {
+    fn message(
+        &self,
+        position: u64,
+        record: u64,
+        word: u64,
+        sequence: u64,
+    ) -> Result<WalkedMessage, PendingEnd> {
         let (len, size) = (word::len(word), word::size(word::len(word)));
         if len > self.max_message || size > self.window.to_end(record) {
             let most = self.max_message.min(self.window.to_end(record) - 8);
@@ -308,10 +314,10 @@ impl<'a, M: Memory> Walk<'a, M> {
         }
         let place = self.window.parts().ring as u64 + self.window.index(record) + 8;
         self.present(record, place, size - 8)?;
-        Ok(Spotted { sequence, len, position, place })
+        Ok(WalkedMessage { sequence, len, position, place })
     }
 
-    fn look_at_slot(&mut self, layout: &SlotLayout) -> Result<Spotted, PendingEnd> {
+    fn look_at_slot(&mut self, layout: &SlotLayout) -> Result<WalkedMessage, PendingEnd> {
         let (at, tail) = (self.at, self.window.load(SEQUENCE, at::OBSERVE));
         // The producer stores its count once for a group or a batch.
         if at > COUNT_LIMIT || tail > COUNT_LIMIT || tail.abs_diff(at) > layout.depth + layout.group {
@@ -336,7 +342,7 @@ impl<'a, M: Memory> Walk<'a, M> {
             }
             let place = ring + layout.message_offset(at);
             self.present(at, place, layout.size)?;
-            return Ok(Spotted { sequence: at, len: layout.size, position: at, place });
+            return Ok(WalkedMessage { sequence: at, len: layout.size, position: at, place });
         }
         if word & END != 0 && count == at {
             return Err(PendingEnd::Finished);
@@ -395,6 +401,6 @@ mod tests {
         // It comes round, and with it the walk.
         window.store(READ, 2, at::COUNT);
         window.store_at(parts.ring as u64, 7, at::COUNT);
-        assert!(walk.look().is_ok_and(|spotted| spotted.sequence == 2));
+        assert!(walk.look().is_ok_and(|found| found.sequence == 2));
     }
 }

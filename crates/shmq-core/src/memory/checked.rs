@@ -391,7 +391,7 @@ impl<M: Memory> Window<M> {
     /// # Safety
     /// This window made it, or one that it is a clone of.
     #[inline(always)]
-    pub unsafe fn take_out(&self, span: &Span, offset: u64, into: &mut [u8]) {
+    pub unsafe fn copy_out_of(&self, span: &Span, offset: u64, into: &mut [u8]) {
         if let Some(address) = span.part(offset, (into.len() as u64).next_multiple_of(WORD)) {
             // SAFETY: as above.
             unsafe { self.memory().copy_out_address(address, into.as_mut_ptr(), into.len()) }
@@ -439,11 +439,11 @@ mod tests {
 
     fn window(capacity: u64) -> Window<Words> {
         let parts = Parts { producer: 0, consumer: PAGE, ring: RING, capacity };
-        Window::new(Words::new(RING + capacity as usize), parts).expect("sound parts")
+        Window::new(Words::new(RING + capacity as usize), parts).expect("possible parts")
     }
 
     #[test]
-    fn a_stretch_ends_where_the_ring_does_or_the_room() {
+    fn a_contiguous_range_ends_where_the_ring_does_or_what_was_asked() {
         let window = window(64);
         for begin in [0, 64, 1 << 40, u64::MAX - 63] {
             for at in (0..64).step_by(8) {
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_goes_no_way_but_on() {
+    fn a_contiguous_range_only_goes_on() {
         let window = window(64);
         let whole = window.contiguous(8, 64);
         assert_eq!((whole.at(), whole.end()), (8, 64));

@@ -129,27 +129,27 @@ impl Entry {
 }
 
 /// Some entries, and where there are more. Never freed.
-struct Block {
+struct Chunk {
     entries: [Entry; 30],
-    next: AtomicPtr<Block>,
+    next: AtomicPtr<Chunk>,
 }
 
-impl Block {
+impl Chunk {
     const fn new() -> Self {
         Self { entries: [const { Entry::new() }; 30], next: AtomicPtr::new(null_mut()) }
     }
 
     fn next(&self) -> Option<&'static Self> {
-        // SAFETY: null, or a leaked block.
+        // SAFETY: null, or a leaked chunk.
         unsafe { self.next.load(Ordering::Acquire).as_ref() }
     }
 }
 
-static FIRST: Block = Block::new();
+static FIRST: Chunk = Chunk::new();
 
 /// All places.
 pub(crate) fn entries() -> impl Iterator<Item = &'static Entry> {
-    std::iter::successors(Some(&FIRST), |block| block.next()).flat_map(|block| &block.entries)
+    std::iter::successors(Some(&FIRST), |chunk| chunk.next()).flat_map(|chunk| &chunk.entries)
 }
 
 fn free_entry() -> &'static Entry {
@@ -157,13 +157,13 @@ fn free_entry() -> &'static Entry {
         if let Some(entry) = entries().find(|entry| entry.take()) {
             return entry;
         }
-        // All are in use: one more block, at the end. If another thread was faster, that one will do.
-        let last = std::iter::successors(Some(&FIRST), |block| block.next()).last().unwrap_or(&FIRST);
-        let block = Box::into_raw(Box::new(Block::new()));
+        // All are in use: one more chunk, at the end. If another thread was faster, that one will do.
+        let last = std::iter::successors(Some(&FIRST), |chunk| chunk.next()).last().unwrap_or(&FIRST);
+        let chunk = Box::into_raw(Box::new(Chunk::new()));
         let order = (Ordering::AcqRel, Ordering::Acquire);
-        if last.next.compare_exchange(null_mut(), block, order.0, order.1).is_err() {
+        if last.next.compare_exchange(null_mut(), chunk, order.0, order.1).is_err() {
             // SAFETY: just made, and given to nobody.
-            drop(unsafe { Box::from_raw(block) });
+            drop(unsafe { Box::from_raw(chunk) });
         }
     }
 }

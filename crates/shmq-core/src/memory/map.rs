@@ -145,7 +145,7 @@ fn store(word: &AtomicU64, value: u64, site: Site) {
     word.store(value, order);
 }
 
-/// The word of a address.
+/// The word at an address.
 ///
 /// # Safety
 /// `address` made it of an aligned address inside a mapping that is still there.

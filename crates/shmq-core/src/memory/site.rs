@@ -59,7 +59,7 @@ sites! {
     NEXT_WORD: Store Relaxed, "POLL", "the word at the new tail; COMMIT carries it, and nobody looks at it before";
     COMMIT: Store Release, "POLL", "torn message: the word is seen before the payload, before the rest of its batch, or before the next one is zero";
     COMMIT_LOG: Fence Compiler, "SLEEP_FENCE", "lost wake: the compiler looks for a ticket before it publishes; the processor is kept from that by membarrier, or by WAKE_FENCE";
-    SEQUENCE: Store Release, "OBSERVE", "messages are counted of which the words are not seen: pending, and nothing is found; an observer calls a sound ring damaged; a kill leaves a number that counts a message never committed";
+    SEQUENCE: Store Release, "OBSERVE", "messages are counted of which the words are not seen: pending, and nothing is found; an observer calls a good ring damaged; a kill leaves a number that counts a message never committed";
     TAIL: Store Release, "OBSERVE", "an observer sees the tail beyond what is committed; a crash state with the tail leading";
     FINISH: Store Release, "POLL", "whoever sees the end does not see what the producer did before it";
     FREE_LOAD: Load Acquire, "GIVE_BACK", "new payload overwrites what the consumer still reads";
@@ -82,10 +82,10 @@ sites! {
     HAND_BACK_LOAD: Load Relaxed, "-", "what POLL has acquired";
     HAND_BACK: Store Release, "POLL", "an observer or a successor sees the word without what the producer published with it";
     PACE: Load Relaxed, "-", "how far the producer has got is a matter of speed alone";
-    GIVE_BACK: Store Release, "FREE_LOAD", "new payload lands where the consumer still reads or hands back";
+    GIVE_BACK: Store Release, "FREE_LOAD", "new payload lands where the consumer still reads or rewrites";
 
     // A successor taking over.
-    RECOVER: Load Acquire, "GIVE_BACK", "a successor producer writes into space that the consumer still reads or hands back";
+    RECOVER: Load Acquire, "GIVE_BACK", "a successor producer writes into space that the consumer still reads or rewrites";
     WALK: Load Relaxed, "-", "the words of a predecessor in the same role, whose values nobody changes";
     WALK_READ: Load Acquire, "GIVE_BACK", "a successor producer of slots writes where the consumer still reads";
     RECOVER_SEQUENCE: Store Release, "OBSERVE", "as SEQUENCE, of what a predecessor committed";

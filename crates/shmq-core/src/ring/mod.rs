@@ -11,6 +11,35 @@
 //!
 //! **What happens on a crash?** Each end's file answers at its `attach`, which is the only recovery code there is.
 
+/// What every end says of itself.
+macro_rules! every_end {
+    () => {
+        /// Whether it still works.
+        pub fn state(&self) -> RingState {
+            self.state
+        }
+
+        /// The memory view.
+        pub fn window(&self) -> &Window<M> {
+            &self.ring
+        }
+    };
+    (slots) => {
+        every_end!();
+
+        /// Sizes.
+        pub fn layout(&self) -> &SlotLayout {
+            self.groups.layout()
+        }
+
+        /// Where the group ends that it is in.
+        #[cfg(feature = "testing")]
+        pub fn group_end(&self) -> u64 {
+            self.cursor.end()
+        }
+    };
+}
+
 mod backoff;
 pub mod note;
 pub mod records_rx;

@@ -39,7 +39,7 @@ pub enum Poll {
     Corrupt(Corruption),
 }
 
-/// How far someone has looked beyond what is taken. Only a [`RecordRx::take_to`] makes it count.
+/// How far someone has looked beyond what is taken. Only a [`RecordRx::acknowledge_to`] makes it count.
 #[derive(Clone, Copy, Debug)]
 pub struct Ahead {
     at: u64,
@@ -65,7 +65,7 @@ pub struct RecordRx<M> {
     head: Contiguous,
     /// Sequence number of the next message.
     received: u64,
-    /// The value of the stored `FREE`: what is handed back already.
+    /// The value of the stored `FREE`: what is given back already.
     free: u64,
     /// Bytes of padding at `read` that were looked at already: the next message is behind them.
     padding: u64,
@@ -136,10 +136,10 @@ impl<M: Memory> RecordRx<M> {
     pub fn front(&mut self) -> Option<Record> {
         let at = self.head.at().wrapping_add(self.padding);
         let word = self.next_word();
-        let (len, halted) = (word::len(word), self.state != RingState::Open);
+        let (len, closed) = (word::len(word), self.state != RingState::Open);
         let message = word::is_message(word, self.received);
         let size = word::size(len);
-        if !message || len > self.max_message || size > self.ring.to_end(at) || halted {
+        if !message || len > self.max_message || size > self.ring.to_end(at) || closed {
             return None;
         }
         Some(Record { payload: at.wrapping_add(8), len, sequence: self.received, end: at.wrapping_add(size) })
@@ -178,7 +178,7 @@ impl<M: Memory> RecordRx<M> {
     fn examine(&mut self) -> Poll {
         let (read, received) = (self.head.at(), self.received);
         if self.state != RingState::Open {
-            return self.halted();
+            return self.poll_of_state();
         }
         let word = match self.next {
             word::NONE => self.ring.load_word(read, at::POLL),
@@ -195,7 +195,7 @@ impl<M: Memory> RecordRx<M> {
     }
 
     #[cold]
-    fn halted(&self) -> Poll {
+    fn poll_of_state(&self) -> Poll {
         match self.state {
             RingState::Open => Poll::Empty,
             RingState::Finished => Poll::Finished,
@@ -261,20 +261,20 @@ impl<M: Memory> RecordRx<M> {
         Poll::Corrupt(what)
     }
 
-    /// Finds out how far `take_at_once` goes from here.
+    /// Finds out how far `receive_at_once` goes from here.
     pub fn look_how_far(&mut self) {
         if self.padding == 0 && self.state == RingState::Open {
             self.head = self.ring.contiguous(self.head.at(), self.ring.capacity());
         }
     }
 
-    /// Copies the next message and takes it, if it has just this length and nothing is in the way; as [`RecordRx::settle`],
+    /// Copies the next message and acknowledges it, if it has just this length and nothing is in the way; as [`RecordRx::settle`],
     /// says whether space was given back. `None` says nothing but that `poll` has to find out.
     ///
     /// Where the length is known, the next message's place does not wait for this one's word to arrive: the processor
     /// foretells that the two agree.
     #[inline(always)]
-    pub fn take_at_once(&mut self, into: &mut [u8]) -> Option<bool> {
+    pub fn receive_at_once(&mut self, into: &mut [u8]) -> Option<bool> {
         let (sequence, len) = (self.received, into.len() as u64);
         let size = word::size(len);
         let there = self.next_word() == word::word(RecordKind::Message, len, sequence);
@@ -283,7 +283,7 @@ impl<M: Memory> RecordRx<M> {
         }
         let record = self.head.span(size)?;
         // SAFETY: invariant O.
-        unsafe { self.ring.take_out(&record, WORD, into) };
+        unsafe { self.ring.copy_out_of(&record, WORD, into) };
         self.head.step(&record);
         self.received = sequence.wrapping_add(1);
         self.store_taken();
@@ -305,9 +305,9 @@ impl<M: Memory> RecordRx<M> {
         self.ring.extract_at(self.ring.place(record.payload), offset, into, at::POLL);
     }
 
-    /// Takes a message: it will not be seen again. As [`RecordRx::settle`], says whether space was given back.
+    /// Acknowledges a message: it will not be seen again. As [`RecordRx::settle`], says whether space was given back.
     #[inline(always)]
-    pub fn take(&mut self, record: &Record) -> bool {
+    pub fn acknowledge(&mut self, record: &Record) -> bool {
         self.advance(record);
         self.store_taken();
         self.next = self.ring.load_word(record.end, at::POLL);
@@ -359,8 +359,8 @@ impl<M: Memory> RecordRx<M> {
         }
     }
 
-    /// Takes all that was looked at. As [`RecordRx::settle`], says whether space was given back.
-    pub fn take_to(&mut self, ahead: &Ahead) -> bool {
+    /// Acknowledges all that was looked at. As [`RecordRx::settle`], says whether space was given back.
+    pub fn acknowledge_to(&mut self, ahead: &Ahead) -> bool {
         self.go_to(ahead);
         self.settle()
     }
@@ -444,17 +444,9 @@ impl<M: Memory> RecordRx<M> {
         note::mark_of(&self.ring, || self.received.wrapping_add(self.pending()))
     }
 
-    /// Whether it still works.
-    pub fn state(&self) -> RingState {
-        self.state
-    }
+    every_end!();
 
-    /// The memory view.
-    pub fn window(&self) -> &Window<M> {
-        &self.ring
-    }
-
-    /// What only this end knows, for tests that branch: read, received, free, padding, next, end of the stretch.
+    /// What only this end knows, for tests that branch: read, received, free, padding, next, end of the contiguous range.
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 6] {
         [self.head.at(), self.received, self.free, self.padding, self.next, self.head.end()]

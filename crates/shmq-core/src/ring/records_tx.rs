@@ -50,7 +50,7 @@ impl Draft {
     }
 }
 
-/// FullBackoff for one message inside a draft.
+/// Room for one message inside a draft.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     record: u64,
@@ -225,7 +225,7 @@ impl<M: Memory> RecordTx<M> {
         Ok(())
     }
 
-    /// FullBackoff for everything before `need`.
+    /// Room for everything before `need`.
     #[inline(always)]
     fn need_room(&mut self, need: u64) -> Result<(), Refused> {
         if need.wrapping_sub(self.free) > self.ring.capacity() { self.look_for_room(need) } else { Ok(()) }
@@ -515,17 +515,15 @@ impl<M: Memory> RecordTx<M> {
             || self.room().is_some_and(|room| room >= len)
     }
 
-    /// Whether it still works.
-    pub fn state(&self) -> RingState {
-        self.state
+    /// The same of messages of these sizes, sent at once.
+    pub fn is_ready_for_batch(&mut self, lens: impl Iterator<Item = u64>) -> bool {
+        let room = self.plan(lens).and_then(|plan| self.try_room(&plan));
+        room != Err(Refused::Full)
     }
 
-    /// The memory view.
-    pub fn window(&self) -> &Window<M> {
-        &self.ring
-    }
+    every_end!();
 
-    /// What only this end knows, for tests that branch: tail, sequence, free, freed, end of the stretch.
+    /// What only this end knows, for tests that branch: tail, sequence, free, freed, end of the contiguous range.
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 5] {
         [self.tail.at(), self.sequence, self.free, self.freed, self.tail.end()]

@@ -25,7 +25,7 @@ pub enum SlotPoll {
     Corrupt(Corruption),
 }
 
-/// How far someone has looked beyond what is taken. Only a [`SlotRx::take_to`] makes it count.
+/// How far someone has looked beyond what is taken. Only a [`SlotRx::acknowledge_to`] makes it count.
 #[derive(Clone, Copy, Debug)]
 pub struct SlotAhead {
     cursor: GroupCursor,
@@ -153,9 +153,9 @@ impl<M: Memory> SlotRx<M> {
     }
 
     #[inline(always)]
-    fn take_span(&self, span: &Span, offset: u64, into: &mut [u8]) {
+    fn copy_span(&self, span: &Span, offset: u64, into: &mut [u8]) {
         // SAFETY: invariant O: spans are of cursors.
-        unsafe { self.ring.take_out(span, offset, into) }
+        unsafe { self.ring.copy_out_of(span, offset, into) }
     }
 
     /// Stores each line of a group that is full once more, with what it holds: a line that was only read stays with both ends,
@@ -181,24 +181,24 @@ impl<M: Memory> SlotRx<M> {
     #[inline(never)]
     fn examine(&mut self) -> SlotPoll {
         if self.state != RingState::Open {
-            return self.halted();
+            return self.poll_of_state();
         }
         let word = self.load_word();
         let count = word & !END;
         if count > self.cursor.next() && count - self.cursor.next() > self.groups.layout().depth {
             self.state = RingState::Corrupt(Corruption::Word);
             observe::corrupt(self.ring.memory().path(), Role::Consumer, Corruption::Word);
-            return self.halted();
+            return self.poll_of_state();
         }
         if word & END != 0 && count == self.cursor.next() {
             self.state = RingState::Finished;
-            return self.halted();
+            return self.poll_of_state();
         }
         SlotPoll::Empty
     }
 
     #[cold]
-    fn halted(&self) -> SlotPoll {
+    fn poll_of_state(&self) -> SlotPoll {
         match self.state {
             RingState::Open => SlotPoll::Empty,
             RingState::Finished => SlotPoll::Finished,
@@ -217,7 +217,7 @@ impl<M: Memory> SlotRx<M> {
     pub fn copy_out(&self, into: &mut [u8]) {
         debug_assert_eq!(into.len() as u64, self.groups.layout().size);
         if let Some(place) = self.groups.place(&self.cursor) {
-            self.take_span(&place, 0, into);
+            self.copy_span(&place, 0, into);
         }
     }
 
@@ -271,10 +271,10 @@ impl<M: Memory> SlotRx<M> {
         let Some(places) = self.groups.places(&self.cursor, into.len()) else { return };
         let stride = size_of::<P>().next_multiple_of(8);
         if size_of::<P>() == stride {
-            self.take_span(&places, 0, bytemuck::cast_slice_mut(into));
+            self.copy_span(&places, 0, bytemuck::cast_slice_mut(into));
         } else {
             for (i, message) in into.iter_mut().enumerate() {
-                self.take_span(&places, (i * stride) as u64, bytemuck::bytes_of_mut(message));
+                self.copy_span(&places, (i * stride) as u64, bytemuck::bytes_of_mut(message));
             }
         }
         self.cursor.step_over(into.len());
@@ -314,8 +314,8 @@ impl<M: Memory> SlotRx<M> {
         found
     }
 
-    /// Takes all that was looked at. As [`SlotRx::settle`].
-    pub fn take_to(&mut self, ahead: &SlotAhead) -> bool {
+    /// Acknowledges all that was looked at. As [`SlotRx::settle`].
+    pub fn acknowledge_to(&mut self, ahead: &SlotAhead) -> bool {
         self.go_to(ahead);
         self.settle()
     }
@@ -359,26 +359,7 @@ impl<M: Memory> SlotRx<M> {
         note::mark_of(&self.ring, || self.cursor.next() + self.pending())
     }
 
-    /// Sizes.
-    pub fn layout(&self) -> &SlotLayout {
-        self.groups.layout()
-    }
-
-    /// Whether it still works.
-    pub fn state(&self) -> RingState {
-        self.state
-    }
-
-    /// The memory view.
-    pub fn window(&self) -> &Window<M> {
-        &self.ring
-    }
-
-    /// Where the group ends that it is in.
-    #[cfg(feature = "testing")]
-    pub fn group_end(&self) -> u64 {
-        self.cursor.end()
-    }
+    every_end!(slots);
 
     /// What it knows without looking at the memory.
     #[cfg(feature = "testing")]

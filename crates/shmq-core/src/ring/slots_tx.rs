@@ -445,7 +445,7 @@ impl<M: Memory> SlotTx<M> {
         Ok(self.commit())
     }
 
-    /// FullBackoff for one message, which is to be written at `next_place` and published by `commit`.
+    /// Room for one message, which is to be written at `next_place` and published by `commit`.
     #[inline(always)]
     pub fn need_room(&mut self) -> Result<(), Refused> {
         if !self.cursor.has_next() {
@@ -556,26 +556,7 @@ impl<M: Memory> SlotTx<M> {
             || self.room() >= messages
     }
 
-    /// Sizes.
-    pub fn layout(&self) -> &SlotLayout {
-        self.groups.layout()
-    }
-
-    /// Whether it still works.
-    pub fn state(&self) -> RingState {
-        self.state
-    }
-
-    /// The memory view.
-    pub fn window(&self) -> &Window<M> {
-        &self.ring
-    }
-
-    /// Where the group ends that it is in.
-    #[cfg(feature = "testing")]
-    pub fn group_end(&self) -> u64 {
-        self.cursor.end()
-    }
+    every_end!(slots);
 
     /// What it knows without looking at the memory.
     #[cfg(feature = "testing")]

@@ -31,7 +31,7 @@ pub enum FileEvent {
     Lost,
 }
 
-/// Makes a sound in a file. `at`: where it is in memory anyway. Errors mean that nobody hears it.
+/// Pokes whoever watches a file. `at`: where it is in memory anyway. Errors mean that nobody is told.
 pub fn poke(file: &OwnedFd, at: usize) {
     let _ = rustix::io::pread(file, &mut [0; 1], at as u64);
 }

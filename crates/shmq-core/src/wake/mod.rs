@@ -482,7 +482,7 @@ impl<M: Park> Signals<M> {
     }
 
     /// What it listened with, to be closed when there is time.
-    pub fn take_ear(&mut self) -> Option<M::FileWatch> {
+    pub fn take_file_watch(&mut self) -> Option<M::FileWatch> {
         self.listens = false;
         self.file_watch.take()
     }

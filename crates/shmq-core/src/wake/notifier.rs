@@ -26,14 +26,14 @@ use std::time::{Duration, Instant};
 
 /// What a waiter hears of one end by.
 #[derive(Clone, Debug)]
-pub enum Sound {
+pub enum PokeSource {
     /// Its queue's file.
     File(Arc<OwnedFd>),
     /// Of a pair between threads: a descriptor that the other end writes to.
     Event(Arc<OwnedFd>),
 }
 
-impl Sound {
+impl PokeSource {
     /// For memory without a file: its descriptor, made by the first who asks.
     pub fn of_event(place: &OnceLock<Arc<OwnedFd>>) -> io::Result<Self> {
         if let Some(event) = place.get() {
@@ -63,7 +63,7 @@ pub enum Found {
 
 /// What was heard of one end since it was last asked.
 #[derive(Debug, Default)]
-struct Heard {
+struct Events {
     /// Something.
     any: AtomicBool,
     /// What may be the end of a process, or what came while nothing could be heard.
@@ -73,10 +73,10 @@ struct Heard {
 #[derive(Debug)]
 struct Entry {
     key: usize,
-    sound: Sound,
+    source: PokeSource,
     /// While its file is watched.
     watch: Option<i32>,
-    heard: Arc<Heard>,
+    heard: Arc<Events>,
     /// When it is to be looked at again, and how often it was.
     again: Option<(Instant, u8)>,
 }
@@ -124,7 +124,7 @@ pub struct Notifier {
 pub struct Watch {
     shared: Arc<Shared>,
     index: usize,
-    heard: Arc<Heard>,
+    heard: Arc<Events>,
 }
 
 /// The next look where nothing is heard of a peer's stores, or of an end that others keep waking for nothing.
@@ -245,12 +245,12 @@ impl Notifier {
     ///
     /// # Errors
     /// If the user has no watch left.
-    pub fn watch(&self, sound: Sound, key: usize) -> io::Result<Watch> {
+    pub fn watch(&self, source: PokeSource, key: usize) -> io::Result<Watch> {
         let (shared, mut table) = (&self.shared, self.shared.table());
         let index = table.entries.iter().position(Option::is_none).unwrap_or(table.entries.len());
-        let watch = match &sound {
-            Sound::File(file) => Some(shared.watch_file(file)?),
-            Sound::Event(event) => {
+        let watch = match &source {
+            PokeSource::File(file) => Some(shared.watch_file(file)?),
+            PokeSource::Event(event) => {
                 // The same pair in two waiters has one descriptor: each hears it.
                 shared.listen_to(event.as_fd(), EVENT | index as u64, epoll::EventFlags::IN)?;
                 table.only_epoll += 1;
@@ -260,8 +260,8 @@ impl Notifier {
         if let Some(watch) = watch {
             table.by_watch.entry(watch).or_default().push(index);
         }
-        let heard = Arc::new(Heard::default());
-        let entry = Some(Entry { key, sound, watch, heard: heard.clone(), again: None });
+        let heard = Arc::new(Events::default());
+        let entry = Some(Entry { key, source, watch, heard: heard.clone(), again: None });
         match table.entries.get_mut(index) {
             Some(place) => *place = entry,
             None => table.entries.push(entry),
@@ -375,7 +375,7 @@ impl Notifier {
                 TIMER => is_time = true,
                 event if event & EVENT != 0 => {
                     if let Some(Some(entry)) = table.entries.get((event & !EVENT) as usize) {
-                        if let Sound::Event(event) = &entry.sound {
+                        if let PokeSource::Event(event) = &entry.source {
                             let _ = rustix::io::read(event, &mut [0; 8]);
                         }
                         entry.tell(false, &mut found);
@@ -480,7 +480,7 @@ impl Shared {
             match looks {
                 Some(WAS_DEAF) => {
                     entry.again = None;
-                    if let Sound::File(file) = &entry.sound {
+                    if let PokeSource::File(file) = &entry.source {
                         match self.watch_file(file) {
                             Ok(watch) => {
                                 entry.watch = Some(watch);
@@ -566,13 +566,6 @@ impl Watch {
         self.heard.any.load(Ordering::Relaxed) || self.has_change()
     }
 
-    /// The key from now on.
-    pub fn set_key(&self, key: usize) {
-        if let Some(Some(entry)) = self.shared.table().entries.get_mut(self.index) {
-            entry.key = key;
-        }
-    }
-
     /// The state of the other end is known: no need to look again.
     pub fn settle(&self) {
         let mut table = self.shared.table();
@@ -609,12 +602,12 @@ impl Drop for Watch {
         }
         let mut table = self.shared.table();
         let Some(entry) = table.entries.get_mut(self.index).and_then(Option::take) else { return };
-        match (&entry.sound, entry.watch) {
-            (Sound::Event(event), _) => {
+        match (&entry.source, entry.watch) {
+            (PokeSource::Event(event), _) => {
                 let _ = epoll::delete(&self.shared.epoll, event);
                 table.only_epoll -= 1;
             }
-            (Sound::File(_), Some(watch)) => {
+            (PokeSource::File(_), Some(watch)) => {
                 let others = table.by_watch.get_mut(&watch);
                 let last = others.is_none_or(|ends| {
                     ends.retain(|&index| index != self.index);
@@ -625,7 +618,7 @@ impl Drop for Watch {
                     let _ = inotify::remove_watch(&*self.shared.instance, watch);
                 }
             }
-            (Sound::File(_), None) => {}
+            (PokeSource::File(_), None) => {}
         }
         self.shared.set_timer(&mut table);
     }

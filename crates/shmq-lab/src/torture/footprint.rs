@@ -34,9 +34,9 @@ impl Footprint {
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
         let open = std::fs::read_dir(format!("/proc/{process}/fd")).ok()?.flatten();
-        let (ears, others): (Vec<_>, Vec<_>) =
+        let (watches, others): (Vec<_>, Vec<_>) =
             open.partition(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to == Path::new(EAR)));
-        let descriptors = (others.len() + ears.len().saturating_sub(1)) as u64;
+        let descriptors = (others.len() + watches.len().saturating_sub(1)) as u64;
         let ours = format!("{}{}-", super::storm::PREFIX, std::process::id());
         let files = std::fs::read_dir("/dev/shm").into_iter().flatten().flatten();
         let files = files.filter(|file| file.file_name().to_string_lossy().starts_with(&ours)).count() as u64;

@@ -20,7 +20,7 @@ pub enum Note {
     /// The holder of a role, from after taking it until before leaving it: a [`Holder`].
     Holder(Role),
     /// Lives up to this one may have been killed. The parent's, before it kills.
-    Condemned(Role),
+    Doomed(Role),
     /// Not zero: this end has come to the end of data.
     Ended(Role),
     /// Bytes that were received and found right.
@@ -77,7 +77,7 @@ impl page::Note for Note {
             Self::Taking => 2,
             Self::Arrived(role) => 3 + of(role),
             Self::Holder(role) => 5 + of(role),
-            Self::Condemned(role) => 7 + of(role),
+            Self::Doomed(role) => 7 + of(role),
             Self::Ended(role) => 9 + of(role),
             Self::Bytes => 11,
             Self::Again => 12,
@@ -200,9 +200,9 @@ impl Holder {
 
     /// Whether the holder with this epoch lives: it has the role now, and nobody has begun to kill it.
     pub fn is_alive(page: &Page, role: Role, epoch: u64) -> bool {
-        // In this order: what is not condemned after the look at its note was alive at that look.
+        // In this order: what is not doomed after the look at its note was alive at that look.
         Self::read(page, role)
-            .is_some_and(|holder| holder.epoch == epoch && holder.life > page.get(Note::Condemned(role)))
+            .is_some_and(|holder| holder.epoch == epoch && holder.life > page.get(Note::Doomed(role)))
     }
 }
 
@@ -265,9 +265,9 @@ mod tests {
         Holder { life: 7, epoch: 2 }.write(&page, role);
         assert!(Holder::is_alive(&page, role, 2) && !Holder::is_alive(&page, role, 1));
         assert!(!Holder::is_alive(&page, Role::Producer, 2));
-        page.set(Note::Condemned(role), 6);
+        page.set(Note::Doomed(role), 6);
         assert!(Holder::is_alive(&page, role, 2));
-        page.set(Note::Condemned(role), 7);
+        page.set(Note::Doomed(role), 7);
         assert!(!Holder::is_alive(&page, role, 2));
         Holder { life: 8, epoch: 3 }.write(&page, role);
         assert!(Holder::is_alive(&page, role, 3));

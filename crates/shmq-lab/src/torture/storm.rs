@@ -73,7 +73,7 @@ impl Drop for Files {
 
 /// An end, and which life it is.
 #[derive(Debug)]
-struct Seat {
+struct Runner {
     actor: Actor,
     life: u64,
 }
@@ -89,7 +89,7 @@ pub struct Storm<'a> {
     queue: Queue,
     inspector: Inspector,
     /// By role.
-    seats: [Seat; 2],
+    runners: [Runner; 2],
     begin: Instant,
     kills_before: u64,
     /// The last progress, and when.
@@ -109,7 +109,7 @@ impl<'a> Storm<'a> {
         let form = Form::draw(brief.seed, brief.slots, brief.plant.is_some());
         let queue = Queue::create(&path(&base, QUEUE), form)?;
         let inspector = queue.inspect()?;
-        let seats = [start(brief, &base, Role::Producer, 1)?, start(brief, &base, Role::Consumer, 1)?];
+        let runners = [start(brief, &base, Role::Producer, 1)?, start(brief, &base, Role::Consumer, 1)?];
         let begin = Instant::now();
         let (moved, kills_before) = ((0, begin), tally.kills());
         Ok(Self {
@@ -121,7 +121,7 @@ impl<'a> Storm<'a> {
             page,
             queue,
             inspector,
-            seats,
+            runners,
             begin,
             kills_before,
             moved,
@@ -155,8 +155,8 @@ impl<'a> Storm<'a> {
         Ok(())
     }
 
-    fn seat(&mut self, role: Role) -> &mut Seat {
-        &mut self.seats[usize::from(role == Role::Consumer)]
+    fn runner(&mut self, role: Role) -> &mut Runner {
+        &mut self.runners[usize::from(role == Role::Consumer)]
     }
 
     fn may_kill(&self) -> bool {
@@ -191,7 +191,7 @@ impl<'a> Storm<'a> {
         if self.has_ended(role) {
             return Ok(());
         }
-        match self.seat(role).actor.is_done() {
+        match self.runner(role).actor.is_done() {
             Ok(false) => {}
             // Noted before it ended.
             Ok(true) if self.has_ended(role) => {}
@@ -223,8 +223,8 @@ impl<'a> Storm<'a> {
 
     /// Starts a successor.
     fn follow(&mut self, role: Role) -> Result<(), Failure> {
-        let life = self.seat(role).life + 1;
-        *self.seat(role) = start(self.brief, &self.base, role, life)?;
+        let life = self.runner(role).life + 1;
+        *self.runner(role) = start(self.brief, &self.base, role, life)?;
         Ok(())
     }
 
@@ -238,13 +238,13 @@ impl<'a> Storm<'a> {
         match draw.below(20) {
             0 => self.stop(role, draw),
             1..=3 => {
-                self.condemn(role);
-                self.condemn(role.peer());
+                self.doom(role);
+                self.doom(role.peer());
                 self.kill(role.peer())?;
                 self.kill(role)
             }
             _ => {
-                self.condemn(role);
+                self.doom(role);
                 self.kill(role)
             }
         }
@@ -261,7 +261,7 @@ impl<'a> Storm<'a> {
     fn await_arrival(&mut self, role: Role) -> Result<(), Failure> {
         let begin = Instant::now();
         while begin.elapsed() < START && !self.tally.is_broken() && !self.has_ended(role) {
-            if self.page.get(Note::Arrived(role)) >= self.seat(role).life {
+            if self.page.get(Note::Arrived(role)) >= self.runner(role).life {
                 break;
             }
             self.look_at(role)?;
@@ -271,16 +271,16 @@ impl<'a> Storm<'a> {
     }
 
     /// From now on it may be called dead.
-    fn condemn(&mut self, role: Role) {
-        let life = self.seat(role).life;
-        self.page.set(Note::Condemned(role), life);
+    fn doom(&mut self, role: Role) {
+        let life = self.runner(role).life;
+        self.page.set(Note::Doomed(role), life);
     }
 
     fn kill(&mut self, role: Role) -> Result<(), Failure> {
         if self.has_ended(role) {
             return Ok(());
         }
-        if !self.seat(role).actor.kill()? {
+        if !self.runner(role).actor.kill()? {
             // It has left just now, or failed.
             return self.look_at(role);
         }
@@ -288,7 +288,7 @@ impl<'a> Storm<'a> {
             Role::Producer => self.tally.producer_kills += 1,
             Role::Consumer => self.tally.consumer_kills += 1,
         }
-        let life = self.seat(role).life;
+        let life = self.runner(role).life;
         self.tally.moments[self.moment(role, life) as usize] += 1;
         self.follow(role)
     }
@@ -312,8 +312,8 @@ impl<'a> Storm<'a> {
         if self.has_ended(role) {
             return Ok(());
         }
-        let life = self.seat(role).life;
-        if !self.seat(role).actor.stop()? {
+        let life = self.runner(role).life;
+        if !self.runner(role).actor.stop()? {
             return self.look_at(role);
         }
         self.tally.stops += 1;
@@ -337,10 +337,10 @@ impl<'a> Storm<'a> {
         }
         if !self.brief.soak && draw.below(2) == 0 {
             self.tally.stopped_kills += 1;
-            self.condemn(role);
+            self.doom(role);
             return self.kill(role);
         }
-        self.seat(role).actor.go_on()
+        self.runner(role).actor.go_on()
     }
 
     fn look_at_stopped(&mut self, role: Role) {
@@ -362,7 +362,7 @@ impl<'a> Storm<'a> {
             return;
         }
         for role in ROLES {
-            let Some(now) = Footprint::of(self.seat(role).actor.pid()) else { continue };
+            let Some(now) = Footprint::of(self.runner(role).actor.pid()) else { continue };
             let kind = self.inspector.kind();
             let name = format!("the {role} of {kind}");
             match self.tally.ends.iter_mut().find(|(of, _)| *of == name) {
@@ -396,7 +396,7 @@ impl<'a> Storm<'a> {
 }
 
 /// Starts an end.
-fn start(brief: &Brief, base: &str, role: Role, life: u64) -> Result<Seat, Failure> {
+fn start(brief: &Brief, base: &str, role: Role, life: u64) -> Result<Runner, Failure> {
     let part = match role {
         Role::Producer => "producer",
         Role::Consumer => "consumer",
@@ -415,7 +415,7 @@ fn start(brief: &Brief, base: &str, role: Role, life: u64) -> Result<Seat, Failu
     if let Some(plant) = brief.plant {
         command.args(["--plant", plant.name()]);
     }
-    Ok(Seat { actor: Actor::start(part, &mut command)?, life })
+    Ok(Runner { actor: Actor::start(part, &mut command)?, life })
 }
 
 /// Waits also where a sleep would take too long.

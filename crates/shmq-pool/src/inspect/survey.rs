@@ -85,16 +85,16 @@ impl<M: Memory> Survey<'_, M> {
         let mut walk = Walk::slots(&self.0.full, &layout.slots);
         let mut blocks = Vec::new();
         let end = loop {
-            let spotted = match walk.look() {
-                Ok(spotted) => spotted,
+            let found = match walk.look() {
+                Ok(found) => found,
                 Err(end) => break end,
             };
             let mut bytes = [0; 8];
-            walk.copy_out(&spotted, &mut bytes);
-            if !walk.pass(&spotted) {
+            walk.copy_out(&found, &mut bytes);
+            if !walk.pass(&found) {
                 continue;
             }
-            let (sequence, Handle { block, low: len }) = (spotted.sequence, Handle::of(bytes));
+            let (sequence, Handle { block, low: len }) = (found.sequence, Handle::of(bytes));
             if u64::from(block) >= layout.blocks || len > layout.block_size {
                 let ring = self.0.full.parts().ring as u64;
                 let (most, size) = (layout.blocks - 1, layout.block_size);
@@ -230,17 +230,17 @@ impl<M: Memory> Survey<'_, M> {
         let mut walk = Walk::slots(&self.0.empty, &self.0.layout.slots);
         let first = self.0.empty.load(READ, ring_at::OBSERVE);
         loop {
-            let spotted = match walk.look() {
-                Ok(spotted) => spotted,
+            let found = match walk.look() {
+                Ok(found) => found,
                 Err(PendingEnd::Damaged(damage)) => return Err(format!("among the empty ones, {damage}")),
                 Err(_) => return Ok(()),
             };
             let mut bytes = [0; 8];
-            walk.copy_out(&spotted, &mut bytes);
-            if !walk.pass(&spotted) {
+            walk.copy_out(&found, &mut bytes);
+            if !walk.pass(&found) {
                 continue;
             }
-            let (sequence, Handle { block, low }) = (spotted.sequence, Handle::of(bytes));
+            let (sequence, Handle { block, low }) = (found.sequence, Handle::of(bytes));
             let Some(places) = places.get_mut(block as usize) else {
                 return Err(format!(
                     "the empty one with number {sequence} is block {block}, which there is not"

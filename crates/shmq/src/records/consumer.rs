@@ -309,15 +309,7 @@ impl Consumer {
     /// ```
     pub fn messages(&mut self, until: impl Into<Until>) -> impl Iterator<Item = Result<Vec<u8>, RecvError>> {
         let until = until.into();
-        let mut done = false;
-        std::iter::from_fn(move || {
-            if done {
-                return None;
-            }
-            let next = self.recv(until);
-            done = next.is_err();
-            (next != Err(RecvError::Finished)).then_some(next)
-        })
+        ends::messages(move || self.recv(until))
     }
 
     every_end!("consumer", "producer");
@@ -395,14 +387,14 @@ impl Consumer {
     #[inline(always)]
     fn take_into(&mut self, record: &Record, into: &mut [u8]) -> Result<(), TryRecvError> {
         self.end.ring.copy_out(record, into);
-        if self.take(record) { Ok(()) } else { Err(Corruption::Truncated.into()) }
+        if self.acknowledge(record) { Ok(()) } else { Err(Corruption::Truncated.into()) }
     }
 
     /// `false` if the file was truncated meanwhile: then nobody knows what was copied. (The next word is then zero, so
     /// space is given back, and that is where it shows.)
     #[inline(always)]
-    fn take(&mut self, record: &Record) -> bool {
-        !self.end.ring.take(record) || self.end.published()
+    fn acknowledge(&mut self, record: &Record) -> bool {
+        !self.end.ring.acknowledge(record) || self.end.published()
     }
 
     /// The next message if it is a value of this type and nothing is in the way, else whatever `slowly` says.
@@ -417,7 +409,7 @@ impl Consumer {
         slowly: impl FnOnce(&mut Self) -> Result<V, E>,
     ) -> Result<V, E> {
         let mut value = Ok(V::zeroed());
-        let taken = value.as_mut().map_or(None, |value| self.end.ring.take_at_once(bytes_of(value)));
+        let taken = value.as_mut().map_or(None, |value| self.end.ring.receive_at_once(bytes_of(value)));
         match taken {
             Some(settled) if !settled || self.end.published() => {}
             Some(_) => value = Err(error(Corruption::Truncated.into())),

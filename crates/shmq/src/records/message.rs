@@ -75,7 +75,7 @@ impl<'a> Message<'a> {
     /// Takes the message out of the queue: nobody is shown it again.
     #[inline]
     pub fn acknowledge(self) {
-        if self.end.ring.take(&self.record) {
+        if self.end.ring.acknowledge(&self.record) {
             self.end.published();
         }
     }

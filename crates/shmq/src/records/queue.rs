@@ -3,16 +3,16 @@
 use super::consumer::Consumer;
 use super::producer::Producer;
 use crate::ends;
-use shmq_core::end::End;
 use shmq_core::error::{AttachError, CreateError, Error, OpenError};
 use shmq_core::file::QueueFile;
+use shmq_core::file_facts;
 use shmq_core::geometry::{Geometry, Limits, Options, agree_with};
 use shmq_core::inspect::Inspector;
-use shmq_core::layout::{Kind, Role, TAG};
+use shmq_core::layout::{Kind, Role};
 use shmq_core::ring::{RecordRx, RecordTx, RingState};
+use shmq_core::role::RoleGuard;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 /// A queue file that is open, with neither role taken.
 ///
@@ -157,15 +157,9 @@ impl Queue {
     /// [`AttachError::Removed`], [`AttachError::OtherBoot`], [`AttachError::Corrupt`], [`AttachError::Denied`],
     /// [`AttachError::Lock`], [`AttachError::Io`].
     pub fn producer(&self) -> Result<Producer, AttachError> {
-        let mut guard = self.0.take_role(Role::Producer)?;
-        let limits = self.limits();
-        let ring = RecordTx::attach(guard.window(), limits.max_message, limits.max_messages)
-            .map_err(|what| guard.refuse(what))?;
-        if ring.state() == RingState::Finished {
-            return Err(AttachError::Finished);
-        }
-        guard.enter()?;
-        Ok(Producer::new(End::new(ring, guard, limits)))
+        let Limits { max_message, max_messages, .. } = self.limits();
+        let attach = |guard: &RoleGuard| RecordTx::attach(guard.window(), max_message, max_messages);
+        self.0.attach(Role::Producer, attach, |ring| ring.state() == RingState::Finished).map(Producer::new)
     }
 
     /// Takes the receiving end, as [`Queue::producer`] does the other.
@@ -173,12 +167,9 @@ impl Queue {
     /// # Errors
     /// As [`Queue::producer`], but a finished queue can be drained.
     pub fn consumer(&self) -> Result<Consumer, AttachError> {
-        let mut guard = self.0.take_role(Role::Consumer)?;
-        let limits = self.limits();
-        let ring = RecordRx::attach(guard.window(), limits.max_message, limits.max_messages)
-            .map_err(|what| guard.refuse(what))?;
-        guard.enter()?;
-        Ok(Consumer::new(End::new(ring, guard, limits)))
+        let Limits { max_message, max_messages, .. } = self.limits();
+        let attach = |guard: &RoleGuard| RecordRx::attach(guard.window(), max_message, max_messages);
+        self.0.attach(Role::Consumer, attach, |_| false).map(Consumer::new)
     }
 
     /// Looks at the queue without taking a role.
@@ -194,26 +185,7 @@ impl Queue {
         self.0.geometry.limits
     }
 
-    /// The user's own bytes, zero behind their end.
-    pub fn tag(&self) -> [u8; TAG] {
-        self.0.geometry.tag
-    }
-
-    /// Bytes of a page of its memory: what became of [`crate::Options::huge_pages`]. Two system calls.
-    ///
-    /// ```
-    /// # let it = shmq::Queue::anonymous(&shmq::Options::new().huge_pages(true))?;
-    /// println!("pages of {} bytes", it.page_size());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn page_size(&self) -> u64 {
-        self.0.page_size()
-    }
-
-    /// Where it is; `None` for an anonymous one.
-    pub fn path(&self) -> Option<&Path> {
-        self.0.path()
-    }
+    file_facts!(0, "shmq::Queue::anonymous(&options)?");
 
     /// Removes the file, after taking both roles so that nobody is cut off. What is queued is lost. Does nothing to an
     /// anonymous queue. Where it is refused, the queue goes on as it was, and so does this handle.

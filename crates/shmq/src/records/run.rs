@@ -88,7 +88,7 @@ impl<'a> Run<'a> {
             taken += 1;
             bytes += record.len as usize;
         }
-        if taken > 0 && self.end.ring.take_to(&part) {
+        if taken > 0 && self.end.ring.acknowledge_to(&part) {
             self.end.published();
         }
         self.messages -= taken;
@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
     /// Takes all messages looked at out of the queue, at once; returns how many.
     pub fn acknowledge(self) -> usize {
         let end = self.end;
-        if self.messages > 0 && end.ring.take_to(&self.ahead) {
+        if self.messages > 0 && end.ring.acknowledge_to(&self.ahead) {
             end.published();
         }
         self.messages

@@ -70,7 +70,7 @@ impl<P: Pod> Consumer<P> {
             // SAFETY: the caller's.
             unsafe { self.end.ring.read(place, into) };
         }
-        if !self.take() {
+        if !self.acknowledge() {
             message = Err(truncated());
         }
         // SAFETY: `read` has initialised it.
@@ -182,15 +182,7 @@ impl<P: Pod> Consumer<P> {
     /// ```
     pub fn messages(&mut self, until: impl Into<Until>) -> impl Iterator<Item = Result<P, RecvError>> {
         let until = until.into();
-        let mut done = false;
-        std::iter::from_fn(move || {
-            if done {
-                return None;
-            }
-            let next = self.recv(until);
-            done = next.is_err();
-            if matches!(next, Err(RecvError::Finished)) { None } else { Some(next) }
-        })
+        ends::messages(move || self.recv(until))
     }
 
     /// Where the next message is, or why there is none.
@@ -309,7 +301,7 @@ impl Consumer<[u8]> {
         };
         let sequence = self.end.ring.sequence();
         self.end.ring.copy_out(into);
-        if self.take() { Ok(Received { len, sequence }) } else { Err(Corruption::Truncated.into()) }
+        if self.acknowledge() { Ok(Received { len, sequence }) } else { Err(Corruption::Truncated.into()) }
     }
 }
 
@@ -367,7 +359,7 @@ impl<P: ?Sized> Consumer<P> {
     }
 
     #[inline(always)]
-    fn take(&mut self) -> bool {
+    fn acknowledge(&mut self) -> bool {
         self.end.ring.skip();
         self.settle()
     }
@@ -387,15 +379,7 @@ impl<P: ?Sized> Consumer<P> {
         self.end.ring.pending()
     }
 
-    /// Bytes of a message.
-    pub fn message_size(&self) -> u64 {
-        self.end.limits.max_message
-    }
-
-    /// Messages that fit, exactly.
-    pub fn depth(&self) -> u64 {
-        self.end.ring.layout().depth
-    }
+    sizes!();
 
     /// Sequence number of the next message, exact after any takeover.
     pub fn next_sequence(&self) -> u64 {

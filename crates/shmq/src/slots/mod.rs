@@ -17,6 +17,21 @@
 //! # Ok::<(), shmq::Error>(())
 //! ```
 
+/// What both ends say of their messages.
+macro_rules! sizes {
+    () => {
+        /// Bytes of a message.
+        pub fn message_size(&self) -> u64 {
+            self.end.limits.max_message
+        }
+
+        /// Messages that fit, exactly.
+        pub fn depth(&self) -> u64 {
+            self.end.ring.layout().depth
+        }
+    };
+}
+
 mod claim;
 mod consumer;
 mod marked;

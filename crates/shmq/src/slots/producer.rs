@@ -283,15 +283,7 @@ impl<P: ?Sized> Producer<P> {
         self.end.ring.room()
     }
 
-    /// Bytes of a message.
-    pub fn message_size(&self) -> u64 {
-        self.end.limits.max_message
-    }
-
-    /// Messages that fit, exactly.
-    pub fn depth(&self) -> u64 {
-        self.end.ring.layout().depth
-    }
+    sizes!();
 
     /// Sequence number of the next message: where a successor resumes. Exact after any takeover.
     pub fn next_sequence(&self) -> u64 {

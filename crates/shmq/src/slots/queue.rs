@@ -5,18 +5,18 @@ use super::producer::Producer;
 use crate::ends;
 use bytemuck::Pod;
 use shmq_core::Corruption;
-use shmq_core::End;
 use shmq_core::SlotLayout;
 use shmq_core::error::{AttachError, CreateError, Error, OpenError};
 use shmq_core::file::QueueFile;
+use shmq_core::file_facts;
 use shmq_core::geometry::{Geometry, Limits, Options, agree};
 use shmq_core::inspect::Inspector;
-use shmq_core::layout::{Kind, Role, TAG};
+use shmq_core::layout::{Kind, Role};
 use shmq_core::ring::{RingState, SlotRx, SlotTx};
+use shmq_core::role::RoleGuard;
 use std::ffi::OsStr;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 /// A file of fixed-size messages that is open, with neither role taken. `Queue<P>` holds values of a plain type with
 /// an alignment of up to 8; `Queue<[u8]>` holds blocks of bytes whose size is known only when the program runs.
@@ -179,8 +179,8 @@ impl<P: ?Sized> Queue<P> {
         Self { file, messages: PhantomData }
     }
 
-    fn shape(&self) -> Result<SlotLayout, AttachError> {
-        self.file.geometry.slot_layout().ok_or(AttachError::Corrupt { what: Corruption::Position })
+    fn layout(&self) -> Result<SlotLayout, Corruption> {
+        self.file.geometry.slot_layout().ok_or(Corruption::Position)
     }
 
     /// Takes the sending end, as [`crate::Queue::producer`].
@@ -188,13 +188,10 @@ impl<P: ?Sized> Queue<P> {
     /// # Errors
     /// As [`crate::Queue::producer`].
     pub fn producer(&self) -> Result<Producer<P>, AttachError> {
-        let mut guard = self.file.take_role(Role::Producer)?;
-        let ring = SlotTx::attach(guard.window(), self.shape()?).map_err(|what| guard.refuse(what))?;
-        if ring.state() == RingState::Finished {
-            return Err(AttachError::Finished);
-        }
-        guard.enter()?;
-        Ok(Producer::new(End::new(ring, guard, self.file.geometry.limits)))
+        let attach = |guard: &RoleGuard| SlotTx::attach(guard.window(), self.layout()?);
+        self.file
+            .attach(Role::Producer, attach, |ring| ring.state() == RingState::Finished)
+            .map(Producer::new)
     }
 
     /// Takes the receiving end, as [`crate::Queue::consumer`].
@@ -202,10 +199,8 @@ impl<P: ?Sized> Queue<P> {
     /// # Errors
     /// As [`crate::Queue::consumer`].
     pub fn consumer(&self) -> Result<Consumer<P>, AttachError> {
-        let mut guard = self.file.take_role(Role::Consumer)?;
-        let ring = SlotRx::attach(guard.window(), self.shape()?).map_err(|what| guard.refuse(what))?;
-        guard.enter()?;
-        Ok(Consumer::new(End::new(ring, guard, self.file.geometry.limits)))
+        let attach = |guard: &RoleGuard| SlotRx::attach(guard.window(), self.layout()?);
+        self.file.attach(Role::Consumer, attach, |_| false).map(Consumer::new)
     }
 
     /// Looks at the queue without taking a role; as the example of [`Inspector`].
@@ -231,26 +226,7 @@ impl<P: ?Sized> Queue<P> {
         self.file.geometry.limits.max_messages.unwrap_or(0)
     }
 
-    /// The user's own bytes, zero behind their end.
-    pub fn tag(&self) -> [u8; TAG] {
-        self.file.geometry.tag
-    }
-
-    /// Bytes of a page of its memory: what became of [`crate::Options::huge_pages`]. Two system calls.
-    ///
-    /// ```
-    /// # let it = shmq::slots::Queue::<u64>::anonymous(10, &shmq::Options::new().huge_pages(true))?;
-    /// println!("pages of {} bytes", it.page_size());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn page_size(&self) -> u64 {
-        self.file.page_size()
-    }
-
-    /// Where it is; `None` for an anonymous one.
-    pub fn path(&self) -> Option<&Path> {
-        self.file.path()
-    }
+    file_facts!(file, "shmq::slots::Queue::<u64>::anonymous(10, &options)?");
 
     /// Removes the file, after taking both roles so that nobody is cut off.
     ///

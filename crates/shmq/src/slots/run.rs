@@ -63,7 +63,7 @@ impl<'a, P: ?Sized> Run<'a, P> {
         while taken < messages.min(self.messages) && self.end.ring.look_ahead(&mut part).is_some() {
             taken += 1;
         }
-        if taken > 0 && self.end.ring.take_to(&part) {
+        if taken > 0 && self.end.ring.acknowledge_to(&part) {
             self.end.published();
         }
         self.messages -= taken;
@@ -82,7 +82,7 @@ impl<'a, P: ?Sized> Run<'a, P> {
 
     /// Takes all messages looked at out of the queue, at once; returns how many.
     pub fn acknowledge(self) -> usize {
-        if self.messages > 0 && self.end.ring.take_to(&self.ahead) {
+        if self.messages > 0 && self.end.ring.acknowledge_to(&self.ahead) {
             self.end.published();
         }
         self.messages

@@ -53,7 +53,7 @@ pub fn receive(name: &str, wrong: &str, life: u64) -> Outcome {
         if message != expected {
             return Err(format!("message {} is torn", record.sequence));
         }
-        rx.take(&record);
+        rx.acknowledge(&record);
         println!("{}", record.sequence);
     }
     Ok(())

@@ -49,7 +49,7 @@ pub fn resource(case: &str, directory: &str) -> crate::Outcome {
         "descriptors" => descriptors(directory),
         "membarrier" => membarrier(directory),
         "inotify" => deaf(directory, libc::SYS_inotify_init1, libc::EMFILE),
-        "no-sound" => deaf(directory, libc::SYS_pread64, libc::EPERM),
+        "no-poke" => deaf(directory, libc::SYS_pread64, libc::EPERM),
         "watches" => deaf(directory, libc::SYS_inotify_add_watch, libc::ENOSPC),
         "populate" => old_kernel(directory, libc::SYS_madvise, Some((2, !0, 23)), libc::EINVAL),
         "forbidden" => old_kernel(directory, libc::SYS_madvise, Some((2, !0, 23)), libc::EPERM),

@@ -244,13 +244,13 @@ impl Ordeal {
                 return Ok(());
             }
         }
-        let mut halted = None;
+        let mut refused = None;
         for _ in 0..calls {
             let op = any_op(dice, role);
             let asks = matches!(op, Op::Ask(_));
             match self.timed(|| ends.perform(&op))? {
                 // Whoever has seen it sees it for good.
-                outcome if halted.is_some() && !asks => match (outcome, halted) {
+                outcome if refused.is_some() && !asks => match (outcome, refused) {
                     (Err(Problem::Corrupt(what)), Some(seen)) if what == seen => {}
                     // Refused for its arguments before anything is looked at; or nothing to do.
                     (Err(Problem::Refused), _) => {}
@@ -263,13 +263,13 @@ impl Ordeal {
                 }
                 Err(Problem::Corrupt(what)) => {
                     self.corrupt += 1;
-                    halted = Some(what);
+                    refused = Some(what);
                 }
                 Err(Problem::Nothing | Problem::Refused | Problem::Finished | Problem::Gone) => {}
                 Err(other) => return Err(format!("{op:?}: {other:?}")),
             }
             // A few more calls show that it stays so.
-            if halted.is_some() && dice.below(10) == 0 {
+            if refused.is_some() && dice.below(10) == 0 {
                 break;
             }
         }

@@ -102,7 +102,7 @@ fn planted(kind: Kind, name: &str, script_name: &str, mode: &str) -> Outcome {
             _ => {
                 let Poll::Message(record) = rx.poll() else { return Err("nothing there".into()) };
                 rx.copy_out(&record, &mut vec![0; record.len as usize]);
-                rx.take(&record);
+                rx.acknowledge(&record);
                 Ok(())
             }
         })

@@ -36,7 +36,7 @@ pub fn blocked(name: &str, wait: &str, millis: u64) -> Outcome {
 }
 
 /// Descriptors of this process that are inotify instances.
-fn ears() -> usize {
+fn watches() -> usize {
     let all = std::fs::read_dir("/proc/self/fd").expect("its own descriptors");
     let links = all.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
     links.filter(|link| link.to_string_lossy().contains("inotify")).count()
@@ -58,9 +58,9 @@ pub fn many_deep(directory: &str) -> Outcome {
         receivers.push(std::thread::spawn(move || rx.recv(Until::After(PATIENCE * 5)).is_ok()));
     }
     std::thread::sleep(Duration::from_millis(600));
-    let ears = ears();
-    if ears == 0 || ears > share {
-        return Err(format!("{ears} listen, the share is {share}"));
+    let watches = watches();
+    if watches == 0 || watches > share {
+        return Err(format!("{watches} listen, the share is {share}"));
     }
     for tx in &mut producers {
         tx.try_send(b"wake up").map_err(said)?;
@@ -217,7 +217,7 @@ impl HandOver {
             if u64::from_le_bytes(number) != received {
                 return Err(format!("{} came where {received} was next", u64::from_le_bytes(number)));
             }
-            rx.take(&record);
+            rx.acknowledge(&record);
             self.done(received);
             received += 1;
         }

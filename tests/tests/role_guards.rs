@@ -11,7 +11,7 @@ struct Name(String);
 
 impl Name {
     fn new(test: &str) -> Self {
-        Self(format!("shmq-test-seats-{test}-{}", std::process::id()))
+        Self(format!("shmq-test-role-guards-{test}-{}", std::process::id()))
     }
 
     fn end(&self, role: Role) -> EndSnapshot {
