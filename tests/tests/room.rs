@@ -21,8 +21,8 @@ impl Ring {
 
     fn of(memory: &Words, depth: Option<u64>) -> Self {
         let window = || Window::new(memory.clone(), Parts::standard(CAPACITY)).expect("the parts fit");
-        let tx = RecordTx::attach(window(), LENS[2], depth).expect("a sound ring");
-        let rx = RecordRx::attach(window(), LENS[2], depth).expect("a sound ring");
+        let tx = RecordTx::attach(window(), LENS[2], depth).expect("a good ring");
+        let rx = RecordRx::attach(window(), LENS[2], depth).expect("a good ring");
         Self { memory: memory.clone(), depth, tx, rx }
     }
 
@@ -37,7 +37,7 @@ impl Ring {
 
     fn take(&mut self) -> bool {
         let Poll::Message(record) = self.rx.poll() else { return false };
-        self.rx.take(&record);
+        self.rx.acknowledge(&record);
         self.rx.give_back();
         true
     }
@@ -141,6 +141,8 @@ fn p1_a_plan_says_what_a_batch_then_meets() {
                 Err(Refused::Full) => full += 1,
                 Err(_) => never += 1,
             }
+            let ready = ring.copy().tx.is_ready_for_batch(lens.iter().copied());
+            assert_eq!(ready, planned != Err(Refused::Full), "{lens:?}, {recipe:?}");
             // One after the other they may meet a full ring before it shows that they never fit.
             let right = planned == met || planned == Err(Refused::TooLarge) && met == Err(Refused::Full);
             assert!(right, "{planned:?} {met:?} {lens:?}, {recipe:?}");
@@ -162,7 +164,7 @@ fn p2_who_looks_ahead_sees_each_message_that_begins_in_half_a_ring() {
     // The sixth begins behind it. Nothing is taken until it is said so.
     assert_eq!(ring.rx.look(&mut ahead), None);
     assert_eq!((ring.rx.sequence(), ring.send(0)), (0, Err(Refused::Full)));
-    ring.rx.take_to(&ahead);
+    ring.rx.acknowledge_to(&ahead);
     ring.rx.give_back();
     assert_eq!((ring.rx.sequence(), ring.send(0)), (5, Ok(7)));
     // Then come the rest, over the end of the ring, and no more.
@@ -195,7 +197,7 @@ fn p3_a_consumer_says_when_a_producer_may_have_room_for_more() {
         (0..3).for_each(|sequence| assert_eq!(ring.send(0), Ok(sequence)));
         let said = [(); 3].map(|()| {
             let Poll::Message(record) = ring.rx.poll() else { panic!("three were sent") };
-            ring.rx.take(&record)
+            ring.rx.acknowledge(&record)
         });
         assert_eq!(said, then, "{depth:?}");
     }
@@ -207,8 +209,8 @@ fn p2_who_looks_ahead_sees_each_slot() {
     let parts = Parts::standard(shape.capacity);
     let memory = Words::new(parts.ring + shape.capacity as usize);
     let window = || Window::new(memory.clone(), parts).expect("the parts fit");
-    let mut tx = SlotTx::attach(window(), shape).expect("a sound ring");
-    let mut rx = SlotRx::attach(window(), shape).expect("a sound ring");
+    let mut tx = SlotTx::attach(window(), shape).expect("a good ring");
+    let mut rx = SlotRx::attach(window(), shape).expect("a good ring");
     for from in (0..50).step_by(5) {
         let send = |tx: &mut SlotTx<_>| tx.try_send(&[7; 8]);
         (from..from + 5).for_each(|sequence| assert_eq!(send(&mut tx), Ok(sequence)));
@@ -216,7 +218,7 @@ fn p2_who_looks_ahead_sees_each_slot() {
         let seen = std::iter::from_fn(|| rx.look_ahead(&mut ahead)).map(|(_, sequence)| sequence);
         assert_eq!(seen.collect::<Vec<_>>(), (from..from + 5).collect::<Vec<_>>());
         assert_eq!((rx.sequence(), send(&mut tx)), (from, Err(Refused::Full)));
-        rx.take_to(&ahead);
+        rx.acknowledge_to(&ahead);
         assert!(matches!(rx.poll(), SlotPoll::Empty));
     }
 }

@@ -133,7 +133,7 @@ pub use shmq_core::wait::{Until, Waiting};
 pub use shmq_core::wait_set::{Each, Ends, Event, Interest, WaitSet, What, each};
 pub use shmq_core::waitable::{Armed, EndWatch, Notifier, Waitable};
 pub use view::{OutOfBounds, View};
-pub use waiting::RoomFor;
+pub use waiting::{RoomFor, RoomForBatch};
 
 static_assertions::assert_impl_all!(Producer: Send);
 static_assertions::assert_impl_all!(Consumer: Send);

@@ -12,6 +12,13 @@ pub struct RoomFor<'a, P> {
     len: u64,
 }
 
+/// Room for a batch of so many and so large messages, as something to wait for; made by [`Producer::room_for_batch`].
+#[derive(Debug)]
+pub struct RoomForBatch<'a> {
+    producer: &'a mut Producer,
+    lens: &'a [usize],
+}
+
 impl Producer {
     /// That there is room for a message of `len` bytes, as something that a [`crate::WaitSet`] can wait for. The producer itself
     /// stands for room for a message of any size.
@@ -30,6 +37,27 @@ impl Producer {
     /// ```
     pub fn room_for(&mut self, len: usize) -> RoomFor<'_, Self> {
         RoomFor { producer: self, len: len as u64 }
+    }
+
+    /// That there is room for messages of these lengths all at once, as [`Producer::try_send_batch`] and
+    /// [`Producer::try_send_batch_marked`] want it. A batch that never fits is told at once, as is any error.
+    ///
+    /// ```
+    /// use shmq::{Options, TrySendError, Until, WaitSet};
+    /// let (mut tx, mut rx) = shmq::pair(&Options::new().max_messages(2))?;
+    /// let batch = ["one", "two"];
+    /// tx.try_send(b"before")?;
+    /// assert_eq!(tx.try_send_batch(&batch), Err(TrySendError::Full));
+    /// let lens = batch.map(str::len);
+    /// let (mut set, mut events) = (WaitSet::new()?, Vec::new());
+    /// assert!(set.wait(&mut (tx.room_for_batch(&lens),), &mut events, std::time::Duration::ZERO).is_err());
+    /// rx.try_recv()?;
+    /// set.wait(&mut (tx.room_for_batch(&lens),), &mut events, Until::Forever)?;
+    /// tx.try_send_batch(&batch)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn room_for_batch<'a>(&'a mut self, lens: &'a [usize]) -> RoomForBatch<'a> {
+        RoomForBatch { producer: self, lens }
     }
 }
 
@@ -56,6 +84,18 @@ impl Waitable for Producer {
 impl Waitable for RoomFor<'_, Producer> {
     fn is_ready(&mut self) -> bool {
         ends::is_ready_for(&mut self.producer.end, self.len)
+    }
+
+    fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {
+        self.producer.with_guard(act);
+    }
+}
+
+impl Waitable for RoomForBatch<'_> {
+    fn is_ready(&mut self) -> bool {
+        let end = &mut self.producer.end;
+        let lens = self.lens.iter().map(|&len| len as u64);
+        end.guard.is_torn() || end.ring.is_ready_for_batch(lens) || end.is_deserted()
     }
 
     fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {
