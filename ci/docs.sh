@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export RUSTDOCFLAGS="-D warnings"
 echo "API documentation, default features."
-cargo doc --workspace --lib --no-deps
+cargo doc --workspace --exclude shmq-engine-examples --lib --no-deps
 echo "API documentation of the libraries, all features."
 cargo doc -p shmq -p shmq-raw --lib --no-deps --all-features
 
