@@ -18,12 +18,17 @@ pub struct Processors {
     until_try: u8,
     /// The same after the last one.
     pause: u8,
+    /// Whether the kernel said that there is but one, and how often that is to be believed.
+    only_one: (bool, u8),
 }
+
+/// Answers of the kernel hold for so many sleeps.
+const ASK_AGAIN: u8 = 64;
 
 impl Processors {
     /// As this process has them. Reads the quota, the first time in a process.
     pub fn new() -> Self {
-        Self { quota: is_limited(), until_try: 0, pause: 0 }
+        Self { quota: is_limited(), until_try: 0, pause: 0, only_one: (false, 0) }
     }
 
     /// Whether this wait is to spin, if nobody said how to wait.
@@ -43,6 +48,15 @@ impl Processors {
     /// It did not. Says whether to yield for a while, as well: not on a processor that is the only one. One system call.
     pub fn in_vain(&mut self) -> bool {
         self.learn(processors() == Some(1))
+    }
+
+    /// Whether this thread may run on one only: before a sleep. One system call now and then.
+    pub fn is_only_one(&mut self) -> bool {
+        self.only_one = match self.only_one {
+            (_, 0) => (processors() == Some(1), ASK_AGAIN),
+            (answer, times) => (answer, times - 1),
+        };
+        self.only_one.0
     }
 
     fn learn(&mut self, only_one: bool) -> bool {
@@ -95,7 +109,7 @@ mod tests {
 
     #[test]
     fn one_processor_spins_less_and_less_and_several_always() {
-        let free = Processors { quota: false, until_try: 0, pause: 0 };
+        let free = Processors { quota: false, ..Processors::new() };
         assert_eq!(tries(&mut free.clone(), 1000, false), 1000);
         let mut one = free.clone();
         assert_eq!(tries(&mut one, 8 + 1 + 3 + 7 + 15 + 31 + 63 + 127, true), 8);
@@ -105,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_pays_is_tried_again_at_once() {
-        let mut one = Processors { quota: false, until_try: 0, pause: 0 };
+        let mut one = Processors { quota: false, ..Processors::new() };
         tries(&mut one, 1000, true);
         while !one.try_spinning() {}
         one.paid();

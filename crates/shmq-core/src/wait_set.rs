@@ -159,8 +159,8 @@ pub enum What {
 /// Otherwise it spins, yields and then sleeps, as [`Waiting`] says, over all of its ends. Before it sleeps it announces that to each
 /// peer that has done something since the last time, and has the kernel fence them all at once.
 /// Asleep it wakes up for what happens, and for nothing else: the death of a process is told by the kernel (inotify). Only up to
-/// sixteen ends, with no descriptor beside them, sleep in slices of 10 ms for their first tenth of a second. Where the
-/// kernel has no `membarrier` it wakes up each millisecond.
+/// sixteen ends (four, where the thread may run on one processor only), with no descriptor beside them, sleep in slices of 10 ms for
+/// their first tenth of a second. Where the kernel has no `membarrier` it wakes up each millisecond.
 /// Who sends to an end that sleeps makes one system call, which wakes it.
 ///
 /// # Gone peers
@@ -240,6 +240,8 @@ impl Places {
 const WAITS: usize = 64;
 /// Time between two looks at descriptors while ends are always ready.
 const DESCRIPTORS: Duration = Duration::from_millis(1);
+/// So many bells at most where the peers share this thread's processor: to enter them all takes longer there than being poked.
+const BELLS_ON_ONE: usize = 4;
 /// An end that was not named in so many passes is forgotten.
 const PASSES: u64 = 64;
 
@@ -403,12 +405,12 @@ impl WaitSet {
             return Ok(());
         }
         let deadline = until.deadline(begin);
+        // Few ends sleep on the bells of their peers at first, which wakes them soonest; but no bell tells of a death.
+        let mut slices = if !self.is_idle && self.may_use_bells() { SLICES } else { 0 };
         let (waiting, mut processors) = (self.waiting, self.processors.clone());
         let mut phases = Phases::new(&waiting, &mut processors);
         let mut polls = 0u32;
         let mut slept = false;
-        // Few ends sleep on the bells of their peers at first, which wakes them soonest; but no bell tells of a death.
-        let mut slices = if self.may_use_bells() && !self.is_idle { SLICES } else { 0 };
         let end = loop {
             // Whoever was armed and is not heard of has nothing.
             if std::mem::take(&mut slept) {
@@ -527,8 +529,9 @@ impl WaitSet {
     }
 
     /// Whether a sleep may begin on bells: there are few, and nothing else has to end it.
-    fn may_use_bells(&self) -> bool {
-        (1..=Bells::MOST).contains(&self.ends) && !self.without_bells && !self.notifier.has_descriptors()
+    fn may_use_bells(&mut self) -> bool {
+        let most = if self.processors.is_only_one() { BELLS_ON_ONE } else { Bells::MOST };
+        (1..=most).contains(&self.ends) && !self.without_bells && !self.notifier.has_descriptors()
     }
 
     /// Sleeps for a slice on the bells of all peers, if there are few, unless something is found; says for how long it was to sleep. `None`:
