@@ -280,7 +280,8 @@ fn p11_an_armed_idle_set_never_wakes_up() {
     let options = Options::new().capacity(4096);
     let producers: Vec<_> = (0..100)
         .map(|i| shmq::Queue::create(format!("{}/{i}", directory.name()), &options).unwrap())
-        .map(|queue| queue.producer().unwrap())
+        // Kept: a child that another test is just starting has each descriptor as well, and would close the last one whenever it gets to that.
+        .map(|queue| (queue.producer().unwrap(), queue))
         .collect();
     // Few ends sleep in slices for their first tenth of a second, which is over when it counts.
     for (ends, millis) in [("100", "5000"), ("3", "2000")] {

@@ -136,7 +136,7 @@ impl Reader {
         self.end.borrow().ring.mark()
     }
 
-    /// Blocks sent and not yet received, by this reader or a predecessor; there may be more at once.
+    /// Blocks sent and not yet received, by this reader or a predecessor; there may be more a moment later.
     pub fn pending(&self) -> u64 {
         self.end.borrow().ring.pending()
     }

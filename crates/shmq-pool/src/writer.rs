@@ -158,12 +158,12 @@ impl Writer {
         }
     }
 
-    /// Blocks sent and not yet received; the reader goes on meanwhile, so there may be fewer at once.
+    /// Blocks sent and not yet received; the reader goes on meanwhile, so there may be fewer a moment later.
     pub fn pending(&self) -> u64 {
         self.end.borrow().ring.pending()
     }
 
-    /// Blocks that could be lent now; there may be more at once, never fewer until this end lends one.
+    /// Blocks that could be lent now; there may be more a moment later, never fewer until this end lends one.
     pub fn free(&self) -> u64 {
         self.end.borrow().ring.free()
     }

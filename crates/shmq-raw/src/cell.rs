@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 /// One value in a region, loaded and stored whole but with no synchronization.
 ///
 /// A value of 1, 2, 4 or 8 bytes at a multiple of its size is loaded and stored by one instruction, so it is stale at worst;
-/// any other may be a mix of what several wrote. See [the crate's word on it](crate#what-raw-memory-does-not-promise).
+/// any other may be a mix of what several wrote. See [what raw memory does not promise](crate#what-raw-memory-does-not-promise).
 ///
 /// ```
 /// use shmq_raw::{Options, Region};

@@ -306,7 +306,7 @@ pub fn messages<M>(
 macro_rules! every_end {
     ($own:literal, $peer:literal) => {
         #[doc = concat!("State of the ", $peer, ". One system call if it has the role or died; none between two threads.")]
-        #[doc = concat!("Whoever is attached may be gone at once, and who has left or died may have a successor. But a ", $peer)]
+        #[doc = concat!("Whoever is attached may be gone a moment later, and whoever has left or died may have a successor. But a ", $peer)]
         /// that lives is never said to be lost, and one that came is never again said not to have come.
         ///
         /// ```
@@ -328,7 +328,7 @@ macro_rules! every_end {
         }
 
         #[doc = concat!("How often the ", $peer, "'s role was taken, 0 for never: a change means another one.")]
-        /// May grow at once, never shrink.
+        /// May have grown a moment later; never shrinks.
         pub fn peer_epoch(&self) -> u64 {
             self.end.guard.peer_epoch()
         }

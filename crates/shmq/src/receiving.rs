@@ -1,6 +1,6 @@
 //! What receives are told, and what they tell, whatever the shape.
 
-/// What a receive into the caller's buffer got(crate::Consumer::try_recv_into).
+/// What [a receive into the caller's buffer](crate::Consumer::try_recv_into) got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     /// Bytes of the message.

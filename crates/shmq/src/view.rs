@@ -5,8 +5,7 @@ use shmq_core::end::End;
 use shmq_core::memory::{Map, Window, at};
 use shmq_core::ring::{Record, RecordRx, SlotRx};
 
-/// An offset and length that do not lie inside a message. Nothing was
-/// copied(crate::Claim::write_at).
+/// An offset and length that do not lie inside a message, or inside a [claim](crate::Claim::write_at). Nothing was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfBounds {
     /// Where it was to start.

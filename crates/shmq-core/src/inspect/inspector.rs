@@ -97,7 +97,7 @@ pub struct EndSnapshot {
 }
 
 /// One look at a queue. Both ends go on meanwhile, so the parts belong together only roughly, and all of it may be
-/// different at once. What a dead process committed last may be missing from the counts until it has a successor.
+/// different a moment later. What a dead process committed last may be missing from the counts until it has a successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// Messages sent since creation: the next sequence number.

@@ -482,7 +482,7 @@ impl<M: Memory> RecordTx<M> {
         self.sequence
     }
 
-    /// Messages sent and not yet taken.
+    /// Messages sent and not yet acknowledged.
     pub fn pending(&self) -> u64 {
         let received = self.ring.load(RECEIVED, at::OBSERVE);
         let pending = self.sequence.wrapping_sub(received);

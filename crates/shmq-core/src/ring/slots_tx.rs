@@ -533,7 +533,7 @@ impl<M: Memory> SlotTx<M> {
         self.cursor.next()
     }
 
-    /// Messages sent and not yet taken.
+    /// Messages sent and not yet acknowledged.
     pub fn pending(&self) -> u64 {
         self.cursor.next().saturating_sub(self.ring.load(READ, at::OBSERVE)).min(self.groups.layout().depth)
     }

@@ -34,7 +34,7 @@ pub struct Inspector {
 }
 
 /// One look at a pool. Both ends go on meanwhile, so the parts belong together only roughly, and all of it may be
-/// different at once.
+/// different a moment later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {

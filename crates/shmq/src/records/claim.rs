@@ -11,7 +11,7 @@ use shmq_core::ring::{Draft, Place, RecordTx};
 use std::io::IoSlice;
 use std::ops::Range;
 
-/// Room for one message inside the ring. Committed, it is sent; dropped, aborted or forgotten (`mem::forget`), nothing was,
+/// Room for one message inside the ring. Committed, it is sent; dropped, aborted or forgotten (`mem::forget`), nothing was sent,
 /// and nothing is left to clean up, also if this process dies.
 ///
 /// ```

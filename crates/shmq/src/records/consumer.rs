@@ -27,7 +27,7 @@ use std::marker::PhantomData;
 /// is acknowledged: to this end after an early return or a panic, to its successor after a kill. The sequence number tells.
 ///
 /// A handle can move to another thread, but not be shared: it is [`Send`] and not [`Sync`]. It does not survive `fork`:
-/// see [the crate's word on it](crate#fork).
+/// see [fork](crate#fork).
 ///
 /// ```
 /// # let name = format!("shmq-doc-consumer-{}", std::process::id());
@@ -155,7 +155,7 @@ impl Consumer {
         Ok(Received { len: record.len as usize, sequence: record.sequence })
     }
 
-    /// Receives a plain value; alignment up to 8 or any other, it is copied out.
+    /// Receives a plain value. Any alignment will do: it is copied out.
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], and [`TryRecvError::WrongLength`] unless the message has exactly the value's size; it
@@ -243,7 +243,7 @@ impl Consumer {
         limit: DrainLimit,
         mut each: impl FnMut(&View<'_>) -> S,
     ) -> S::Outcome {
-        /// Takes the run when it goes out of scope, also by a panic.
+        /// Acknowledges the run when it goes out of scope, also by a panic.
         struct Run<'a> {
             end: &'a mut End<RecordRx<Map>>,
         }
@@ -314,11 +314,11 @@ impl Consumer {
 
     every_end!("consumer", "producer");
 
-    /// Messages published and not taken, as the producer last said; it counts a message (a batch) just after
+    /// Messages sent and not acknowledged, as the producer last said; it counts a message (a batch) just after
     /// publishing it, so a receive may find one more. After the producer's death the count may stay behind by that
     /// one until a successor comes.
     ///
-    /// The producer goes on meanwhile: there may be more at once. There cannot be fewer until this end receives.
+    /// The producer goes on meanwhile: there may be more a moment later. There cannot be fewer until this end receives.
     ///
     /// ```
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;

@@ -95,7 +95,7 @@ impl Producer {
     }
 
     /// The note of the last message that was sent with one, and that message's sequence number; `None` if none was.
-    /// Whoever had the role then: so it is what a successor goes on from.
+    /// It does not matter who had the role then: so it is what a successor goes on from.
     ///
     /// Exact after any death. Only another process that writes to this file without this library can make it wrong.
     pub fn mark(&self) -> Option<Mark> {
@@ -158,8 +158,8 @@ impl Consumer {
     /// What the producer noted with the last message that it sent with a mark, received here already or not; see
     /// [`Producer::try_send_marked`] and the example of [`Producer::try_send_batch_marked`].
     ///
-    /// At least as new as the marks of all messages that were received here. `None` if there is no mark; and of a producer
-    /// that writes marks without pause, in a thousand looks none was whole.
+    /// At least as new as the marks of all messages that were received here. `None` if there is no mark; also if the
+    /// producer wrote marks so fast that a thousand looks found none whole.
     pub fn peer_mark(&self) -> Option<Mark> {
         self.end.ring.mark()
     }

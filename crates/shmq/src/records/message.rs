@@ -34,7 +34,7 @@ use shmq_core::ring::{Record, RecordRx};
 /// # Ok::<(), shmq::Error>(())
 /// ```
 ///
-/// It must not be used in a child of `fork`, where the ring is not mapped: see [the crate's word on it](crate#fork).
+/// It must not be used in a child of `fork`, where the ring is not mapped: see [fork](crate#fork).
 #[derive(Debug)]
 #[must_use = "a message that is not acknowledged stays in the queue"]
 pub struct Message<'a> {
@@ -72,7 +72,7 @@ impl<'a> Message<'a> {
 
     as_view!();
 
-    /// Takes the message out of the queue: nobody is shown it again.
+    /// Acknowledges the message: it is out of the queue, and nobody is shown it again.
     #[inline]
     pub fn acknowledge(self) {
         if self.end.ring.acknowledge(&self.record) {

@@ -26,7 +26,7 @@ use std::ops::Range;
 /// Between two threads ([`crate::pair`]) nobody can follow a consumer that was dropped, and sends fail at once.
 ///
 /// A handle can move to another thread, but not be shared: it is [`Send`] and not [`Sync`]. It does not survive `fork`:
-/// see [the crate's word on it](crate#fork).
+/// see [fork](crate#fork).
 ///
 /// ```
 /// # let name = format!("shmq-doc-producer-{}", std::process::id());
@@ -268,10 +268,10 @@ impl Producer {
 
     every_end!("producer", "consumer");
 
-    /// Messages sent and not yet taken, as the consumer last said.
+    /// Messages sent and not yet acknowledged, as the consumer last said.
     ///
-    /// The consumer goes on meanwhile: there may be fewer at once. There cannot be more until this end sends.
-    /// A count, not an acknowledgement: what the consumer did before it took a message need not be visible yet.
+    /// The consumer goes on meanwhile: there may be fewer a moment later. There cannot be more until this end sends.
+    /// A count, not an acknowledgement: what the consumer did before it acknowledged a message need not be visible yet.
     ///
     /// ```
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -307,7 +307,7 @@ impl Producer {
     /// Largest message that there is room for, in bytes; `None` if not even an empty one has. Slots have
     /// [`room`](crate::slots::Producer::room) in messages.
     ///
-    /// The consumer goes on meanwhile: there may be more room at once. There cannot be less until this end sends, so a
+    /// The consumer goes on meanwhile: there may be more room a moment later. There cannot be less until this end sends, so a
     /// message of that size will not find the queue full.
     ///
     /// ```

@@ -289,7 +289,7 @@ impl Producer {
 
 impl Consumer {
     /// Opens a queue and takes its receiving end, as the example of [`crate::Producer::open`] does with the other.
-    /// What a dead predecessor had taken and not given back is given back meanwhile.
+    /// Room that a dead predecessor had not given back is given back.
     ///
     /// # Errors
     /// As [`crate::Queue::open`] and [`crate::Queue::consumer`].

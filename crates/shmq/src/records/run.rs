@@ -60,12 +60,12 @@ impl<'a> Run<'a> {
         Some(View::of_record(self.end, &record))
     }
 
-    /// Takes the first messages of those looked at out of the queue, at most so many, and goes on with the rest: for whoever hands
-    /// messages on and hears piece by piece that they have arrived. Returns how many: fewer than asked for only if no more
-    /// were looked at, or a hostile producer has spoiled them since.
+    /// Acknowledges the first messages of those looked at, at most so many, and keeps the rest: for a program that passes messages on
+    /// and learns piece by piece that they have arrived. Returns how many: fewer than asked for only if no more
+    /// were looked at, or a hostile producer has changed them since.
     ///
-    /// What is left counts against the limit of the run as if it had begun there. Killed within this call, none of them is
-    /// taken or all are.
+    /// What is left counts against the limit of the run as if it had begun there. If this process is killed within this call, all of them
+    /// are acknowledged or none.
     ///
     /// ```
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;
@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
         self.bytes
     }
 
-    /// Takes all messages looked at out of the queue, at once; returns how many.
+    /// Acknowledges all messages looked at, in one store; returns how many.
     pub fn acknowledge(self) -> usize {
         let end = self.end;
         if self.messages > 0 && end.ring.acknowledge_to(&self.ahead) {

@@ -12,8 +12,8 @@ use shmq_core::ring::{SlotDraft, SlotTx};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Room for one message inside the ring. Committed, it is sent; dropped, aborted or forgotten, nothing was, nor if this
-/// process dies. It holds what an earlier message left there until it is written.
+/// Room for one message inside the ring. Committed, it is sent; dropped, aborted or forgotten, nothing was sent, nor is
+/// anything if this process dies. It holds what an earlier message left there until it is written.
 ///
 /// ```
 /// let (mut tx, mut rx) = shmq::slots::pair::<u64>(8)?;

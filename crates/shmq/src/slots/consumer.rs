@@ -16,8 +16,8 @@ use shmq_core::wait::{Until, Waiting};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// The receiving end of a queue of fixed-size messages. Everything said of [`crate::Consumer`] holds: what a producer
-/// means that has left or died, or is stopped, what is seen again after a kill, also to fork and threads.
+/// The receiving end of a queue of fixed-size messages. Everything said of [`crate::Consumer`] holds: what it means that a producer has left,
+/// died or is stopped; what is seen again after a kill; and what is said of `fork` and threads.
 ///
 /// `try_` calls do not allocate, make no system call unless the producer sleeps, and take bounded time.
 ///
@@ -372,9 +372,9 @@ impl<P: ?Sized> Consumer<P> {
 
     every_end!("consumer", "producer");
 
-    /// Messages published and not taken.
+    /// Messages sent and not acknowledged.
     ///
-    /// The producer goes on meanwhile: there may be more at once. There cannot be fewer until this end receives.
+    /// The producer goes on meanwhile: there may be more a moment later. There cannot be fewer until this end receives.
     pub fn pending(&self) -> u64 {
         self.end.ring.pending()
     }
@@ -393,7 +393,7 @@ impl<P: ?Sized> Consumer<P> {
     }
 }
 
-/// A run that is being drained: what was moved on behind is taken when it goes out of scope, also by a panic.
+/// A run that is being drained: what was passed is acknowledged when this goes out of scope, also by a panic.
 struct Settling<'a>(&'a mut End<SlotRx<Map>>);
 
 impl Settling<'_> {

@@ -24,7 +24,7 @@ use std::marker::PhantomData;
 /// ```
 ///
 /// It borrows the consumer: there is no other receive while it is open. It must not be used in a child of `fork`:
-/// see [the crate's word on it](crate#fork).
+/// see [fork](crate#fork).
 #[derive(Debug)]
 #[must_use = "a message that is not acknowledged stays in the queue"]
 pub struct Message<'a, P: ?Sized> {
@@ -44,7 +44,7 @@ impl<'a, P: ?Sized> Message<'a, P> {
         self.end.ring.sequence()
     }
 
-    /// Takes the message out of the queue: nobody is shown it again.
+    /// Acknowledges the message: it is out of the queue, and nobody is shown it again.
     #[inline(always)]
     pub fn acknowledge(self) {
         self.end.ring.skip();

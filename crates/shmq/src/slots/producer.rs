@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 /// The sending end of a queue of fixed-size messages. Everything said of [`crate::Producer`] holds, with messages in
-/// place of bytes: what a consumer means that has left or died, or is stopped, also to fork and threads.
+/// place of bytes: what it means that a consumer has left, died or is stopped; and what is said of `fork` and threads.
 ///
 /// `try_` calls do not allocate, make no system call unless the consumer sleeps, and take bounded time.
 ///
@@ -266,16 +266,16 @@ impl<P: ?Sized> Producer<P> {
 
     every_end!("producer", "consumer");
 
-    /// Messages sent and not yet taken.
+    /// Messages sent and not yet acknowledged.
     ///
-    /// The consumer goes on meanwhile: there may be fewer at once. There cannot be more until this end sends.
+    /// The consumer goes on meanwhile: there may be fewer a moment later. There cannot be more until this end sends.
     pub fn pending(&self) -> u64 {
         self.end.ring.pending()
     }
 
     /// Messages that there is room for. Records have [`room_bytes`](crate::Producer::room_bytes).
     ///
-    /// The consumer goes on meanwhile: there may be more room at once. There cannot be less until this end sends, so
+    /// The consumer goes on meanwhile: there may be more room a moment later. There cannot be less until this end sends, so
     /// that many sends will not find the queue full.
     pub fn room(&mut self) -> u64 {
         // A contradiction shows as no room here, and as itself at the next send.

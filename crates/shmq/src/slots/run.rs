@@ -56,7 +56,7 @@ impl<'a, P: ?Sized> Run<'a, P> {
         Some(found)
     }
 
-    /// Takes the first messages of those looked at out of the queue, at most so many, and goes on with the rest, as
+    /// Acknowledges the first messages of those looked at, at most so many, and keeps the rest, as
     /// [`crate::Run::acknowledge_first`] does, and its example.
     pub fn acknowledge_first(&mut self, messages: usize) -> usize {
         let (mut part, mut taken) = (self.end.ring.ahead(), 0);
@@ -80,7 +80,7 @@ impl<'a, P: ?Sized> Run<'a, P> {
         self.messages * self.end.limits.max_message as usize
     }
 
-    /// Takes all messages looked at out of the queue, at once; returns how many.
+    /// Acknowledges all messages looked at, in one store; returns how many.
     pub fn acknowledge(self) -> usize {
         if self.messages > 0 && self.end.ring.acknowledge_to(&self.ahead) {
             self.end.published();
