@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# The libraries alone, without any feature and without what other packages of the workspace ask of them; then what is told of by
-# features that nothing else turns on; then the command without its live view.
+# The libraries alone, without any feature and without what other packages of the workspace ask of them, so that what only tests use
+# shows; then what is told of by features that nothing else turns on; then the command without its live view.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 echo "The libraries without default features."
-cargo check -p shmq --no-default-features
-cargo check -p shmq-raw --no-default-features
+cargo clippy -p shmq-core -p shmq -p shmq-raw -p shmq-pool --lib --no-default-features -- -D warnings
 echo "The async ends, for each runtime alone, and for none."
 cargo clippy -p shmq-async --lib -- -D warnings
 for feature in tokio async-io pool; do

@@ -312,6 +312,15 @@ fn crates_depend_one_way() {
     }
 }
 
+/// What is used by tests alone is built for them alone, so the compiler sees what nobody uses.
+#[test]
+fn no_library_turns_off_the_lint_for_dead_code() {
+    for root in ROOTS {
+        let text = std::fs::read_to_string(top().join(root)).expect("a source");
+        assert!(!text.contains("dead_code") && !text.contains("#![allow("), "{root}");
+    }
+}
+
 #[test]
 fn control_a_planted_circle_is_found() {
     let planted = |files: &[(&str, &str)]| {

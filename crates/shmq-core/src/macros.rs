@@ -126,21 +126,24 @@ macro_rules! file_facts {
     };
 }
 
-/// Accesses to shared memory by name, each with its ordering, its partner and what breaks if it were weaker. Wants `Access`,
-/// `Order`, `Site` and `SiteDoc` in scope.
+/// Accesses to shared memory by name, each with its ordering, its partner and what breaks if it were weaker. Attributes are those of the
+/// list of all of them.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! sites {
     ($(#[$attribute:meta])* $($name:ident: $access:ident $order:ident, $partner:literal, $why:literal;)*) => {
         /// The sites, as the code names them.
         pub mod at {
-            use super::{Order, Site};
+            use $crate::memory::{Order, Site};
             $(#[doc = $why] pub const $name: Site = Site { label: stringify!($name), order: Order::$order };)*
         }
         /// All sites.
         $(#[$attribute])*
-        pub const SITES: &[SiteDoc] = &[
-            $(SiteDoc { site: at::$name, access: Access::$access, partner: $partner, why: $why },)*
-        ];
+        pub const SITES: &[$crate::memory::SiteDoc] = &[$($crate::memory::SiteDoc {
+            site: at::$name,
+            access: $crate::memory::Access::$access,
+            partner: $partner,
+            why: $why,
+        },)*];
     };
 }

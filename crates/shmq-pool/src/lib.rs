@@ -73,11 +73,6 @@
 //!
 //! Of [`Options`], those that size a queue of records (`capacity`, `max_message`, `max_messages`) are refused here.
 
-#![cfg_attr(
-    not(feature = "testing"),
-    allow(dead_code, unused_imports, reason = "the tests see more of the inside")
-)]
-
 mod ends;
 mod error;
 mod inspect;

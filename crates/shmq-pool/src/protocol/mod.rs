@@ -36,5 +36,7 @@ mod tx;
 pub use bytes::Bytes;
 pub use handle::{Handle, LOW};
 pub use rx::{PoolRx, Take, Taken};
-pub use site::{SITES, at};
+#[cfg(feature = "testing")]
+pub use site::SITES;
+pub use site::at;
 pub use tx::{NoLoan, PoolTx, Unsent};

@@ -212,6 +212,7 @@ impl<M: Memory + Clone> PoolRx<M> {
     }
 
     /// What the writer sent that cannot be; for good.
+    #[cfg(feature = "testing")]
     pub fn corrupt(&self) -> Option<Corruption> {
         self.corrupt
     }

@@ -3,9 +3,9 @@
 //! `docs/POOL.md` has the same table; a test compares them.
 
 use shmq_core::sites;
-use shmq_core::{Access, Order, Site, SiteDoc};
 
 sites! {
+    #[cfg(feature = "testing")]
     LENT: Store Relaxed, "TABLE", "a successor or an observer reads it; the commit word of full, Release, comes after it";
     HOME: Store Relaxed, "TABLE", "a successor or an observer reads it; READ of empty, Release, and TAKE_LOG come after it";
     HELD_LEN: Store Release, "TABLE", "an observer sees a length, and not the note of the message that it is of";

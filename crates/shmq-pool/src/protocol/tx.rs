@@ -232,6 +232,7 @@ impl<M: Memory + Clone> PoolTx<M> {
     }
 
     /// What the reader sent that cannot be; for good.
+    #[cfg(feature = "testing")]
     pub fn corrupt(&self) -> Option<Corruption> {
         self.corrupt
     }
@@ -262,6 +263,7 @@ impl<M: Memory + Clone> PoolTx<M> {
     }
 
     /// Blocks that are here and not lent.
+    #[cfg(feature = "testing")]
     pub fn home(&self) -> &[u32] {
         &self.home
     }

@@ -9,9 +9,9 @@
 //! **What happens on a crash?** *begun* is one ahead of *latest*, and nobody looks at that slot until its value is published.
 //! A successor writes that value again. There is nothing to repair.
 
+use shmq_core::Memory;
 use shmq_core::layout::{CACHE_LINE, FALSE_SHARING_LINE};
 use shmq_core::sites;
-use shmq_core::{Access, Memory, Order, Site, SiteDoc};
 
 /// Slots of a cell in a region. Two would do for a dead writer; four let a reader be three values slow.
 pub const SLOTS: u64 = 4;
@@ -34,7 +34,7 @@ pub const MAX_SIZE: usize = 1 << 40;
 
 // `docs/RAW.md` is compared with this.
 sites! {
-    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for tests"))]
+    #[cfg(feature = "testing")]
     BEGIN: Store Relaxed, "CHECK", "BEGIN_FENCE orders it";
     BEGIN_FENCE: Fence Release, "CHECK_FENCE", "torn value: new bytes are seen, but not that their value has begun";
     PUBLISH: Store Release, "LOOK", "torn value: its number is seen before its bytes";

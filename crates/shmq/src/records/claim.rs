@@ -122,7 +122,7 @@ impl<'a> Claim<'a> {
         self.publish(len)
     }
 
-    /// Sends the first `len` bytes; the rest of the room is given back.
+    /// Sends the first `len` bytes; the rest of the room is given back. Only here: a slot is sent whole.
     ///
     /// # Errors
     /// [`OutOfBounds`] if fewer were claimed; the claim is then aborted.

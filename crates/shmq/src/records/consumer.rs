@@ -155,7 +155,8 @@ impl Consumer {
         Ok(Received { len: record.len as usize, sequence: record.sequence })
     }
 
-    /// Receives a plain value. Any alignment will do: it is copied out.
+    /// Receives a plain value. Any alignment will do: it is copied out. Only here: a queue of slots has a type, and its
+    /// `try_recv` gives that.
     ///
     /// # Errors
     /// As [`Consumer::try_recv`], and [`TryRecvError::WrongLength`] unless the message has exactly the value's size; it

@@ -120,7 +120,8 @@ impl Producer {
     }
 
     /// Sends several slices, a header and a body say, as one message. Their lengths together are within
-    /// [`Limits::max_message`](crate::Limits::max_message).
+    /// [`Limits::max_message`](crate::Limits::max_message). Only here: a slot of bytes is filled in pieces by
+    /// [`write_at`](crate::slots::Claim::write_at).
     ///
     /// ```
     /// use std::io::IoSlice;
@@ -148,7 +149,8 @@ impl Producer {
         self.wait_and_publish(until.into(), len, |ring| send_slices(ring, slices, len))
     }
 
-    /// Sends a plain value as one message. Any alignment will do: its bytes are copied.
+    /// Sends a plain value as one message. Any alignment will do: its bytes are copied. Only here: a queue of slots has a type, and its
+    /// `try_send` takes that.
     ///
     /// ```
     /// let (mut tx, mut rx) = shmq::pair(&shmq::Options::new())?;

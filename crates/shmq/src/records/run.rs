@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
         self.bytes
     }
 
-    /// Acknowledges all messages looked at, in one store; returns how many.
+    /// Acknowledges all messages looked at: all of them or none, if this process dies meanwhile. Returns how many.
     pub fn acknowledge(self) -> usize {
         let end = self.end;
         if self.messages > 0 && end.ring.acknowledge_to(&self.ahead) {

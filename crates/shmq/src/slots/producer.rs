@@ -84,6 +84,8 @@ impl<P: Pod> Producer<P> {
     /// by group. One that finds no room is not asked for, so none is lost: the next call goes on with it. It looks for
     /// more room once at most, so an endless iterator ends it with a full queue. If the iterator panics, the group it was asked for is not sent.
     ///
+    /// Only here: records are too large for an iterator to hand them over by value; [`crate::Producer::try_batch`] takes them one by one.
+    ///
     /// ```
     /// # let queue = shmq::slots::Queue::<u64>::anonymous(8, &shmq::Options::new())?;
     /// # let (mut tx, mut rx) = (queue.producer()?, queue.consumer()?);

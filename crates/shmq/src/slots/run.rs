@@ -80,7 +80,7 @@ impl<'a, P: ?Sized> Run<'a, P> {
         self.messages * self.end.limits.max_message as usize
     }
 
-    /// Acknowledges all messages looked at, in one store; returns how many.
+    /// Acknowledges all messages looked at: all of them or none, if this process dies meanwhile. Returns how many.
     pub fn acknowledge(self) -> usize {
         if self.messages > 0 && self.end.ring.acknowledge_to(&self.ahead) {
             self.end.published();
