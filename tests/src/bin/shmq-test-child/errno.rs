@@ -2,18 +2,26 @@
 #![allow(clippy::disallowed_types, reason = "a flag of this process, not shared bytes")]
 
 use crate::{Outcome, said};
-use shmq::{Inspector, Options, Queue, Role, StopHandle, Waiting, slots};
+use shmq::{
+    Corruption, Event, Inspector, Interest, Options, Queue, Role, StopHandle, TrySendError, WaitSet, Waiting,
+    What, slots,
+};
+use shmq_async::{Async, Reactor};
 use shmq_pool::Pool;
 use shmq_raw::Region;
 use shmq_tests::process::{LIMIT, SlotMessage, eventually};
 use shmq_tests::step::{be_traced, mark};
 use std::error::Error;
 use std::fs::{File, read_dir, read_link};
+use std::future::Future;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Refusal = Box<dyn Error>;
 
@@ -40,8 +48,9 @@ impl Seen {
         let links =
             read_dir("/proc/self/fd").expect("/proc").flatten().filter_map(|e| read_link(e.path()).ok());
         let links = links.map(|link| link.display().to_string());
-        // Not the folder that is being read here.
-        let mut descriptors: Vec<_> = links.filter(|link| !link.ends_with("/fd")).collect();
+        // Not the folder that is being read here, nor what the library keeps for the next who waits for many ends.
+        let counts = |link: &String| !link.ends_with("/fd") && link != "anon_inode:inotify";
+        let mut descriptors: Vec<_> = links.filter(counts).collect();
         let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc");
         let queue = |line: &&str| line.contains(folder) || line.contains("memfd:");
         let mut mappings: Vec<_> = maps.lines().filter(queue).map(str::to_owned).collect();
@@ -231,6 +240,122 @@ fn sleep_until_sent(trial: &Trial<'_>, waiting: fn() -> Waiting, delay: Duration
     trial.go(prepare, run, |(_rx, peer, _)| peer.join()?.map(drop))
 }
 
+/// Two ends of a queue, and a thread that sends to one of them when it is told to, and some time later.
+type Awaited = (WaitSet, shmq::Consumer, Peer<Result<shmq::Producer, String>>);
+
+fn awaited(waiting: fn() -> Waiting, delay: Duration) -> Result<Awaited, Refusal> {
+    let queue = Queue::anonymous(&Options::new().capacity(4096))?;
+    let (mut tx, rx) = (queue.producer()?, queue.consumer()?);
+    let mut set = WaitSet::new()?;
+    set.set_waiting(waiting());
+    let peer = Peer::new(move |wait| {
+        wait();
+        std::thread::sleep(delay);
+        tx.try_send(HELLO).map_err(said).map(|_| tx)
+    });
+    Ok((set, rx, peer))
+}
+
+fn must_be(events: &[Event], key: usize, what: What) -> Result<(), Refusal> {
+    match events {
+        [event] if (event.key, event.what) == (key, what) => Ok(()),
+        other => Err(format!("the set tells of {other:?}").into()),
+    }
+}
+
+/// Waits for an end of which the other one sends after a while.
+fn set_sleeps(trial: &Trial<'_>, waiting: fn() -> Waiting, delay: Duration) -> Outcome {
+    let run = |(set, rx, peer): &mut Awaited| {
+        peer.go.store(true, Ordering::Release);
+        let mut events = Vec::new();
+        set.wait(&mut (&mut *rx,), &mut events, LIMIT)?;
+        must_be(&events, 0, What::Ready)
+    };
+    let settle = |(_set, mut rx, peer): Awaited| {
+        drop(peer.join()?);
+        // Whatever the set said, the message is there.
+        hello(rx.try_recv().map(|message| message.to_vec()).map_err(said))
+    };
+    trial.go(|| awaited(waiting, delay), run, settle)
+}
+
+/// Waits for a socket, a deadline and a pair between threads, one after the other.
+fn set_of_others(trial: &Trial<'_>) -> Outcome {
+    let prepare = || {
+        let (tx, rx) = shmq::pair(&Options::new().capacity(4096))?;
+        let (here, there) = UnixStream::pair()?;
+        let mut set = WaitSet::new()?;
+        set.set_waiting(Waiting::low_power());
+        Ok((set, tx, rx, here, there))
+    };
+    type Others = (WaitSet, shmq::Producer, shmq::Consumer, UnixStream, UnixStream);
+    let run = |(set, tx, rx, _, there): &mut Others| {
+        let mut events = Vec::new();
+        set.add_fd(1, &*there, Interest::Write)?;
+        set.wait(&mut (&mut *rx,), &mut events, LIMIT)?;
+        must_be(&events, 1, What::Descriptor { readable: false, writable: true })?;
+        // It says whether it did.
+        let _ = set.remove_fd(&*there);
+        set.set_deadline(2, Some(Instant::now() + Duration::from_millis(5)));
+        set.wait(&mut (&mut *rx,), &mut events, LIMIT)?;
+        must_be(&events, 2, What::Deadline)?;
+        set.poll(&mut (&mut *rx,), &mut events)?;
+        if !events.is_empty() {
+            return Err(format!("the set tells of {events:?}").into());
+        }
+        tx.try_send(HELLO)?;
+        set.wait(&mut (&mut *rx,), &mut events, LIMIT)?;
+        must_be(&events, 0, What::Ready)?;
+        hello(rx.try_recv().map(|message| message.to_vec()).map_err(said)).map_err(Into::into)
+    };
+    trial.go(prepare, run, |_| Ok(()))
+}
+
+/// Awaits a message at a reactor that this thread turns.
+fn awaits(trial: &Trial<'_>) -> Outcome {
+    type Held = (shmq::Producer, Option<shmq::Consumer>);
+    let prepare = || {
+        let queue = Queue::anonymous(&Options::new().capacity(4096))?;
+        Ok((queue.producer()?, Some(queue.consumer()?)))
+    };
+    let run = |(tx, rx): &mut Held| {
+        let reactor = Reactor::new()?;
+        let mut rx = Async::with_reactor(rx.take().ok_or("taken")?, &reactor)?;
+        let mut task = pin!(rx.recv());
+        let mut context = Context::from_waker(Waker::noop());
+        if task.as_mut().poll(&mut context).is_ready() {
+            return Err("nothing was sent".into());
+        }
+        tx.try_send(HELLO)?;
+        let begin = Instant::now();
+        while begin.elapsed() < LIMIT {
+            reactor.turn()?;
+            if let Poll::Ready(message) = task.as_mut().poll(&mut context) {
+                return hello(message.map(|message| message.to_vec()).map_err(said)).map_err(Into::into);
+            }
+        }
+        Err("it was never woken".into())
+    };
+    trial.go(prepare, run, |_| Ok(()))
+}
+
+/// Meets a truncated file, so that the handler has work to do.
+fn truncated(trial: &Trial<'_>, folder: &str) -> Outcome {
+    let path = &format!("{folder}/cut");
+    let prepare = || {
+        shmq::sigbus::install()?;
+        let tx = Queue::create(path, &Options::new().capacity(4096))?.producer()?;
+        let file = File::options().write(true).open(path)?;
+        file.set_len(0)?;
+        Ok(tx)
+    };
+    let run = |tx: &mut shmq::Producer| match tx.try_send(HELLO) {
+        Err(TrySendError::Corrupt { what: Corruption::Truncated }) => Ok(()),
+        other => Err(format!("a send into a truncated file: {other:?}").into()),
+    };
+    trial.go(prepare, run, |_tx| std::fs::remove_file(path).map_err(said))
+}
+
 /// Looks at all there is to be seen from outside.
 fn look(it: &Inspector) -> Result<(), Refusal> {
     it.snapshot();
@@ -340,6 +465,26 @@ pub fn errno(operation: &str, folder: &str) -> Outcome {
         "consumer.recv_stoppable" => sleep_until_sent(&trial, Waiting::new, Duration::from_millis(20), true),
         "consumer.recv_deep" => sleep_until_sent(&trial, low, Duration::from_millis(150), false),
         "consumer.recv_deep_stoppable" => sleep_until_sent(&trial, low, Duration::from_millis(150), true),
+        "set.new" => trial.go(nothing, |()| Ok(WaitSet::new()?), over),
+        "set.drop" => {
+            let armed = || {
+                let queue = Queue::anonymous(small)?;
+                let (tx, mut rx) = (queue.producer()?, queue.consumer()?);
+                let (mut set, mut events) = (WaitSet::new()?, Vec::new());
+                set.poll(&mut (&mut rx,), &mut events)?;
+                Ok((Some(set), tx, rx))
+            };
+            let run = |(set, ..): &mut (Option<WaitSet>, _, _)| {
+                set.take();
+                Ok(())
+            };
+            trial.go(armed, run, over)
+        }
+        "set.sleep_on_bells" => set_sleeps(&trial, Waiting::new, Duration::from_millis(20)),
+        "set.sleep" => set_sleeps(&trial, low, Duration::from_millis(200)),
+        "set.others" => set_of_others(&trial),
+        "async.recv" => awaits(&trial),
+        "sigbus.handled" => truncated(&trial, folder),
         "stop.new" => trial.go(nothing, |()| Ok(StopHandle::new()?), over),
         "stop.trigger" => trial.go(
             || Ok(StopHandle::new()?),
