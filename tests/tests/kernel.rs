@@ -34,4 +34,5 @@ cases! {
     p8_a_full_disk_that_copies_on_write: "btrfs", "false, taken on a full disk, true";
     p8_a_leave_that_does_not_reach_the_disk_is_none: "write-back", "left, then lost, then taken";
     p5_a_child_of_a_child_has_no_end_of_either: "fork-again", "code 0";
+    p5_a_forked_childs_pair_is_a_copy: "fork-pair", "code 0, code 0, untouched";
 }

@@ -110,6 +110,8 @@ others! {
     p5_looking_at_a_truncated_pool_says_so: "look";
     p5_a_truncated_region_says_so: "region", "read-only";
     p5_a_cell_of_a_truncated_region_says_so: "cell-write", "cell-read", "cell-attach";
+    p5_a_set_that_sleeps_on_a_truncated_file_tells_of_it: "set-records", "set-slots", "set-pool";
+    p5_an_awaited_end_of_a_truncated_file_says_so: "awaited";
 }
 
 #[test]

@@ -89,7 +89,8 @@
 //! is the end of its roles, whatever children it has. In the child, a [`Producer`] or [`Consumer`] may be dropped,
 //! which does nothing, or left alone; other calls kill the child (SIGSEGV). An open [`Claim`], [`Batch`], [`Message`]
 //! or [`Run`] may be dropped as well, and must not be used. A [`Queue`] or an [`Inspector`] can be used in the child, and a queue
-//! can take a role of its own there.
+//! can take a role of its own there. A [`pair`] is memory of one process alone: a child has a copy of both ends, of which its parent
+//! sees nothing.
 //!
 //! A [`WaitSet`] or a [`Notifier`] shares its descriptors with a forked child. The child may drop it, which does nothing; its calls
 //! return an error there. It may make one of its own, for ends that it takes itself. An epoll instance that the child has from its

@@ -137,6 +137,7 @@ pub fn case(case: &str, directory: &str) -> Option<Verdict> {
         "namespace-drops" => namespace(directory, drops),
         "fork-looks" => looks(directory),
         "fork-again" => again(directory),
+        "fork-pair" => pair(),
         _ => return None,
     })
 }
@@ -211,6 +212,25 @@ fn looks(directory: &str) -> Outcome {
         seen && took && wrote && whole && torn && bytes == [0; 5]
     })?;
     Ok(ended)
+}
+
+/// A pair is memory of one process alone: a child has a copy of both ends, and whatever it does to them its parent does not see.
+fn pair() -> Outcome {
+    let (mut tx, mut rx) = shmq::pair(&options(MIB)).map_err(said)?;
+    tx.try_send(b"one").map_err(said)?;
+    let mut held = Some((tx, rx));
+    let uses = child(false, || {
+        held.as_mut().is_some_and(|(tx, rx)| {
+            let one = rx.try_recv().is_ok_and(|message| message.to_vec() == b"one");
+            let sent = tx.try_send(b"the child's") == Ok(1);
+            one && sent && rx.try_recv().is_ok_and(|message| message.to_vec() == b"the child's")
+        })
+    })?;
+    let drops = child(false, || held.take().is_some())?;
+    (tx, rx) = held.ok_or_else(|| "the parent has none".to_owned())?;
+    let one = rx.try_recv().is_ok_and(|message| message.to_vec() == b"one");
+    let two = tx.try_send(b"two") == Ok(1) && rx.try_recv().is_ok_and(|message| message.to_vec() == b"two");
+    Ok(format!("{uses}, {drops}, {}", if one && two { "untouched" } else { "spoiled" }))
 }
 
 /// A child takes an end of its own and has a child.

@@ -1,8 +1,18 @@
-//! Pools, regions and seqlock cells whose file is truncated under them. What a queue's ends do then is in `sigbus`.
+//! Pools, regions and seqlock cells whose file is truncated under them, and ends that are waited for beside others. What a queue's ends
+//! do otherwise is in `sigbus`.
+#![allow(clippy::disallowed_types, reason = "a flag of this process, not shared bytes")]
 
 use crate::{Outcome, said};
+use shmq::{Queue, WaitSet, Waitable, What, slots};
+use shmq_async::{Async, Reactor};
 use shmq_pool::{Corruption, LoanError, Pool, RecvError, SendError, TryLoanError, TryRecvError};
-use std::time::Duration;
+use shmq_tests::process::{LIMIT, SlotMessage};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake};
+use std::time::{Duration, Instant};
 
 const TORN: Corruption = Corruption::Ring(shmq::Corruption::Truncated);
 const WAIT: Duration = Duration::from_millis(20);
@@ -26,10 +36,95 @@ pub fn truncated(case: &str, guard: &str, name: &str) -> Outcome {
         "cell-write" => cell(name, true)?,
         "cell-read" => cell(name, false)?,
         "cell-attach" => attach_cell(name)?,
+        "set-records" | "set-slots" | "set-pool" => set(case, name)?,
+        "awaited" => awaited(name)?,
         _ => pool(case, name)?,
     }
     println!("truncated");
     Ok(())
+}
+
+/// A set sleeps on an empty end whose file goes.
+fn set(case: &str, name: &str) -> Outcome {
+    let told = Err(shmq::TryRecvError::Corrupt { what: shmq::Corruption::Truncated });
+    match case {
+        "set-records" => {
+            let queue = Queue::create(name, &shmq::Options::new()).map_err(said)?;
+            let (_tx, mut rx) = (queue.producer().map_err(said)?, queue.consumer().map_err(said)?);
+            is_told(&mut rx, name)?;
+            must("receive", rx.try_recv().map(|message| message.to_vec()), told.map(|()| Vec::new()))
+        }
+        "set-slots" => {
+            let queue = slots::Queue::<SlotMessage>::create(name, 1000, &shmq::Options::new());
+            let queue = queue.map_err(said)?;
+            let (_tx, mut rx) = (queue.producer().map_err(said)?, queue.consumer().map_err(said)?);
+            is_told(&mut rx, name)?;
+            must("receive", rx.try_recv(), told.map(|()| [0; 2]))
+        }
+        _ => {
+            let pool = Pool::create(name, 4, 4096, &shmq::Options::new()).map_err(said)?;
+            let (_tx, mut rx) = (pool.writer().map_err(said)?, pool.reader().map_err(said)?);
+            is_told(&mut rx, name)?;
+            must("read", rx.try_read().err(), Some(TryRecvError::Corrupt { what: TORN }))
+        }
+    }
+}
+
+/// What is damaged is ready: a call has something else to say than that there is nothing.
+fn is_told<W: Waitable>(end: &mut W, name: &str) -> Outcome {
+    let (mut set, mut events) = (WaitSet::new().map_err(said)?, Vec::new());
+    set.set_waiting(shmq::Waiting::low_power());
+    std::thread::scope(|scope| {
+        // Longer than it sleeps on bells.
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(200));
+            cut(name, 4096)
+        });
+        let begin = Instant::now();
+        while begin.elapsed() < LIMIT {
+            set.wait(&mut (&mut *end,), &mut events, LIMIT).map_err(said)?;
+            if events.iter().any(|event| event.what == What::Ready) {
+                return Ok(());
+            }
+        }
+        Err("the set never told of it".into())
+    })
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// A task awaits a message, and its file goes. It is polled when it was woken, and not before.
+fn awaited(name: &str) -> Outcome {
+    let queue = Queue::create(name, &shmq::Options::new()).map_err(said)?;
+    let (_tx, rx) = (queue.producer().map_err(said)?, queue.consumer().map_err(said)?);
+    let reactor = Reactor::new().map_err(said)?;
+    let mut rx = Async::with_reactor(rx, &reactor).map_err(said)?;
+    let woken = Arc::new(Flag(AtomicBool::new(true)));
+    let waker = woken.clone().into();
+    let mut context = Context::from_waker(&waker);
+    let mut task = pin!(rx.recv());
+    let begin = Instant::now();
+    let mut is_cut = false;
+    while begin.elapsed() < LIMIT {
+        if woken.0.swap(false, Ordering::AcqRel)
+            && let Poll::Ready(message) = task.as_mut().poll(&mut context)
+        {
+            let told = shmq::RecvError::Corrupt { what: shmq::Corruption::Truncated };
+            return must("await", message.map(|message| message.to_vec()), Err(told));
+        }
+        if !std::mem::replace(&mut is_cut, true) {
+            cut(name, 4096)?;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        reactor.turn().map_err(said)?;
+    }
+    Err("the task was never woken".into())
 }
 
 /// Each call of each end, the one that is named first.
