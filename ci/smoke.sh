@@ -22,8 +22,8 @@ echo "Memory and scale, briefly."
 cargo build --release -p shmq-benches --bin scale
 timeout 120 "${CARGO_TARGET_DIR:-target}/release/scale" --quick
 
-echo "Every example."
-cargo build --release --workspace --examples
+echo "Every example, and the command, as ci/test.sh has built them."
+cargo build --release --workspace --examples --bin shmq
 for source in crates/*/examples/*.rs; do
     example=$(basename "$source" .rs)
     # Services: they want their queues named, and go on until they are stopped.
@@ -36,6 +36,5 @@ for source in crates/*/examples/*.rs; do
 done
 
 echo "The demo."
-cargo build --release --bin shmq
 timeout 300 "${CARGO_TARGET_DIR:-target}/release/shmq" demo --json
 timeout 300 "${CARGO_TARGET_DIR:-target}/release/shmq" demo --slots --json

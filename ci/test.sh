@@ -5,5 +5,6 @@ cd "$(dirname "$0")/.."
 echo "All tests of the workspace, release build."
 cargo test --release --workspace
 echo "The suites that attack, once more with overflow checks and debug assertions."
-cargo test --profile checked -p shmq-tests --test hostile --test fuzz_corpus --test pool_calls
+# They need neither loom nor proptest.
+cargo test --profile checked -p shmq-tests --no-default-features --test hostile --test fuzz_corpus --test pool_calls
 cargo test --profile checked -p shmq-cli --test hostile
