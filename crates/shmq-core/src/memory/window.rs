@@ -152,7 +152,7 @@ impl<M: Memory> Window<M> {
     /// Copies whole bytes to a place and zeroes the rest of the last word. Does not cross the end of the ring.
     #[inline(always)]
     pub fn copy_in_at(&self, place: u64, from: &[u8]) {
-        if let Some(at) = self.block(place, from.len()) {
+        if let Some(at) = self.span_start(place, from.len()) {
             // SAFETY: invariant W, and the block ends inside the ring.
             unsafe { self.memory.copy_in(at, from) }
         }
@@ -161,7 +161,7 @@ impl<M: Memory> Window<M> {
     /// Copies whole bytes from a place; the counterpart of `copy_in_at`.
     #[inline(always)]
     pub fn copy_out_at(&self, place: u64, into: &mut [u8]) {
-        if let Some(at) = self.block(place, into.len()) {
+        if let Some(at) = self.span_start(place, into.len()) {
             // SAFETY: invariant W, and the block ends inside the ring.
             unsafe { self.memory.copy_out(at, into) }
         }
@@ -199,10 +199,10 @@ impl<M: Memory> Window<M> {
         self.memory.fence(site);
     }
 
-    /// Where a block of `len` bytes at a place starts, if it ends inside the ring, which the protocol sees to.
+    /// Where a span of `len` bytes at a place starts, if it ends inside the ring, which the protocol sees to.
     #[inline(always)]
-    fn block(&self, place: u64, len: usize) -> Option<usize> {
-        // Whole words beyond the first: none for a block of one, so that the common case costs one comparison.
+    fn span_start(&self, place: u64, len: usize) -> Option<usize> {
+        // Whole words beyond the first: none for a span of one, so that the common case costs one comparison.
         let more = (len as u64).saturating_sub(1) & !7;
         let inside = more <= self.last && place <= self.last - more;
         debug_assert!(inside && place % 8 == 0);
