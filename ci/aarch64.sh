@@ -57,6 +57,7 @@ p1_p2_p4_kills_of_slots_read_in_place_repeat_at_most_one_message: and here
 p1_p4_kills_of_batches_of_slots_take_all_or_nothing: and here
 p1_control_a_batch_that_is_none_is_caught: and here
 p4_kills_of_either_end_leak_no_block_and_tear_none: and here
+p4_control_a_successor_that_reclaims_nothing_leaks: and here
 p3_nothing_comes_after_lost: and here
 p4_a_successor_revives_a_deep_sleeper_at_once: its bound on time leaves none for translating the successor
 a_blocked_end_costs_next_to_nothing: the processor time of translating counts"

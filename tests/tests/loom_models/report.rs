@@ -1,6 +1,6 @@
 //! Which test notices it if a site is one step weaker: the table of `docs/CORRECTNESS.md`, made by `ci/weaken.sh`.
 
-use crate::{look, marks, pairs, ring, roles, signals, slots, slots_signals, slots_takeover, takeover};
+use crate::{look, marks, pairs, ring, roles, sets, signals, slots, slots_signals, slots_takeover, takeover};
 use shmq_core::{Order, SITES, SiteDoc};
 use shmq_tests::crash::plans::ORDERS;
 use shmq_tests::loom_memory::{Faults, Reached, explore};
@@ -74,6 +74,9 @@ const MODELS: &[(&str, Model)] = models![
     slots_takeover::finished,
     slots_signals::empty,
     slots_signals::both,
+    sets::receivers,
+    sets::sender_and_receiver,
+    sets::again,
 ];
 
 /// What a weaker site is called, and how a model is made to have one.
@@ -136,10 +139,15 @@ fn litmus(label: &str) -> Vec<String> {
 #[test]
 #[ignore = "takes a quarter of an hour; ci/weaken.sh runs it"]
 fn report_which_test_notices_a_weaker_site() {
+    // These sites alone, if any are named.
+    let named = std::env::var("SHMQ_WEAKEN").unwrap_or_default();
+    let named: Vec<_> = named.split_whitespace().collect();
+    let labels: Vec<_> = SITES.iter().map(|doc| doc.site.label).collect();
+    assert!(named.iter().all(|name| labels.contains(name)), "there are no other sites than {labels:?}");
     let reached = reached();
     let mut unnoticed = Vec::new();
     println!("| site | order | weakened to | noticed by |\n|---|---|---|---|");
-    for doc in SITES {
+    for doc in SITES.iter().filter(|doc| named.is_empty() || named.contains(&doc.site.label)) {
         let label = doc.site.label;
         for (weaker, faults) in steps(doc) {
             let mut noticed = noticed(reached.get(label).map_or(&[][..], Vec::as_slice), faults);

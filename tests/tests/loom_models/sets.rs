@@ -206,6 +206,19 @@ fn two_producers(faults: Faults, planted: Planted) {
     }
 }
 
+/// The models as they are, for the table of what needs which ordering.
+pub fn receivers(faults: Faults) {
+    two_receivers(faults, Planted::None);
+}
+
+pub fn sender_and_receiver(faults: Faults) {
+    a_sender_and_a_receiver(faults, Planted::None);
+}
+
+pub fn again(faults: Faults) {
+    one_of_two_again(faults, Planted::None);
+}
+
 type Model = fn(Faults, Planted);
 const MODELS: [Model; 3] = [two_receivers, a_sender_and_a_receiver, one_of_two_again];
 
