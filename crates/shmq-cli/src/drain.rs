@@ -5,6 +5,7 @@ use crate::attach::patiently;
 use crate::framing::Frame;
 use crate::output::{Broken, Output};
 use crate::progress::Progress;
+use crate::recv::{GATHER, take};
 use crate::shape::Queue;
 use crate::stat::print;
 use crate::view::{Words, json};
@@ -97,7 +98,7 @@ fn messages(args: &DrainArgs, frame: Option<Frame>, queue: &Queue) -> Outcome {
     let mut out = Output::standard()?;
     let mut progress = Progress::new(None, out.is_terminal());
     let mut done = Drained { schema: "shmq.drain/1", ..Drained::default() };
-    let mut gathered = Vec::new();
+    let (mut gathered, mut ends) = (Vec::new(), Vec::new());
     while done.messages < wanted {
         interrupt.check()?;
         let mut run = match consumer.run(RUN.min((wanted - done.messages) as usize), NOW) {
@@ -111,16 +112,24 @@ fn messages(args: &DrainArgs, frame: Option<Frame>, queue: &Queue) -> Outcome {
             run => run?,
         };
         gathered.clear();
+        ends.clear();
         let mut bytes = 0;
-        while let Some(message) = run.next() {
+        while gathered.len() < GATHER
+            && let Some(message) = run.next()
+        {
             done.first.get_or_insert(message.sequence());
             bytes += message.len() as u64;
             if let Some(frame) = frame {
                 frame.append(&message, &mut gathered);
+                ends.push(gathered.len());
             }
         }
-        // Printed before it is taken: what cannot be printed stays.
+        // Printed before it is taken: what is not printed whole stays.
         if let Err(broken) = out.write(&gathered, &interrupt) {
+            drop(run);
+            let whole = ends.partition_point(|end| *end <= broken.written) as u64;
+            let bytes = take(&mut consumer, whole)?;
+            (done.messages, done.bytes) = (done.messages + whole, done.bytes + bytes);
             broken.explain(&out, &interrupt)?;
             break;
         }

@@ -1,8 +1,11 @@
 //! Where messages go: unbuffered, so that what was written is written, and so that a signal ends the wait for a reader.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use shmq_tool::failure::Failure;
 use shmq_tool::interrupt::Interrupt;
+use shmq_tool::units::shown;
 use std::fs::File;
 use std::io::{self, IsTerminal, Seek, Write, stdout};
 use std::os::fd::AsFd;
@@ -56,8 +59,8 @@ impl Output {
     }
 
     /// A file, which is made or added to.
-    pub fn file(path: &Path) -> Result<Self, Failure> {
-        Ok(Self { file: Some(open(path)?), path: Some(path.into()), standard: false })
+    pub fn file(path: &Path, interrupt: &Interrupt) -> Result<Self, Failure> {
+        Ok(Self { file: Some(open(path, interrupt)?), path: Some(path.into()), standard: false })
     }
 
     pub fn is_terminal(&self) -> bool {
@@ -66,16 +69,16 @@ impl Output {
 
     fn called(&self) -> String {
         match &self.path {
-            Some(path) => path.display().to_string(),
+            Some(path) => shown(path),
             None if self.standard => "standard output".into(),
             None => "the command".into(),
         }
     }
 
     /// Opens its file anew: the one before may have been renamed, as log rotation does.
-    pub fn reopen(&mut self) -> Result<(), Failure> {
+    pub fn reopen(&mut self, interrupt: &Interrupt) -> Result<(), Failure> {
         if let Some(path) = &self.path {
-            self.file = Some(open(path)?);
+            self.file = Some(open(path, interrupt)?);
         }
         Ok(())
     }
@@ -137,7 +140,15 @@ impl Output {
     }
 }
 
-fn open(path: &Path) -> Result<File, Failure> {
-    let opened = File::options().append(true).create(true).open(path);
-    opened.map_err(|e| Failure::io(format_args!("write to {}", path.display()), &e))
+/// Waits for the reader of a FIFO, unless a signal asks for the end: the standard library would go on waiting.
+fn open(path: &Path, interrupt: &Interrupt) -> Result<File, Failure> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
+    loop {
+        interrupt.check()?;
+        match rustix::fs::open(path, flags, Mode::from_raw_mode(0o666)) {
+            Ok(fd) => return Ok(fd.into()),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(Failure::io(format_args!("write to {}", shown(path)), &e.into())),
+        }
+    }
 }

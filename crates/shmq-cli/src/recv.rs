@@ -19,7 +19,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// Bytes gathered for one write: what a pipe holds.
-const GATHER: usize = 64 << 10;
+pub const GATHER: usize = 64 << 10;
 /// Longest wait without a look at signals, at the clock and at whether anyone still reads.
 const SLICE: Duration = Duration::from_millis(200);
 const APPEAR: Duration = Duration::from_millis(10);
@@ -28,7 +28,7 @@ const NOW: Until = Until::After(Duration::ZERO);
 pub fn run(args: &RecvArgs) -> Result<(), Failure> {
     let interrupt = if args.output.is_some() { Interrupt::catch_but_hang_up() } else { Interrupt::catch() }?;
     let out = match &args.output {
-        Some(path) => Output::file(path)?,
+        Some(path) => Output::file(path, &interrupt)?,
         None => Output::standard()?,
     };
     let progress = Progress::new(None, out.is_terminal());
@@ -129,7 +129,7 @@ impl Receiver<'_> {
                 Ok(queue) => match patiently(|| queue.consumer()) {
                     Ok(consumer) => return Ok(Some((queue, self.check(consumer)?))),
                     // Replaced between the two steps.
-                    Err(AttachError::Removed) if !self.args.no_wait => continue,
+                    Err(AttachError::Removed { .. }) if !self.args.no_wait => continue,
                     Err(error) => return Err(error.into()),
                 },
                 Err(OpenError::NotFound { .. }) if !self.args.no_wait => {
@@ -190,7 +190,7 @@ impl Receiver<'_> {
     /// What is to be done between two writes.
     fn look_up(&mut self) -> Result<(), Failure> {
         self.interrupt.check()?;
-        if self.interrupt.hung_up() { self.out.reopen() } else { Ok(()) }
+        if self.interrupt.hung_up() { self.out.reopen(self.interrupt) } else { Ok(()) }
     }
 
     /// What follows when no message came.
@@ -248,7 +248,7 @@ fn next_run(consumer: &mut Consumer, no_wait: bool, slice: Until) -> Result<Run<
 }
 
 /// Takes the next messages, which were seen before; their bytes.
-fn take(consumer: &mut Consumer, messages: u64) -> Result<u64, Failure> {
+pub fn take(consumer: &mut Consumer, messages: u64) -> Result<u64, Failure> {
     let mut bytes = 0;
     if messages > 0 {
         let mut run = consumer.run(usize::try_from(messages).unwrap_or(usize::MAX), NOW)?;

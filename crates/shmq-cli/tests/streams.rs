@@ -89,6 +89,8 @@ struct Scene {
     /// Full, and its receiver is stopped.
     held: Name,
     empty: Name,
+    /// Nobody has opened it.
+    fifo: Temp,
     _receiver: Running,
 }
 
@@ -104,12 +106,14 @@ impl Scene {
         let receiver = Running::start(shmq(&["recv", &held.0]));
         until("a receiver", || stat_over(&held, "0s")["consumer"]["state"] == "attached");
         receiver.signal(libc::SIGSTOP);
-        Self { many, full, held, empty, _receiver: receiver }
+        let fifo = fifo(test);
+        Self { many, full, held, empty, fifo, _receiver: receiver }
     }
 
     /// Each command where it is blocked. Its output is a pipe that nobody reads, its input one that nobody writes.
     fn blocked(&self) -> Vec<String> {
         let [many, full, held, empty] = [&self.many, &self.full, &self.held, &self.empty].map(|name| &name.0);
+        let fifo = self.fifo.text();
         vec![
             format!("recv {empty}-not-there"),
             format!("recv {empty}"),
@@ -126,12 +130,24 @@ impl Scene {
             format!("top --once --interval 1000s {empty}"),
             format!("top --listen 127.0.0.1:0 {empty}"),
             format!("dump {many}"),
-            format!("drain {many} --lines"),
+            format!("recv {many} --output {fifo}"),
+            format!("send {empty} {fifo}"),
             format!("recv {many} --ack"),
-            // The last, as it takes something.
+            format!("drain {many} --lines"),
+            // The last two take something.
             format!("recv {many}"),
         ]
     }
+}
+
+/// A FIFO, removed when dropped.
+fn fifo(test: &str) -> Temp {
+    let fifo = Temp::new(&format!("{test}-fifo"), b"");
+    std::fs::remove_file(&fifo.0).unwrap();
+    let path = std::ffi::CString::new(fifo.text()).unwrap();
+    // SAFETY: a plain system call with a string that ends.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    fifo
 }
 
 /// Starts a command, which must end by a signal once it is blocked: its status, and what it had written. `within`: it
@@ -177,11 +193,11 @@ fn signals_end_every_command_wherever_it_is_blocked() {
         // Nothing is taken that was not written, and with acknowledgements nothing that was not acknowledged.
         let taken = (counts(&scene.many)[1] - before) as usize;
         let whole = written.iter().filter(|byte| **byte == b'\n').count();
-        if line == &format!("recv {}", scene.many.0) {
+        if line == &format!("recv {}", scene.many.0) || line.starts_with("drain") {
             assert!(taken > 0 && taken == whole, "{taken} taken, {whole} written");
             assert_eq!(stat_over(&scene.many, "0s")["consumer"]["state"], "left");
         } else {
-            assert!(taken == 0 || line.starts_with("drain") && taken <= whole, "{line}: {taken}, {whole}");
+            assert_eq!(taken, 0, "{line}");
         }
     }
 }
@@ -203,6 +219,52 @@ fn signals_end_every_command_also_as_the_first_process_of_a_container() {
         let (status, _) = ended_by(command, true, signal);
         assert_eq!(status.code(), Some(128 + signal), "{line}: {status}");
     }
+}
+
+/// Not only when it has been given up, which takes a second.
+#[test]
+fn a_signal_ends_the_wait_for_the_reader_of_a_fifo_at_once() {
+    let (name, fifo) = (ten("fifo"), fifo("fifo"));
+    let quickest = (0..3).map(|_| {
+        let receiver = Running::start(shmq(&["recv", &name.0, "--output", fifo.text()]));
+        let call = format!("/proc/{}/syscall", receiver.0.id());
+        let opens = format!("{} ", libc::SYS_openat);
+        until("it to open the FIFO", || {
+            let seen = std::fs::read_to_string(&call).unwrap_or_default();
+            seen.starts_with(&opens) || seen.starts_with("2 ")
+        });
+        let begin = Instant::now();
+        receiver.signal(libc::SIGTERM);
+        assert_eq!(receiver.finish().status.signal(), Some(libc::SIGTERM));
+        begin.elapsed()
+    });
+    let quickest = quickest.min().unwrap();
+    assert!(quickest < Duration::from_millis(700), "{quickest:?}");
+    // With a reader it is an output as any other.
+    let mut reader = Command::new("cat");
+    reader.arg(fifo.text()).stdout(Stdio::piped());
+    let reader = Running::start(reader);
+    ok(&run(&["recv", &name.0, "--no-wait", "--output", fifo.text()]));
+    assert_eq!(reader.finish().stdout, lines(10));
+}
+
+#[test]
+fn what_drain_has_printed_is_not_printed_again_when_its_reader_goes_away() {
+    let name = Name::new("drain-cut");
+    ok(&run_with(&["send", &name.0, "--create", "--no-finish"], &lines(50_000)));
+    let mut command = shmq(&["drain", &name.0, "--lines"]);
+    command.stdout(Stdio::piped());
+    let mut drain = Running::start(command);
+    let mut out = drain.0.stdout.take().unwrap();
+    let mut first = vec![0; 100_000];
+    out.read_exact(&mut first).unwrap();
+    // What it wrote it cannot take back, but it ends as one whose reader has seen enough.
+    drop(out);
+    drain.wait();
+    let taken = counts(&name)[1] as usize;
+    let rest = run(&["drain", &name.0, "--lines"]).stdout;
+    assert_eq!(rest, lines(50_000)[lines(taken).len()..]);
+    assert!(lines(taken).len() + 2 * (64 << 10) > first.len(), "{taken}");
 }
 
 #[test]

@@ -10,6 +10,9 @@ use std::time::Duration;
 ///
 /// Takes the receiving end, and is refused while a consumer holds it. Takes what waited when it began. What a producer sends meanwhile
 /// stays. The blocks of a pool go back to its writer, also those that a dead reader held.
+///
+/// What is printed is taken once it was written. If this process is killed, at most 64 KiB or one message, written just before, are
+/// printed again by the next.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
