@@ -6,6 +6,7 @@
 //! Sources: futex(2) and the kernel's Documentation/userspace-api/futex2.rst, eventfd(2), signal-safety(7).
 #![allow(clippy::disallowed_types, reason = "a flag of this process, not shared bytes")]
 
+use crate::memory::Process;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::thread::futex;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -75,7 +76,7 @@ struct Shared {
     flag: AtomicU32,
     event: OwnedFd,
     /// Whose descriptor it is: a forked child has it in common with its parent, but not the flag.
-    process: u32,
+    process: Process,
 }
 
 impl StopHandle {
@@ -90,14 +91,20 @@ impl StopHandle {
             let e = std::io::Error::from(errno);
             std::io::Error::new(e.kind(), format!("cannot make a stop handle: eventfd says {e}"))
         })?;
-        let (flag, process) = (AtomicU32::new(0), std::process::id());
+        let process = Process::this().map_err(|e| {
+            std::io::Error::new(
+                e.kind(),
+                format!("cannot make a stop handle, which needs a page of memory: {e}"),
+            )
+        })?;
+        let flag = AtomicU32::new(0);
         Ok(Self { shared: Arc::new(Shared { flag, event, process }) })
     }
 
     /// Ends the waiting of every end that has this handle, now and until [`StopHandle::reset`]. Async-signal-safe; leaves
     /// `errno` as it was.
     ///
-    /// Allocates nothing, three system calls, bounded.
+    /// Allocates nothing, two system calls, bounded.
     pub fn trigger(&self) {
         let Shared { flag, event, process } = &*self.shared;
         // SAFETY: the location of this thread's `errno` is valid as long as the thread is.
@@ -106,7 +113,7 @@ impl StopHandle {
         let before = unsafe { *errno };
         // Release: whoever is stopped sees what was done before. Pairs with the load in `is_triggered`.
         flag.store(1, Ordering::Release);
-        if std::process::id() == *process {
+        if process.is_this() {
             // Full already, which is readable, too: then it cannot be written.
             let _ = rustix::io::write(event, &1_u64.to_ne_bytes());
             let _ = futex::wake(flag, futex::Flags::PRIVATE, i32::MAX as u32);
@@ -134,7 +141,7 @@ impl StopHandle {
     /// finds the descriptor readable and the flag down does this.
     pub(crate) fn settle(&self) {
         let Shared { flag, event, process } = &*self.shared;
-        if std::process::id() != *process {
+        if !process.is_this() {
             return;
         }
         let _ = rustix::io::read(event, &mut [0; 8]);

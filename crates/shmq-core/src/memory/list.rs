@@ -207,6 +207,26 @@ impl Drop for Listed {
     }
 }
 
+/// Which process something belongs to, that must be left alone in every child of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process(usize);
+
+impl Process {
+    /// This one.
+    ///
+    /// # Errors
+    /// What the system said; a page of memory is needed, once.
+    pub fn this() -> io::Result<Self> {
+        handle_forks()?;
+        process::number().map(Self)
+    }
+
+    /// Whether it is this one. No system call; async-signal-safe.
+    pub fn is_this(self) -> bool {
+        process::is(self.0)
+    }
+}
+
 static HANDLED: AtomicBool = AtomicBool::new(false);
 /// The number of the process that forks, or has forked this one.
 static PARENT: AtomicUsize = AtomicUsize::new(0);

@@ -27,7 +27,7 @@ mod window;
 
 pub use checked::{Contiguous, GroupCursor, Groups, Span, WordAddress};
 pub use cold::cold_path;
-pub use list::Purpose;
+pub use list::{Process, Purpose};
 pub use map::Map;
 pub use site::{Access, Order, SITES, Site, SiteDoc, at};
 pub use window::Window;

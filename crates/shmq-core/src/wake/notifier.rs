@@ -9,6 +9,7 @@
 //! Sources: inotify(7), epoll(7), timerfd_create(2), eventfd(2).
 
 use super::file_watch::watch;
+use crate::memory::Process;
 use crate::stop::StopHandle;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use rustix::fs::inotify::{self, ReadFlags};
@@ -109,7 +110,7 @@ struct Shared {
     timer: OwnedFd,
     epoll: OwnedFd,
     /// The process that made it: a forked child shares all three with it.
-    process: u32,
+    process: Process,
     table: Mutex<Table>,
 }
 
@@ -165,10 +166,10 @@ fn failed(what: &str) -> impl FnOnce(Errno) -> io::Error + '_ {
 }
 
 /// Inotify instances that are used no more. To close one takes the kernel some milliseconds, so the next waiter gets it.
-static SPARE: Mutex<Vec<(u32, OwnedFd)>> = Mutex::new(Vec::new());
+static SPARE: Mutex<Vec<(Process, OwnedFd)>> = Mutex::new(Vec::new());
 const SPARES: usize = 4;
 
-fn instance(process: u32) -> io::Result<OwnedFd> {
+fn instance(process: Process) -> io::Result<OwnedFd> {
     let spare = {
         let mut spares = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
         // A forked child's are its parent's.
@@ -222,7 +223,9 @@ impl Notifier {
     /// # Errors
     /// If the process, or the user, has no descriptor or no inotify instance left.
     pub fn new() -> io::Result<Self> {
-        let process = std::process::id();
+        let process = Process::this().map_err(|e| {
+            io::Error::new(e.kind(), format!("cannot get the page that tells a forked child: {e}"))
+        })?;
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)
             .map_err(failed("make a timer"))?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(failed("make an epoll instance"))?;
@@ -419,7 +422,7 @@ impl Entry {
 
 impl Shared {
     fn is_here(&self) -> bool {
-        self.process == std::process::id()
+        self.process.is_this()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

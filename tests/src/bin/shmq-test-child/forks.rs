@@ -2,10 +2,13 @@
 
 use crate::resource::{MIB, Trouble, Verdict, need, options};
 use crate::said;
-use shmq::{Consumer, Inspector, Producer, Queue};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use shmq::{Consumer, Inspector, Producer, Queue, StopHandle, WaitSet};
 use shmq_tests::process::SlotMessage;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 type Outcome = Result<String, Trouble>;
 
@@ -18,10 +21,19 @@ enum Held {
     Writer(shmq_pool::Writer),
     Reader(shmq_pool::Reader),
     Cell(shmq_raw::Writer<u64>),
+    Set(Box<Set>),
 }
 
-const KINDS: [&str; 7] =
-    ["producer", "consumer", "slot-producer", "slot-consumer", "writer", "reader", "cell"];
+/// A set that sleeps as deeply as sets do, and what can wake it.
+struct Set {
+    rx: Consumer,
+    tx: Producer,
+    set: WaitSet,
+    stop: StopHandle,
+}
+
+const KINDS: [&str; 8] =
+    ["producer", "consumer", "slot-producer", "slot-consumer", "writer", "reader", "cell", "set"];
 
 impl Held {
     fn take(kind: &str, path: &Path) -> Result<Self, String> {
@@ -36,6 +48,7 @@ impl Held {
             "slot-consumer" => Self::SlotConsumer(slots()?.consumer().map_err(said)?),
             "writer" => Self::Writer(pool()?.writer().map_err(said)?),
             "reader" => Self::Reader(pool()?.reader().map_err(said)?),
+            "set" => Self::Set(Box::new(Set::of(&queue()?)?)),
             _ => Self::Cell(region()?.writer(0).map_err(said)?),
         })
     }
@@ -50,7 +63,44 @@ impl Held {
             Self::Writer(tx) => tx.try_loan().is_ok_and(|loan| loan.send(1).is_ok()),
             Self::Reader(rx) => matches!(rx.try_read(), Err(shmq_pool::TryRecvError::Empty)),
             Self::Cell(cell) => cell.write(&7) > 0,
+            Self::Set(set) => set.works(),
         }
+    }
+}
+
+impl Set {
+    fn of(queue: &Queue) -> Result<Self, String> {
+        let (mut rx, tx) = (queue.consumer().map_err(said)?, queue.producer().map_err(said)?);
+        let (mut set, stop) = (WaitSet::new().map_err(said)?, StopHandle::new().map_err(said)?);
+        set.set_stop(&stop);
+        // Long enough for a wait that goes on from here to sleep deeply at once.
+        match set.wait(&mut (&mut rx,), &mut Vec::new(), Duration::from_millis(250)) {
+            Err(shmq::WaitSetError::TimedOut) => Ok(Self { rx, tx, set, stop }),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    /// Whether it is stopped by nobody, and hears of a message.
+    fn works(&mut self) -> bool {
+        let Self { rx, tx, set, stop } = self;
+        let mut events = Vec::new();
+        let empty = matches!(rx.try_recv(), Err(shmq::TryRecvError::Empty));
+        if !empty || set.poll(&mut (&mut *rx,), &mut events).is_err() || !events.is_empty() {
+            return false;
+        }
+        let readable = |fd: BorrowedFd<'_>, seconds| {
+            let timeout = Timespec { tv_sec: seconds, tv_nsec: 0 };
+            poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&timeout)) == Ok(1)
+        };
+        !readable(stop.as_fd(), 0)
+            && tx.try_send(b"tells").is_ok()
+            && readable(set.as_fd(), 15)
+            && rx.try_recv().is_ok()
+    }
+
+    /// What a child does to what it has inherited.
+    fn trigger(&self) {
+        self.stop.trigger();
     }
 }
 
@@ -129,7 +179,12 @@ fn each(directory: &str, bare: bool, act: impl Fn(&mut Option<Held>) -> bool) ->
 }
 
 pub fn case(case: &str, directory: &str) -> Option<Verdict> {
-    let drops = |held: &mut Option<Held>| held.take().is_some();
+    let drops = |held: &mut Option<Held>| {
+        if let Some(Held::Set(set)) = held {
+            set.trigger();
+        }
+        held.take().is_some()
+    };
     Some(match case {
         "fork-uses" => each(directory, false, |held| held.as_mut().is_some_and(Held::works)),
         "fork-drops" => each(directory, false, drops),
