@@ -22,7 +22,7 @@ Exit codes:
   1  failure; one sentence on stderr says what to do
   2  wrong usage
   3  timed out
-  4  the other end died before it was done (or is gone: `send --need-consumer`)
+  4  the other end was lost before it was done (or is gone: `send --need-consumer`)
   5  the queue is corrupt";
 
 const EXAMPLES: &str = "\

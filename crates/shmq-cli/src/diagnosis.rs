@@ -153,7 +153,7 @@ fn dead_hold(view: &View, advice: &mut Vec<Advice>) -> bool {
     let Some(pool) = view.pool.filter(|pool| pool.held_blocks > 0 && reader.peer != Attached) else {
         return false;
     };
-    let how = if reader.peer == Lost { "died" } else { "left" };
+    let how = if reader.peer == Lost { "ended without leaving" } else { "left" };
     let held = view.words().count(pool.held_blocks);
     let pid = reader.pid;
     let says = format!("the reader (was pid {pid}) {how} with {held} in its hands{}", blocked(view));
@@ -261,7 +261,7 @@ fn nobody_takes(view: &View, advice: &mut Vec<Advice>) -> bool {
         Attached => return false,
         NeverAttached => ("no_consumer", format!("no {role} ever came")),
         Left => ("consumer_left", format!("the {role} (was pid {}) has left", consumer.pid)),
-        Lost => ("consumer_lost", format!("the {role} (was pid {}) died without leaving", consumer.pid)),
+        Lost => ("consumer_lost", format!("the {role} (was pid {}) ended without leaving", consumer.pid)),
     };
     let held = match &view.pool {
         Some(pool) if pool.held_blocks > 0 => {
@@ -372,7 +372,11 @@ fn waits_for_nothing(view: &View, advice: &mut Vec<Advice>) -> bool {
     let words = view.words();
     let todo = Some(format!("start the {}: it goes on where the one before was", words.producer));
     let (level, code, what) = match producer.peer {
-        Lost => (Level::Trouble, "producer_lost", "died before it declared the end of data"),
+        Lost => (
+            Level::Trouble,
+            "producer_lost",
+            "ended before it declared the end of data, killed or on purpose",
+        ),
         Left => (Level::Note, "producer_left", "has left without declaring the end of data"),
         NeverAttached => (Level::Note, "no_producer", "has not come yet"),
         Attached => return false,
@@ -401,7 +405,9 @@ fn notes(view: &View, advice: &mut Vec<Advice>) {
     }
     if view.producer.peer == Lost && view.consumer.peer != Attached && !view.finished {
         let (role, pid) = (view.words().producer, view.producer.pid);
-        let says = format!("the {role} (was pid {pid}) died before it declared the end of data");
+        let says = format!(
+            "the {role} (was pid {pid}) ended before it declared the end of data, killed or on purpose"
+        );
         add(
             advice,
             Level::Note,

@@ -214,7 +214,7 @@ fn end(view: &View, role: Role, done: &str) -> String {
         PeerState::NeverAttached => return "never attached".into(),
         PeerState::Attached => format!("attached ({}), came {came} ago", who(end)),
         PeerState::Left => format!("left; was pid {}, came {came} ago", end.pid),
-        PeerState::Lost => format!("lost, died without leaving; was pid {}, came {came} ago", end.pid),
+        PeerState::Lost => format!("lost, ended without leaving; was pid {}, came {came} ago", end.pid),
     };
     let rough = |ns: u64| show_rough(Duration::from_nanos(ns));
     if let Some(condition) = &end.condition {

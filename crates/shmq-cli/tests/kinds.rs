@@ -138,7 +138,7 @@ fn stat_says_what_a_dead_reader_held() {
     assert_eq!((&seen["state"], codes(&seen)[0]), (&"stuck".into(), "consumer_lost"));
     let text = stdout(&run(&["stat", &name.0]));
     assert!(text.contains("1 full block waits, and the reader (was pid"), "{text}");
-    assert!(text.contains("died without leaving with 2 blocks in its hands"), "{text}");
+    assert!(text.contains("ended without leaving with 2 blocks in its hands"), "{text}");
     assert!(text.contains("start the reader"), "{text}");
     // Where nothing else waits, these blocks alone are the matter.
     let (name, pool) = self::pool("dead-2");

@@ -77,7 +77,7 @@ fn stat_names_who_died() {
     let seen = stat(&name);
     assert_eq!((&seen["state"], codes(&seen)[0]), (&"stuck".into(), "consumer_lost"));
     let text = stdout(&run(&["stat", &name.0]));
-    assert!(text.contains("died without leaving") && text.contains("start the consumer"), "{text}");
+    assert!(text.contains("ended without leaving") && text.contains("start the consumer"), "{text}");
     assert!(text.contains("has been blocked"), "{text}");
     let list = run(&["ls"]);
     assert!(stdout(&list).lines().any(|line| line.contains(&name.0) && line.contains("stuck")), "{list:?}");

@@ -61,7 +61,7 @@ metrics! {
     FINISHED Gauge "shmq_finished" "1 once the end of data was declared.";
     CREATED Gauge "shmq_created_timestamp_seconds" "When the queue was made, seconds since 1970.";
     ATTACHED Gauge "shmq_end_attached" "1 while a living process holds the end.";
-    LOST Gauge "shmq_end_lost" "1 if the last holder of the end died without leaving and none has followed.";
+    LOST Gauge "shmq_end_lost" "1 if the last holder of the end ended without leaving and none has followed.";
     HOLDERS Counter "shmq_end_holders_total" "How often the end was taken.";
     SINCE Gauge "shmq_end_since_timestamp_seconds" "When the last holder of the end came, seconds since 1970.";
     ASLEEP Gauge "shmq_end_waiting_seconds" "For how long the end has been asleep, waiting for the other; 0 if it is not.";

@@ -106,7 +106,7 @@ Examples:
 With --ack, standard input says what is finished: each line is a number of messages, an empty line is one; with --length-prefixed, \
 numbers of 4 bytes, little-endian. `shmq pipe --recv --ack` starts a program that way.
 
-Exit code 3 if nothing came for --timeout, 4 if the sender died before it declared the end of data, 1 if the reader \
+Exit code 3 if nothing came for --timeout, 4 if the sender ended without declaring the end of data, killed or failed, 1 if the reader \
 ended without acknowledging what it had. If the sender left without declaring the end (`send --no-finish`), the exit code is 0 \
 and a note says so.")]
 pub struct RecvArgs {

@@ -274,7 +274,7 @@ fn of_end(view: &View, role: Role) -> String {
     let mut text = match end.peer {
         PeerState::NeverAttached => return "never attached".into(),
         PeerState::Left => return format!("left; was pid {}, came {came} ago", end.pid),
-        PeerState::Lost => return format!("died without leaving; was pid {}, came {came} ago", end.pid),
+        PeerState::Lost => return format!("ended without leaving; was pid {}, came {came} ago", end.pid),
         PeerState::Attached => crate::diagnosis::who(end),
     };
     if let Some(condition) = end.condition.as_deref() {
@@ -401,7 +401,8 @@ FULL     bytes or messages of those that fit, whichever is nearer to its
 busy     attached, and not asleep for the other end
 waiting  a consumer asleep: nothing has come
 blocked  a producer asleep: the queue is full, or no block is free
-LOST     died without leaving; a successor goes on where it was";
+LOST     ended without leaving, killed or on purpose; a successor goes on
+         where it was";
     let width = 78.min(area.width);
     let height = (HELP.lines().count() as u16 + 2).min(area.height);
     let place = Rect { x: (area.width - width) / 2, y: (area.height - height) / 2, width, height };

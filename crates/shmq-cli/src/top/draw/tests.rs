@@ -232,7 +232,8 @@ fn keys_choose_sort_hide_and_quit() {
     assert_eq!(ui.interval, Duration::from_millis(500));
     press(&mut ui, KeyCode::Char('?'));
     assert!(
-        words(&lines(&picture(&rows, &ui, 80, 24))).contains("died without leaving; a successor goes on")
+        words(&lines(&picture(&rows, &ui, 80, 24)))
+            .contains("ended without leaving, killed or on purpose; a successor goes on")
     );
     assert_eq!(press(&mut ui, KeyCode::Esc), Then::GoOn, "leaves the help first");
     assert_eq!(press(&mut ui, KeyCode::Esc), Then::Quit);
