@@ -54,7 +54,7 @@ fn child_hasty_echo() {
     let (input, output) = told.split_once(' ').unwrap();
     let mut rx = Consumer::open(input).unwrap();
     let mut tx = match Producer::open(output) {
-        Err(shmq::Error::Attach(shmq::AttachError::Finished)) => return,
+        Err(shmq::Error::Attach(shmq::AttachError::Finished { .. })) => return,
         tx => tx.unwrap(),
     };
     rx.set_waiting(Waiting::new().across_restarts(true));
@@ -84,7 +84,7 @@ fn child_feeder() {
         let queue = Queue::open(name).unwrap();
         // A predecessor may have come to the end of some.
         let producer = match queue.producer() {
-            Err(shmq::AttachError::Finished) => None,
+            Err(shmq::AttachError::Finished { .. }) => None,
             producer => Some(producer.unwrap()),
         };
         queues.push(producer);

@@ -216,7 +216,7 @@ fn p8_a_file_of_another_boot_is_accepted_only_if_it_was_closed_cleanly() {
         crash();
         for role in [role, other] {
             match take(role) {
-                Err(error @ AttachError::OtherBoot) => {
+                Err(error @ AttachError::OtherBoot { .. }) => {
                     assert!(error.to_string().contains("recreate"), "{error}")
                 }
                 done => panic!("{role}: {done:?}"),
@@ -350,7 +350,7 @@ fn p8_a_tag_that_differs_is_refused_and_no_tag_asks_for_none() {
     Queue::open_with(scratch.path(), &Options::new().tag("attach")).unwrap();
     for tag in ["attac", "attach2", "other"] {
         match Queue::open_with(scratch.path(), &Options::new().tag(tag)) {
-            Err(OpenError::Tag { found }) => assert_eq!(found, "attach"),
+            Err(OpenError::Tag { found, .. }) => assert_eq!(found, "attach"),
             other => panic!("{tag}: {other:?}"),
         }
     }

@@ -43,7 +43,7 @@ fn p8_a_file_of_slots_is_refused_as_another_size_alignment_tag_or_shape() {
     let queue = Queue::<SlotMessage>::create(scratch.path(), 4, &Options::new().tag("these")).unwrap();
     assert!(matches!(
         Queue::<[u64; 3]>::open(scratch.path()),
-        Err(OpenError::WrongMessage { expected: 24, found: 16 })
+        Err(OpenError::WrongMessage { expected: 24, found: 16, .. })
     ));
     assert!(matches!(Queue::<[u32; 4]>::open(scratch.path()), Err(OpenError::WrongMessage { .. })));
     let others = Options::new().tag("those");

@@ -116,7 +116,7 @@ const CLAIMS: &[(&str, &[c_int])] = &[
     ("read-only", &[EROFS]),
     ("RLIMIT_MEMLOCK", &[EAGAIN, ENOMEM, EPERM, ENOSYS]),
     ("RLIMIT_FSIZE", &[]),
-    ("hold it on this file system", &[]),
+    ("keep a lock on the file system", &[]),
     ("/proc is not mounted", &[ENOENT]),
 ];
 
@@ -170,7 +170,33 @@ const OPERATIONS: &[&str] = &[
     "region.from_fd",
     "region.sync",
     "region.writer",
+    "named.writer",
+    "named.reader",
+    "named.cell",
+    "named.sync",
 ];
+
+/// Those of a file that has a name: whatever is refused of it, the text says of which. (The folder's name begins so.)
+fn is_of_a_file(operation: &str) -> bool {
+    const OF_A_FILE: &[&str] = &[
+        "queue.open",
+        "queue.open_or_open",
+        "queue.producer",
+        "queue.consumer",
+        "queue.inspect",
+        "queue.remove",
+        "ready.consumer",
+        "inspector.open",
+        "pool.open",
+        "region.open",
+        "region.open_read_only",
+        "named.writer",
+        "named.reader",
+        "named.cell",
+        "named.sync",
+    ];
+    operation.ends_with(".create") || OF_A_FILE.contains(&operation)
+}
 
 /// A call that is to fail: which one, the how many-th of its kind, and how.
 #[derive(Clone, Copy, Debug)]
@@ -187,6 +213,9 @@ impl std::fmt::Display for Failing {
         write!(f, "{name} {}: {errno}", self.nth + 1)
     }
 }
+
+/// What the folder of a run is called, more or less.
+const FOLDER: &str = "errno";
 
 /// What came of a run.
 #[derive(Debug, Default)]
@@ -239,7 +268,7 @@ const TRUNCATES: &str = "sigbus.handled";
 
 /// Runs the operation in a child; one call fails.
 fn run(operation: &str, failing: Option<Failing>) -> Run {
-    let folder = Scratch::directory("errno");
+    let folder = Scratch::directory(FOLDER);
     let child = Child::spawn(HELPER, &["errno", operation, folder.name()]);
     let mut outcome = Run::default();
     match stop(&child) {
@@ -339,8 +368,12 @@ fn misleading(text: &str, errno: c_int) -> Option<String> {
 }
 
 /// What is wrong with what came of a failing call.
-fn judge(outcome: &Run, failing: Failing) -> Option<String> {
-    let text = outcome.refusal.as_deref().and_then(|text| misleading(text, failing.errno));
+fn judge(operation: &str, outcome: &Run, failing: Failing) -> Option<String> {
+    let text = outcome.refusal.as_deref().and_then(|text| {
+        let nameless = is_of_a_file(operation) && !text.contains(FOLDER);
+        let nameless = nameless.then(|| format!("it does not say of which file: {text}"));
+        nameless.or_else(|| misleading(text, failing.errno))
+    });
     outcome.violation.clone().or(text)
 }
 
@@ -392,7 +425,7 @@ fn p8_every_system_call_may_fail() {
     let (rows, wrong) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     for_all(&cases, |&(operation, failing)| {
         let outcome = run(operation, Some(failing));
-        if let Some(why) = judge(&outcome, failing) {
+        if let Some(why) = judge(operation, &outcome, failing) {
             wrong.lock().unwrap().push(format!("{operation}, {failing}: {why}"));
         }
         let came = match outcome.refusal {
@@ -429,7 +462,7 @@ fn null_control_what_a_failing_call_leaves_behind_is_found() {
         let as_it_is = run(fault, None);
         assert!(as_it_is.violation.is_none() && as_it_is.refusal.is_none(), "{fault}: {as_it_is:?}");
         let outcome = run(fault, Some(failing));
-        let found = judge(&outcome, failing).unwrap_or_default();
+        let found = judge(fault, &outcome, failing).unwrap_or_default();
         assert!(outcome.failed && found.contains(finds), "{fault}: {found:?} of {outcome:?}");
     }
 }

@@ -285,7 +285,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("shmq-raw", &["shmq", "shmq-core"]),
     ("shmq-pool", &["shmq", "shmq-core"]),
     ("shmq-async", &["shmq", "shmq-pool"]),
-    ("shmq-tool", &["shmq"]),
+    ("shmq-tool", &["shmq", "shmq-core"]),
     ("shmq-cli", &["shmq", "shmq-pool", "shmq-raw", "shmq-tool"]),
     ("shmq-lab", &["shmq", "shmq-core", "shmq-benches", "shmq-pool", "shmq-raw", "shmq-tool"]),
 ];

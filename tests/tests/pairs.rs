@@ -251,7 +251,7 @@ fn p6_slices_and_batches() {
     assert_eq!(rest[..], numbers[15..35]);
     assert_eq!(rx.try_recv(), Err(TryRecvError::Finished));
     assert_eq!(rx.recv(Until::Forever), Err(RecvError::Finished));
-    assert!(matches!(queue.producer(), Err(AttachError::Finished)));
+    assert!(matches!(queue.producer(), Err(AttachError::Finished { .. })));
     let seen = queue.inspect().unwrap().snapshot();
     assert_eq!((seen.sent, seen.received, seen.pending_messages, seen.finished), (35, 35, 0, true));
 }
@@ -286,7 +286,7 @@ fn p8_a_file_of_another_type_is_refused() {
     let queue = slots::Queue::<[u8; 8]>::create(&name.0, 4, &tagged).unwrap();
     assert!(matches!(
         slots::Queue::<u32>::open(&name.0),
-        Err(OpenError::WrongMessage { expected: 4, found: 8 })
+        Err(OpenError::WrongMessage { expected: 4, found: 8, .. })
     ));
     assert!(
         matches!(slots::Queue::<u64>::open(&name.0), Err(OpenError::WrongMessage { .. })),
@@ -389,7 +389,7 @@ fn p6_who_asks_for_other_limits_than_a_queue_has_is_told() {
         (Options::new().capacity(4096), ("capacity", 4096, Some(made.limits().capacity))),
     ] {
         match open(options) {
-            Err(shmq::Error::Open(OpenError::OtherLimit { what, asked, found })) => {
+            Err(shmq::Error::Open(OpenError::OtherLimit { what, asked, found, .. })) => {
                 assert_eq!((what, asked, found), expected);
             }
             other => panic!("{other:?}"),

@@ -166,7 +166,7 @@ fn p3_the_end_comes_after_the_last_block_and_is_for_good() {
     first.acknowledge();
     second.acknowledge();
     assert_eq!(rx.try_read().unwrap_err(), TryRecvError::Finished);
-    assert!(matches!(patiently(|| pool.writer()), Err(shmq_pool::AttachError::Finished)));
+    assert!(matches!(patiently(|| pool.writer()), Err(shmq_pool::AttachError::Finished { .. })));
 }
 
 #[test]

@@ -285,7 +285,7 @@ fn p4_a_finished_pool_refuses_a_writer_and_can_still_be_drained() {
     writer.ask("send", "1");
     writer.ask("finish", "finished 2");
     writer.kill();
-    assert!(matches!(patiently(|| pool.writer()), Err(AttachError::Finished)));
+    assert!(matches!(patiently(|| pool.writer()), Err(AttachError::Finished { .. })));
     for number in 0..2 {
         let rx = patiently(|| pool.reader()).unwrap();
         let block = rx.try_read().unwrap();

@@ -297,7 +297,7 @@ fn p4_a_finished_queue_refuses_a_producer_and_can_still_be_drained() {
     child.say("finish");
     child.expect("finished 1");
     child.kill();
-    assert!(matches!(queue.producer(), Err(AttachError::Finished)));
+    assert!(matches!(queue.producer(), Err(AttachError::Finished { .. })));
     let mut rx = patiently(|| queue.consumer()).unwrap();
     assert_eq!(rx.try_recv().unwrap(), b"work");
     assert_eq!(rx.try_recv(), Err(shmq::TryRecvError::Finished));

@@ -198,7 +198,7 @@ fn p4_a_queue_in_use_is_not_removed_and_a_removed_one_says_so() {
         let (scratch, queue) = small("remove");
         let child = holder(&scratch, name);
         match Queue::open(scratch.path()).unwrap().remove() {
-            Err(AttachError::Busy { role: found, pid }) => {
+            Err(AttachError::Busy { role: found, pid, .. }) => {
                 assert_eq!((found, pid), (role, u64::from(child.id())));
             }
             other => panic!("removed while in use: {other:?}"),
@@ -206,11 +206,11 @@ fn p4_a_queue_in_use_is_not_removed_and_a_removed_one_says_so() {
         child.kill();
         patiently(|| Queue::open(scratch.path()).unwrap().remove()).unwrap();
         assert!(!scratch.path().exists());
-        assert!(matches!(take(&queue, role), Err(AttachError::Removed)));
+        assert!(matches!(take(&queue, role), Err(AttachError::Removed { .. })));
         // Replaced is removed, too; and the new one is left alone by the old handle.
         let new = Queue::create(scratch.path(), &Options::new().capacity(4096)).unwrap();
-        assert!(matches!(take(&queue, role), Err(AttachError::Removed)));
-        assert!(matches!(queue.remove(), Err(AttachError::Removed)));
+        assert!(matches!(take(&queue, role), Err(AttachError::Removed { .. })));
+        assert!(matches!(queue.remove(), Err(AttachError::Removed { .. })));
         take(&new, role).unwrap();
     }
 }
@@ -268,7 +268,7 @@ fn p3_the_four_states_are_never_confused() {
             child.say("finish");
             child.expect("finished 0");
             told(Left, "finished");
-            assert!(matches!(take(&queue, role), Err(AttachError::Finished)));
+            assert!(matches!(take(&queue, role), Err(AttachError::Finished { .. })));
             told(Left, "refused");
             assert!(inspector.snapshot().finished);
         }

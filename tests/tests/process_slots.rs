@@ -255,7 +255,7 @@ fn p4_a_finished_queue_of_slots_refuses_a_producer_and_can_still_be_drained() {
     }
     producer.ask("finish", "finished 2");
     producer.kill();
-    assert!(matches!(patiently(|| queue.producer()), Err(AttachError::Finished)));
+    assert!(matches!(patiently(|| queue.producer()), Err(AttachError::Finished { .. })));
     for first in 0..2 {
         let mut rx = patiently(|| queue.consumer()).unwrap();
         assert_eq!(rx.try_recv(), Ok(slot_content(first)));

@@ -130,7 +130,7 @@ fn p3_whose_queue_has_lost_its_name_does_not_wait_for_a_successor() {
     drop(tx);
     assert_eq!(rx.recv(Until::Forever), Err(RecvError::Removed));
     drop(rx);
-    assert!(matches!(queue.consumer(), Err(AttachError::Removed)));
+    assert!(matches!(queue.consumer(), Err(AttachError::Removed { .. })));
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub async fn serve(input: &str, output: &str) -> Result<Option<u64>, Box<dyn Err
     let mut terminate = signal(SignalKind::terminate())?;
     let mut rx = shmq::Consumer::open_or_create(input, &options())?;
     let mut tx = match shmq::Producer::open_or_create(output, &options()) {
-        Err(shmq::Error::Attach(AttachError::Finished)) => return Ok(None),
+        Err(shmq::Error::Attach(AttachError::Finished { .. })) => return Ok(None),
         tx => tx?,
     };
     rx.set_waiting(Waiting::new().across_restarts(true));

@@ -20,7 +20,9 @@ pub fn man(args: &ManArgs) -> Result<(), Failure> {
             .map_err(|e| Failure::io("write a man page", &e))?;
         return print(&String::from_utf8_lossy(&page));
     };
-    let failed = |e: io::Error| Failure::io(format_args!("write man pages to {}", folder.display()), &e);
+    let failed = |e: io::Error| {
+        Failure::io(format_args!("write man pages to {}", shmq_tool::units::shown(folder)), &e)
+    };
     std::fs::create_dir_all(folder).map_err(failed)?;
     clap_mangen::generate_to(visible(), folder).map_err(failed)
 }

@@ -11,9 +11,9 @@ use shmq::{
     AttachError, Inspector, Kind, OpenError, Options, PeerState, PendingEnd, RecvError, Role, SendError,
     Until,
 };
-use shmq_tool::failure::{Code, Failure, say};
+use shmq_tool::failure::{Code, Failure, said_of, say};
 use shmq_tool::interrupt::Interrupt;
-use shmq_tool::units::{show_bytes, show_messages};
+use shmq_tool::units::{show_bytes, show_messages, shown};
 use std::time::{Duration, Instant};
 
 const NOW: Until = Until::After(Duration::ZERO);
@@ -49,14 +49,14 @@ struct Filler<'a> {
 
 pub fn run(args: &CopyArgs) -> Result<(), Failure> {
     let source = Subject::open_damaged(&args.source).map_err(|e| Failure::from(e).of(&args.source))?;
-    let damage = source.inspector.damage().map(|damage| format!("{}: {damage}", quoted(&args.source)));
+    let damage = source.inspector.damage().map(|damage| said_of(&quoted(&args.source), &damage.to_string()));
     let queue = destination(&source, args)?;
     let inspector = queue.inspect()?;
     if inspector.queue_id() == source.inspector.queue_id() && same_file(&source, &queue) {
         return Err(Failure::usage("source and destination are the same queue; name two"));
     }
     let producer = match patiently(|| queue.producer()) {
-        Err(AttachError::Finished) => {
+        Err(AttachError::Finished { .. }) => {
             let name = quoted(&args.destination);
             return Err(Failure::new(format!(
                 "the end of data was declared in {name}, so nothing can be sent to it; name another, or remove it with `shmq rm {name}`"
@@ -144,7 +144,7 @@ fn destination(source: &Subject, args: &CopyArgs) -> Result<Queue, Failure> {
         Kind::Raw => {
             return Err(Failure::new(format!(
                 "{name} is raw memory, which holds no messages to copy; `cp` copies the file, which is {}",
-                source.path.display()
+                shown(&source.path)
             )));
         }
         _ => {}

@@ -9,7 +9,7 @@ use crate::attach::quoted;
 use crate::progress::Progress;
 use crate::view::{Subject, Words, json};
 use shmq::{Damage, Kind, PendingEnd};
-use shmq_tool::failure::{Code, Failure, say};
+use shmq_tool::failure::{Code, Failure, said_of, say};
 use shmq_tool::units::shown;
 use show::{End, Entry, Summary, show, unless_nobody_reads, wanted};
 use std::io::{self, BufWriter, IsTerminal, Write, stdout};
@@ -17,7 +17,7 @@ use std::io::{self, BufWriter, IsTerminal, Write, stdout};
 pub fn run(args: &DumpArgs) -> Result<(), Failure> {
     let subject = Subject::open_damaged(&args.name)?;
     if let Some(damage) = subject.inspector.damage() {
-        say(&format!("{}: {damage}", quoted(&args.name)));
+        say(&said_of(&quoted(&args.name), &damage.to_string()));
     }
     if subject.inspector.kind() == Kind::Raw {
         return region::run(args, &subject);

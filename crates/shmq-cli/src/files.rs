@@ -77,7 +77,7 @@ fn remove_one(name: &OsStr, force: bool) -> Result<(), Failure> {
             &format!("or `shmq rm --force {}` to cut both ends off", quoted(name)),
         )),
         // Someone else removed it in between, which is what was wanted.
-        Err(AttachError::Removed) => Ok(()),
+        Err(AttachError::Removed { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

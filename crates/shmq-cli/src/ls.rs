@@ -7,7 +7,7 @@ use crate::stat::{print, style};
 use crate::view::{End, Look, Subject, View, json};
 use serde::Serialize;
 use shmq::{OpenError, PeerState};
-use shmq_tool::failure::Failure;
+use shmq_tool::failure::{Failure, said_of};
 use shmq_tool::units::{show_bytes, show_count, show_percent, show_rough, shown};
 use std::ffi::OsString;
 use std::io;
@@ -163,7 +163,7 @@ fn table(list: &List, paint: Paint) -> String {
         }
     }
     for Unreadable { name, why, .. } in &list.unreadable {
-        text += &format!("{name}: {why}\n");
+        text += &format!("{}\n", said_of(name, why));
     }
     if list.queues.is_empty() {
         text += &format!("there are no queues in {}", list.directory);
@@ -230,7 +230,7 @@ fn end(end: &End) -> String {
     match (end.peer, end.condition.as_deref()) {
         (PeerState::NeverAttached, _) => "-".into(),
         (PeerState::Left, _) => "left".into(),
-        (PeerState::Lost, _) => format!("died (was {})", end.pid),
+        (PeerState::Lost, _) => format!("lost (was {})", end.pid),
         (PeerState::Attached, Some("stopped")) => format!("{}{command}, stopped", end.pid),
         (PeerState::Attached, _) => format!("{}{command}, {}", end.pid, age()),
     }

@@ -8,6 +8,7 @@ use crate::shape::{Length, Producer, Queue};
 use shmq::{AttachError, OpenError, SendError, Until, Waiting};
 use shmq_tool::failure::{Code, Failure, say};
 use shmq_tool::interrupt::Interrupt;
+use shmq_tool::units::shown;
 use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
 use std::os::fd::AsFd;
@@ -126,10 +127,10 @@ fn cut(args: &SendArgs, length: Length) -> Result<Cut, Failure> {
 fn open_input(args: &SendArgs) -> Result<File, Failure> {
     match args.file.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => {
-            let failed = |e| Failure::io(format_args!("read {}", path.display()), &e);
+            let failed = |e| Failure::io(format_args!("read {}", shown(path)), &e);
             let file = File::open(path).map_err(failed)?;
             if file.metadata().is_ok_and(|m| m.is_dir()) {
-                return Err(Failure::new(format!("{} is a directory; name a file", path.display())));
+                return Err(Failure::new(format!("{} is a directory; name a file", shown(path))));
             }
             Ok(file)
         }
@@ -147,7 +148,7 @@ fn open_queue(args: &SendArgs) -> Result<Queue, Failure> {
     Queue::open(&args.name, &args.options.options()).map_err(|error| match error {
         OpenError::NotFound { path } => Failure::new(format!(
             "there is no queue at {}; make it with --create, or with `shmq create {}`",
-            path.display(),
+            shown(path),
             quoted(&args.name)
         )),
         error => error.into(),
@@ -158,11 +159,11 @@ fn open_queue(args: &SendArgs) -> Result<Queue, Failure> {
 fn attach(queue: &Queue, args: &SendArgs) -> Result<Option<Producer>, Failure> {
     match patiently(|| queue.producer()) {
         Ok(producer) => Ok(Some(producer)),
-        Err(AttachError::Finished) if args.resume => {
+        Err(AttachError::Finished { .. }) if args.resume => {
             say("nothing to resume: the sender before declared the end of data");
             Ok(None)
         }
-        Err(AttachError::Finished) => {
+        Err(AttachError::Finished { .. }) => {
             let name = quoted(&args.name);
             let rest = match pending(queue) {
                 0 => "and everything was received".into(),

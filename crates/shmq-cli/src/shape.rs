@@ -106,7 +106,13 @@ impl Queue {
                 shmq::Queue::open_or_create(name, &limits.options())?;
             }
             (Self::Slots(queue), Some((_, asked))) if queue.depth() != asked => {
-                return Err(OpenError::OtherLimit { what: "depth", asked, found: Some(queue.depth()) }.into());
+                return Err(OpenError::OtherLimit {
+                    path: queue.path().map(Path::to_path_buf),
+                    what: "depth",
+                    asked,
+                    found: Some(queue.depth()),
+                }
+                .into());
             }
             _ => {}
         }

@@ -95,7 +95,7 @@ impl Subject {
     fn of(name: &OsStr, inspector: Inspector) -> Result<Self, OpenError> {
         let inspector = Looker::of(inspector, name)?;
         let path = shmq::path_of(name).unwrap_or_default();
-        let failed = |source| OpenError::Io { doing: format!("look at {}", path.display()), source };
+        let failed = |source| OpenError::Io { doing: format!("look at {}", shown(&path)), source };
         let file = std::fs::symlink_metadata(&path).map_err(failed)?;
         Ok(Self {
             name: shown(name),

@@ -164,6 +164,17 @@ fn input_that_cannot_be_cut_is_told_and_the_receiver_too() {
         // It did not die: it failed, and said so.
         assert!(stderr(&received).contains("or it failed and said why"), "{received:?}");
         assert!(!stderr(&received).contains("died"), "{received:?}");
+        for look in [
+            &["stat", &name.0][..],
+            &["top", "--once", "--interval", "50ms", &name.0],
+            &["ls"],
+            &["doctor", &name.0],
+        ] {
+            let output = run(look);
+            let line = |line: &&str| look != ["ls"] || line.contains(&name.0);
+            let seen = stdout(&output).lines().filter(line).collect::<String>();
+            assert!(!seen.is_empty() && !seen.contains("died"), "{look:?}: {seen}");
+        }
     }
 }
 

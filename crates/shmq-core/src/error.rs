@@ -2,6 +2,7 @@
 
 pub use crate::corruption::Corruption;
 use crate::layout::{Kind, Role, VERSION};
+use crate::text::shown;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -40,29 +41,29 @@ errors! {
         AlreadyExists {
             /// Where.
             path: PathBuf,
-        } => format!("{} exists already; name another, or if it is a queue, open it, or remove it first with `shmq rm`", path.display());
+        } => format!("{} exists already; name another, or if it is a queue, open it, or remove it first with `shmq rm`", shown(path));
         /// The file system, or the memory behind it, has no room.
         NoSpace {
             /// Where.
             path: PathBuf,
             /// Bytes the queue needs.
             bytes: u64,
-        } => format!("no room for a queue of {bytes} bytes at {}; free some space or ask for a smaller capacity", path.display());
+        } => format!("no room for a queue of {bytes} bytes at {}; free some space or ask for a smaller capacity", shown(path));
         /// The file system has no room for one more file, however small.
         NoInode {
             /// Where.
             path: PathBuf,
-        } => format!("no room for one more file at {}: its file system has no inode left (`df -i`); remove some files", path.display());
+        } => format!("no room for one more file at {}: its file system has no inode left (`df -i`); remove some files", shown(path));
         /// There is no folder for it.
         NoFolder {
             /// Where.
             path: PathBuf,
-        } => format!("there is no folder for {}; make it first, or name another place", path.display());
+        } => format!("there is no folder for {}; make it first, or name another place", shown(path));
         /// The file system is mounted read-only.
         ReadOnly {
             /// Where.
             path: PathBuf,
-        } => format!("{} is on a file system that is mounted read-only; name another place, or remount it", path.display());
+        } => format!("{} is on a file system that is mounted read-only; name another place, or remount it", shown(path));
         /// No end could ever be taken there; see [`AttachError::FileSystem`].
         FileSystem {
             /// Where.
@@ -72,21 +73,25 @@ errors! {
         } => unshared(path, found);
         /// The limit on file sizes (RLIMIT_FSIZE) is too small. The kernel would kill whoever tried.
         FileSize {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// Bytes the queue needs.
             bytes: u64,
             /// Bytes a file of this process may have.
             limit: u64,
-        } => format!("a queue of {bytes} bytes is over the limit of {limit} on file sizes; raise RLIMIT_FSIZE (ulimit -f) or ask for a smaller capacity");
+        } => format!("{}a queue of {bytes} bytes is over the limit of {limit} on file sizes; raise RLIMIT_FSIZE (ulimit -f) or ask for a smaller capacity", at(path));
         /// The locking limit (RLIMIT_MEMLOCK) is too small for the `lock` option.
         Lock {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// What the kernel said.
             source: io::Error,
-        } => format!("cannot lock the queue in memory ({source}); raise RLIMIT_MEMLOCK or leave the lock option out");
+        } => format!("{}cannot lock the queue in memory ({source}); raise RLIMIT_MEMLOCK or leave the lock option out", at(path));
         /// Not allowed to make files there.
         Denied {
             /// Where.
             path: PathBuf,
-        } => format!("not allowed to create {}; check the mode of its directory", path.display());
+        } => format!("not allowed to create {}; check the mode of its directory", shown(path));
         /// Anything else the system said.
         Io {
             /// What was being done, and to which file.
@@ -108,62 +113,78 @@ errors! {
         NotFound {
             /// Where.
             path: PathBuf,
-        } => format!("there is no queue at {}; create it first", path.display());
+        } => format!("there is no queue at {}; create it first", shown(path));
         /// Not allowed.
         Denied {
             /// Where.
             path: PathBuf,
-        } => format!("not allowed to open {}; its owner can widen the mode, see `shmq create --mode`", path.display());
+        } => format!("not allowed to open {}; its owner can widen the mode, see `shmq create --mode`", shown(path));
         /// The file system is mounted read-only, and who takes an end writes.
         ReadOnly {
             /// Where.
             path: PathBuf,
-        } => format!("{} is on a file system that is mounted read-only, and both ends write; it can only be looked at (`shmq stat`, `shmq dump`)", path.display());
+        } => format!("{} is on a file system that is mounted read-only, and both ends write; it can only be looked at (`shmq stat`, `shmq dump`)", shown(path));
         /// It is something else: not a regular file, too short, wrong magic, damaged geometry.
         NotAQueue {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// What is wrong with it.
             why: &'static str,
-        } => format!("this is not a queue file: {why}; check the name");
+        } => format!("{}this is not a queue file: {why}; check the name", at(path));
         /// A newer program made it.
         Newer {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// The file's version.
             version: u32,
             /// Feature bits that this version does not know.
             features: u64,
-        } => format!("the file has format version {version} and features {features:#x}, this program knows version {VERSION}; upgrade it");
+        } => format!("{}the file has format version {version} and features {features:#x}, this program knows version {VERSION}; upgrade it", at(path));
         /// A program made it that is older than the first release.
         Older {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// The file's version.
             version: u32,
-        } => format!("the file has format version {version}, which no release ever made; this program knows version {VERSION}: remove the file and create it anew");
+        } => format!("{}the file has format version {version}, which no release ever made; this program knows version {VERSION}: remove the file and create it anew", at(path));
         /// Shorter than its own geometry says.
         Truncated {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// Bytes it should have.
             expected: u64,
             /// Bytes it has.
             found: u64,
-        } => format!("the file was truncated to {found} of {expected} bytes; its contents are lost, remove and recreate it");
+        } => format!("{}the file was truncated to {found} of {expected} bytes; its contents are lost, remove and recreate it", at(path));
         /// A queue, but of another shape.
         WrongKind {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// What was asked for.
             expected: Kind,
             /// What it is.
             found: Kind,
-        } => format!("the file holds {found}, not {expected}; open it as {found}");
+        } => format!("{}the file holds {found}, not {expected}; open it as {found}", at(path));
         /// Fixed-size messages of another size or alignment.
         WrongMessage {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// Bytes asked for.
             expected: u64,
             /// Bytes of a message in the file.
             found: u64,
-        } => format!("messages in this queue have {found} bytes (and their own alignment), not {expected}; use the type it was created for");
+        } => format!("{}messages in this queue have {found} bytes (and their own alignment), not {expected}; use the type it was created for", at(path));
         /// The user's tag differs.
         Tag {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// The tag in the file, as text.
             found: String,
-        } => format!("the file carries the tag {found:?}, another schema; use the program that belongs to it");
+        } => format!("{}the file carries the tag {found:?}, another schema; use the program that belongs to it", at(path));
         /// It exists already with another limit than the one asked for, where it was to be opened or made.
         OtherLimit {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// Which.
             what: &'static str,
             /// What was asked for.
@@ -172,13 +193,15 @@ errors! {
             found: Option<u64>,
         } => {
             let found = found.map_or_else(|| "none".into(), |found| found.to_string());
-            format!("it exists already, and its {what} is {found}, not {asked}; ask for that, or leave it out, or choose another name")
+            format!("{}it exists already, and its {what} is {found}, not {asked}; ask for that, or leave it out, or choose another name", at(path))
         };
         /// The options say what the file cannot be.
         Options {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// What is wrong and what would be right.
             why: String,
-        } => why;
+        } => format!("{}{why}", at(path));
         /// A descriptor whose seals do not protect its readers.
         NotSealed => "the descriptor is not sealed against shrinking and growing; only accept queues made by `Queue::anonymous`";
         /// Anything else the system said.
@@ -195,32 +218,49 @@ errors! {
     AttachError {
         /// A living process has it.
         Busy {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// Which role.
             role: Role,
             /// The holder's process id as it noted it, 0 if it has not. For people; it may be of another PID namespace.
             pid: u64,
-        } => format!("the {role} role is taken by a living process (pid {pid} in its namespace); stop that one first, its death frees the role");
+        } => format!("{}the {role} role is taken by a living process (pid {pid} in its namespace); stop that one first, its death frees the role", at(path));
         /// End of data was declared: no producer may follow.
-        Finished => "the queue is finished, its last producer declared end of data; drain it, remove it and create a new one";
+        Finished {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
+        } => format!("{}the queue is finished, its last producer declared end of data; drain it, remove it and create a new one", at(path));
         /// The name no longer leads to this file.
-        Removed => "the file was removed or replaced meanwhile; open it again";
+        Removed {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
+        } => format!("{}the file was removed or replaced meanwhile; open it again", at(path));
         /// From another boot, not closed cleanly: any mix of old and new pages.
-        OtherBoot => "the file was in use when the machine went down, its contents cannot be trusted; `shmq stat` shows what it was, then remove and recreate it";
+        OtherBoot {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
+        } => format!("{}the file was in use when the machine went down, its contents cannot be trusted; `shmq stat` shows what it was, then remove and recreate it", at(path));
         /// The ring contradicts itself.
         Corrupt {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// What was found.
             what: Corruption,
-        } => format!("the queue is corrupt: {what}; `shmq stat` shows its state, then remove and recreate it");
+        } => format!("{}the queue is corrupt: {what}; `shmq stat` shows its state, then remove and recreate it", at(path));
         /// The locking limit (RLIMIT_MEMLOCK) is too small for the `lock` option.
         Lock {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// What the kernel said.
             source: io::Error,
-        } => format!("cannot lock the queue in memory ({source}); raise RLIMIT_MEMLOCK or leave the lock option out");
+        } => format!("{}cannot lock the queue in memory ({source}); raise RLIMIT_MEMLOCK or leave the lock option out", at(path));
         /// There is no memory for the pages of the file now.
         NoMemory {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// Bytes the queue has.
             bytes: u64,
-        } => format!("no memory for the {bytes} bytes of the queue, which are all needed before an end is taken; free some memory, or room on its file system, or leave the prefault option out");
+        } => format!("{}no memory for the {bytes} bytes of the queue, which are all needed before an end is taken; free some memory, or room on its file system, or leave the prefault option out", at(path));
         /// On this file system locks or mappings are not one for all who reach the file, so that two could hold a role, or
         /// not see what the other writes: overlayfs, FUSE, and those of other machines.
         FileSystem {
@@ -230,14 +270,19 @@ errors! {
             found: &'static str,
         } => unshared(path, found);
         /// Not allowed to write the file, as both roles must.
-        Denied => "not allowed to write the queue file, which both ends need; its owner can widen the mode";
+        Denied {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
+        } => format!("{}not allowed to write the queue file, which both ends need; its owner can widen the mode", at(path));
         /// The file holds another shape.
         WrongKind {
+            /// Where, if it has a name.
+            path: Option<PathBuf>,
             /// What was asked for.
             expected: Kind,
             /// What it is.
             found: Kind,
-        } => format!("the file holds {found}, not {expected}; open it as {found}");
+        } => format!("{}the file holds {found}, not {expected}; open it as {found}", at(path));
         /// Anything else the system said.
         Io {
             /// What was being done, and to which file.
@@ -381,19 +426,49 @@ errors! {
     }
 }
 
+/// An error of what was found in a file, once it is known which one that is.
+pub trait Located {
+    /// The same, of this file, unless it names one.
+    fn of(self, path: Option<&Path>) -> Self;
+}
+
+impl Located for OpenError {
+    fn of(mut self, place: Option<&Path>) -> Self {
+        if let Self::NotAQueue { path, .. }
+        | Self::Newer { path, .. }
+        | Self::Older { path, .. }
+        | Self::Truncated { path, .. }
+        | Self::WrongKind { path, .. }
+        | Self::WrongMessage { path, .. }
+        | Self::Tag { path, .. }
+        | Self::OtherLimit { path, .. }
+        | Self::Options { path, .. } = &mut self
+        {
+            let found = path.take();
+            *path = found.or_else(|| place.map(Path::to_path_buf));
+        }
+        self
+    }
+}
+
 /// On such a file system no role can be held.
 fn unshared(path: &Path, found: &str) -> String {
     format!(
         "{} is on {found}, where locks and memory are not the same for all who reach a file, so that nobody can hold an end of a queue; use /dev/shm, a tmpfs or a local disk (for a container, a volume)",
-        path.display()
+        shown(path)
     )
+}
+
+/// Which file a sentence is about, if it has a name: what the sentence begins with.
+pub fn at(path: &Option<PathBuf>) -> String {
+    path.as_ref().map_or_else(String::new, |path| format!("{}: ", shown(path)))
 }
 
 /// What is being done, and to which file.
 pub fn doing(what: &str, path: Option<&Path>) -> String {
     let unfinished = what.ends_with(" of") || what.ends_with(" at") || what.ends_with(" for");
     match path {
-        Some(path) => format!("{what} {}", path.display()),
+        Some(path) => format!("{what} {}", shown(path)),
         None if unfinished => format!("{what} the file without a name"),
         None => what.into(),
     }

@@ -73,11 +73,11 @@ impl QueueFile {
             return Err(OpenError::NotSealed);
         }
         let file = File::from(fd);
-        let geometry = segment::geometry_of(&file)?;
+        let geometry = segment::geometry_of(&file, None)?;
         if segment::is_of_huge_pages(&file) && !options.huge_pages {
             let why = "the descriptor's memory are huge pages, which whoever has it can take away at any time (SIGBUS); \
                        ask for them with `Options::huge_pages` if you trust its other holders";
-            return Err(OpenError::Options { why: why.into() });
+            return Err(OpenError::Options { path: None, why: why.into() });
         }
         Self::checked(file, None, geometry, kind, options)
     }
@@ -90,10 +90,10 @@ impl QueueFile {
         options: &Options,
     ) -> Result<Self, OpenError> {
         if options.tag != [0; TAG] && options.tag != geometry.tag {
-            return Err(OpenError::Tag { found: geometry.tag_text() });
+            return Err(OpenError::Tag { path, found: geometry.tag_text() });
         }
         if geometry.kind != kind {
-            return Err(OpenError::WrongKind { expected: kind, found: geometry.kind });
+            return Err(OpenError::WrongKind { path, expected: kind, found: geometry.kind });
         }
         let failed = |source| OpenError::Io { doing: doing("look at", path.as_deref()), source };
         let id = FileId::of(&file).map_err(failed)?;
@@ -135,7 +135,7 @@ impl QueueFile {
         let mut guard = self.take_role(role)?;
         let ring = attach(&guard).map_err(|what| guard.refuse(what))?;
         if is_closed(&ring) {
-            return Err(AttachError::Finished);
+            return Err(guard.finished());
         }
         guard.enter()?;
         Ok(End::new(ring, guard, self.geometry.limits))
@@ -183,11 +183,11 @@ impl QueueFile {
                 // The other one is free again.
                 drop(own);
                 let pid = self.inspect().map_or(0, |i| i.snapshot().end(role).pid);
-                return Err(AttachError::Busy { role, pid });
+                return Err(AttachError::Busy { path: Some(path.clone()), role, pid });
             }
         }
         if FileId::at(path).map_err(failed("look at"))? != Some(self.id) {
-            return Err(AttachError::Removed);
+            return Err(AttachError::Removed { path: Some(path.clone()) });
         }
         std::fs::remove_file(path).map_err(failed("remove"))
     }

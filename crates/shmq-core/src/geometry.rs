@@ -9,6 +9,7 @@ use crate::ring::word;
 use crate::slot_layout::{SlotLayout, best_group};
 use bytemuck::Zeroable;
 use std::mem::size_of;
+use std::path::Path;
 
 /// The three limits of a queue, fixed at creation.
 ///
@@ -209,22 +210,27 @@ impl Options {
 }
 
 /// What exists already must have the limits that are asked for; `None` asks for nothing.
-pub fn agree(limits: &[(&'static str, Option<u64>, Option<u64>)]) -> Result<(), OpenError> {
+pub fn agree(
+    path: Option<&Path>,
+    limits: &[(&'static str, Option<u64>, Option<u64>)],
+) -> Result<(), OpenError> {
     for &(what, asked, found) in limits {
         if let Some(asked) = asked.filter(|_| asked != found) {
-            return Err(OpenError::OtherLimit { what, asked, found });
+            let path = path.map(Path::to_path_buf);
+            return Err(OpenError::OtherLimit { path, what, asked, found });
         }
     }
     Ok(())
 }
 
 /// The same of the limits that options have.
-pub fn agree_with(options: &Options, limits: &Limits) -> Result<(), OpenError> {
-    agree(&[
+pub fn agree_with(path: Option<&Path>, options: &Options, limits: &Limits) -> Result<(), OpenError> {
+    let limits = [
         ("largest message", options.max_message, Some(limits.max_message)),
         ("number of pending messages", options.max_messages, limits.max_messages),
         ("capacity", options.capacity, Some(limits.capacity)),
-    ])
+    ];
+    agree(path, &limits)
 }
 
 /// What the geometry page says, checked.
@@ -371,7 +377,7 @@ impl Geometry {
     /// # Errors
     /// [`OpenError`] with the first thing that is wrong.
     pub fn parse(bytes: &[u8], length: u64) -> Result<Self, OpenError> {
-        let not = |why| Err(OpenError::NotAQueue { why });
+        let not = |why| Err(OpenError::NotAQueue { path: None, why });
         let Some(bytes) = bytes.get(..size_of::<Header>()) else {
             return not(if bytes.is_empty() { "it is empty" } else { "it is shorter than a geometry page" });
         };
@@ -386,7 +392,7 @@ impl Geometry {
         }
         // A newer format may lay out everything behind the version in its own way, the checksum too.
         if h.version > VERSION {
-            return Err(OpenError::Newer { version: h.version, features: 0 });
+            return Err(OpenError::Newer { path: None, version: h.version, features: 0 });
         }
         if h.checksum != crate::layout::fnv1a(&bytes[..CHECKSUM_AT]) {
             return not("the checksum of its geometry is wrong");
@@ -395,16 +401,16 @@ impl Geometry {
             return not("it has format version 0");
         }
         if h.version < VERSION {
-            return Err(OpenError::Older { version: h.version });
+            return Err(OpenError::Older { path: None, version: h.version });
         }
         if h.incompatible != 0 {
-            return Err(OpenError::Newer { version: h.version, features: h.incompatible });
+            return Err(OpenError::Newer { path: None, version: h.version, features: h.incompatible });
         }
         let Some(kind) = Kind::from_u32(h.kind) else {
             return not("it is of no known kind");
         };
         if length < h.length {
-            return Err(OpenError::Truncated { expected: h.length, found: length });
+            return Err(OpenError::Truncated { path: None, expected: h.length, found: length });
         }
         if length > h.length {
             return not("it is longer than its geometry says");
@@ -467,7 +473,7 @@ impl Geometry {
 
     /// Derives every limit again.
     fn check_limits(&self) -> Result<(), OpenError> {
-        let not = |why| Err(OpenError::NotAQueue { why });
+        let not = |why| Err(OpenError::NotAQueue { path: None, why });
         let Limits { capacity, max_message, .. } = self.limits;
         match self.kind {
             Kind::Records => {

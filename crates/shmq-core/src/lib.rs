@@ -10,6 +10,7 @@
 //! | `corruption` | why a ring cannot be trusted any more |
 //! | `memory` | the one seam to shared bytes |
 //! | `observe` | what happens seldom, told to `tracing` |
+//! | `text` | names and other people's text, fit for a terminal |
 //! | `error` | one enum for each operation |
 //! | `ring` | the protocols, one file for each end of each shape |
 //! | `geometry` | options, limits, and the geometry page that says them |
@@ -57,6 +58,7 @@ pub mod segment;
 pub mod sigbus;
 pub mod slot_layout;
 pub mod stop;
+pub mod text;
 pub mod wait;
 pub mod wait_set;
 pub mod waitable;

@@ -119,7 +119,7 @@ impl Token {
 
 /// What such a file system cannot do, and what to do about it.
 pub const KEEP_LOCK: &str =
-    "hold it on this file system (overlayfs, a container's own files?); use /dev/shm or a volume";
+    "keep a lock on the file system (overlayfs, a container's own files? use /dev/shm or a volume) of";
 
 /// One fcntl call on some bytes. `rustix` has no open-file-description locks.
 fn lock_call(fd: BorrowedFd<'_>, command: libc::c_int, start: usize, len: usize) -> io::Result<libc::flock> {
@@ -285,12 +285,14 @@ impl RoleGuard {
     /// Takes a role of a file: description, mapping, lock, name, boot; in this order.
     pub fn take(source: &Source<'_>, role: Role) -> Result<Self, AttachError> {
         let Source { file, id, path, geometry, options } = *source;
+        let place = || path.map(Path::to_path_buf);
+        let truncated = || AttachError::Corrupt { path: place(), what: Corruption::Truncated };
         if let (Some(path), Some(found)) = (path, segment::unshared_by(file)) {
             return Err(AttachError::FileSystem { path: path.into(), found });
         }
         let own = segment::reopen(file, id, path, true).map_err(|e| match e.kind() {
-            io::ErrorKind::PermissionDenied => AttachError::Denied,
-            io::ErrorKind::NotFound => AttachError::Removed,
+            io::ErrorKind::PermissionDenied => AttachError::Denied { path: place() },
+            io::ErrorKind::NotFound => AttachError::Removed { path: place() },
             _ => failed("open again the queue file", path)(e),
         })?;
         let probe =
@@ -302,23 +304,23 @@ impl RoleGuard {
         let map = segment::map(own.as_fd(), geometry.length, tickets)
             .map_err(failed("map the queue file", path))?;
         let map = map.named(path).of_file(&fd);
-        let window =
-            Window::new(map, geometry.parts).ok_or(AttachError::Corrupt { what: Corruption::Truncated })?;
+        let window = Window::new(map, geometry.parts).ok_or_else(truncated)?;
         if !segment::is_whole(&own, geometry.length).map_err(failed("ask for the size of", path))? {
-            return Err(AttachError::Corrupt { what: Corruption::Truncated });
+            return Err(truncated());
         }
         if !lock_free_role(own.as_fd(), &window, role).map_err(failed("lock the role of", path))? {
-            return Err(AttachError::Busy { role, pid: window.load(role.words().pid, at::COUNT_LOAD) });
+            let pid = window.load(role.words().pid, at::COUNT_LOAD);
+            return Err(AttachError::Busy { path: place(), role, pid });
         }
         // Whoever removes a queue takes both roles first; so a name that leads here now leads here while we stay.
         if let Some(name) = path {
             if FileId::at(name).map_err(failed("look at", path))? != Some(id) {
-                return Err(AttachError::Removed);
+                return Err(AttachError::Removed { path: place() });
             }
         }
         let durable = segment::is_durable(file);
         if durable && probe.is_left_by_another_boot(&window) {
-            return Err(AttachError::OtherBoot);
+            return Err(AttachError::OtherBoot { path: place() });
         }
         lock_call(own.as_fd(), libc::F_OFD_SETLK, geometry.parts.page(role) + TRUSTED, 1)
             .map_err(failed("lock the role of", path))?;
@@ -326,12 +328,12 @@ impl RoleGuard {
         let token = Token::lock(own.as_fd()).map_err(failed("lock the role of", path))?;
         drop(own);
         token.must_be_kept(fd.as_fd()).map_err(|e| match e.kind() {
-            io::ErrorKind::Unsupported => failed(KEEP_LOCK, None)(e),
+            io::ErrorKind::Unsupported => failed(KEEP_LOCK, path)(e),
             _ => failed("ask for the locks of", path)(e),
         })?;
         segment::make_found_ready(window.memory(), file, true, options).map_err(|unready| match unready {
-            Unready::Locked(source) => AttachError::Lock { source },
-            Unready::NoMemory(_) => AttachError::NoMemory { bytes: geometry.length },
+            Unready::Locked(source) => AttachError::Lock { path: place(), source },
+            Unready::NoMemory(_) => AttachError::NoMemory { path: place(), bytes: geometry.length },
             Unready::Other(source) => failed("get the memory ready of", path)(source),
         })?;
         let mut guard = Self::new(role, window, probe, path.map(Path::to_path_buf), durable);
@@ -387,7 +389,7 @@ impl RoleGuard {
     /// Not if the file was truncated meanwhile: then the order of the ring is that of nothing.
     pub fn enter(&mut self) -> Result<(), AttachError> {
         if self.is_torn() {
-            return Err(AttachError::Corrupt { what: Corruption::Truncated });
+            return Err(self.refuse(Corruption::Truncated));
         }
         let words = self.role.words();
         if let Some(taken) = self.taken {
@@ -417,7 +419,13 @@ impl RoleGuard {
 
     /// The error of a ring that contradicts itself while the role is taken.
     pub fn refuse(&self, what: Corruption) -> AttachError {
-        AttachError::Corrupt { what: if self.is_torn() { Corruption::Truncated } else { what } }
+        let what = if self.is_torn() { Corruption::Truncated } else { what };
+        AttachError::Corrupt { path: self.path.clone(), what }
+    }
+
+    /// The error of who would produce after the end of data.
+    pub fn finished(&self) -> AttachError {
+        AttachError::Finished { path: self.path.clone() }
     }
 
     /// The pages and the ring.

@@ -1,6 +1,6 @@
 //! Files: create them whole or not at all, open them with suspicion, map them.
 
-use crate::error::{CreateError, OpenError, doing};
+use crate::error::{CreateError, Located as _, OpenError, doing};
 use crate::geometry::{Geometry, Options};
 use crate::layout::{Header, Kind, PAGE};
 use crate::memory::{Map, Purpose};
@@ -216,7 +216,11 @@ fn fill(
     // Over this limit there is a signal (SIGXFSZ), not only an error.
     let limit = file_size_limit();
     if geometry.length > limit {
-        return Err(CreateError::FileSize { bytes: geometry.length, limit });
+        return Err(CreateError::FileSize {
+            path: path.map(Path::to_path_buf),
+            bytes: geometry.length,
+            limit,
+        });
     }
     match allocate(file, geometry.length, stat.f_bsize as u64) {
         // The file system cannot allocate ahead: write the zeros.
@@ -242,7 +246,7 @@ fn fill(
         _ => failed(e),
     })?;
     make_ready(&map, options).map_err(|unready| match unready {
-        Unready::Locked(source) => CreateError::Lock { source },
+        Unready::Locked(source) => CreateError::Lock { path: path.map(Path::to_path_buf), source },
         Unready::NoMemory(_) => no_space(Errno::NOMEM),
         Unready::Other(source) => failed(source),
     })?;
@@ -278,7 +282,7 @@ fn write_header(map: &Map, header: &Header) {
 /// Opens a file and reads its geometry.
 pub fn open(path: &Path, write: bool) -> Result<(File, Geometry), OpenError> {
     let file = open_file(path, write)?;
-    let geometry = geometry_of(&file)?;
+    let geometry = geometry_of(&file, Some(path))?;
     Ok((file, geometry))
 }
 
@@ -286,37 +290,41 @@ pub fn open(path: &Path, write: bool) -> Result<(File, Geometry), OpenError> {
 pub fn open_file(path: &Path, write: bool) -> Result<File, OpenError> {
     let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let not = |why| OpenError::NotAQueue { path: Some(path.into()), why };
     let fd = retry_on_intr(|| fs::open(path, flags, Mode::empty())).map_err(|errno| match errno {
         Errno::NOENT | Errno::NOTDIR => OpenError::NotFound { path: path.into() },
         Errno::ACCESS | Errno::PERM => OpenError::Denied { path: path.into() },
         Errno::ROFS => OpenError::ReadOnly { path: path.into() },
-        Errno::LOOP => OpenError::NotAQueue { why: "it is a symbolic link, which is never followed" },
-        Errno::ISDIR => OpenError::NotAQueue { why: "it is a directory" },
-        Errno::NXIO | Errno::NODEV => OpenError::NotAQueue { why: "it is not a regular file" },
+        Errno::LOOP => not("it is a symbolic link, which is never followed"),
+        Errno::ISDIR => not("it is a directory"),
+        Errno::NXIO | Errno::NODEV => not("it is not a regular file"),
         other => OpenError::Io { doing: doing("open", Some(path)), source: io_error(other) },
     })?;
     Ok(File::from(fd))
 }
 
 /// Reads and checks the geometry of an open file.
-pub fn geometry_of(file: &File) -> Result<Geometry, OpenError> {
-    let (first, length) = first_bytes(file)?;
-    Geometry::parse(&first, length)
+pub fn geometry_of(file: &File, path: Option<&Path>) -> Result<Geometry, OpenError> {
+    let (first, length) = first_bytes(file, path)?;
+    Geometry::parse(&first, length).map_err(|e| e.of(path))
 }
 
 /// The first bytes of a regular file, at most a header, and its length.
-pub fn first_bytes(file: &File) -> Result<(Vec<u8>, u64), OpenError> {
+pub fn first_bytes(file: &File, path: Option<&Path>) -> Result<(Vec<u8>, u64), OpenError> {
     let failed =
-        |what: &'static str| move |e: Errno| OpenError::Io { doing: what.into(), source: io_error(e) };
-    let stat = fs::fstat(file).map_err(failed("ask for the size of the file"))?;
+        |what: &'static str| move |e: Errno| OpenError::Io { doing: doing(what, path), source: io_error(e) };
+    let stat = fs::fstat(file).map_err(failed("ask for the size of"))?;
     if !fs::FileType::from_raw_mode(stat.st_mode).is_file() {
-        return Err(OpenError::NotAQueue { why: "it is not a regular file" });
+        return Err(OpenError::NotAQueue {
+            path: path.map(Path::to_path_buf),
+            why: "it is not a regular file",
+        });
     }
     let mut bytes = [0; size_of::<Header>()];
     let mut have = 0;
     while have < bytes.len() {
         let read = retry_on_intr(|| rustix::io::pread(file, &mut bytes[have..], have as u64));
-        match read.map_err(failed("read the geometry"))? {
+        match read.map_err(failed("read the geometry of"))? {
             0 => break,
             n => have += n,
         }

@@ -139,7 +139,7 @@ pub struct Windows<M> {
 
 /// Derives every part again from the sizes, and compares.
 pub(crate) fn layout_of(geometry: &Geometry) -> Result<Layout, OpenError> {
-    let not = |why| Err(OpenError::NotAQueue { why });
+    let not = |why| Err(OpenError::NotAQueue { path: None, why });
     let blocks = geometry.limits.max_messages.unwrap_or(0);
     let layout = Layout::new(blocks, geometry.limits.max_message, geometry.slot_group.into());
     let Some(layout) = layout else { return not("its blocks cannot be") };

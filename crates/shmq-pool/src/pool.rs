@@ -7,6 +7,7 @@ use crate::protocol::{PoolRx, PoolTx};
 use crate::reader::Reader;
 use crate::writer::Writer;
 use shmq::{AttachError, CreateError, Limits, OpenError, Options};
+use shmq_core::error::Located as _;
 use shmq_core::geometry::agree;
 use shmq_core::layout::{Kind, MAX_CAPACITY, Role};
 use shmq_core::role::RoleGuard;
@@ -122,10 +123,11 @@ impl Pool {
         let open = || {
             let pool = Self::open_with(name, options)?;
             let size = Some(block_size as u64);
-            agree(&[
+            let limits = [
                 ("number of blocks", Some(blocks), Some(pool.blocks())),
                 ("block size", size, Some(pool.block_size() as u64)),
-            ])?;
+            ];
+            agree(pool.path(), &limits)?;
             Ok(pool)
         };
         Ok(QueueFile::open_or_create(open, create)?)
@@ -162,7 +164,7 @@ impl Pool {
     }
 
     fn of(file: QueueFile) -> Result<Self, OpenError> {
-        let layout = layout_of(&file.geometry)?;
+        let layout = layout_of(&file.geometry).map_err(|e| e.of(file.path()))?;
         Ok(Self { file, layout })
     }
 

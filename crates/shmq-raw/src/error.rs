@@ -1,5 +1,7 @@
 //! What can go wrong beyond making and opening a file, and what to do then.
 
+use shmq_core::error::at;
+use std::path::PathBuf;
 use std::{fmt, io};
 
 /// A place that a value or a block cannot have. Nothing was read or written.
@@ -124,24 +126,34 @@ pub enum WriterError {
     Place(PlaceError),
     /// A living writer has it, or one of a cell that overlaps.
     Busy {
+        /// Which file's, if it has a name.
+        path: Option<PathBuf>,
         /// The process id that the last writer noted, 0 if none. For people; it may be of another PID namespace.
         pid: u64,
     },
     /// The cell holds values of another size.
     WrongSize {
+        /// Which file's, if it has a name.
+        path: Option<PathBuf>,
         /// Bytes of the type asked for.
         expected: u64,
         /// Bytes of the values in the cell.
         found: u64,
     },
     /// The cell contradicts itself: something else was written over it.
-    Corrupt,
+    Corrupt {
+        /// Which file's, if it has a name.
+        path: Option<PathBuf>,
+    },
     /// The file was truncated.
-    Truncated,
+    Truncated {
+        /// Which file's, if it has a name.
+        path: Option<PathBuf>,
+    },
     /// Anything the system said.
     Io {
-        /// What was being done.
-        doing: &'static str,
+        /// What was being done, and to which file.
+        doing: String,
         /// What the system said.
         source: io::Error,
     },
@@ -151,13 +163,17 @@ impl fmt::Display for WriterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Place(place) => place.fmt(f),
-            Self::Busy { pid } => write!(
+            Self::Busy { path, pid } => write!(
                 f,
-                "a living process (pid {pid} in its namespace, if that is the last) writes this cell or one that overlaps; stop it first"
+                "{}a living process (pid {pid} in its namespace, if that is the last) writes this cell or one that overlaps; stop it first",
+                at(path)
             ),
-            Self::WrongSize { expected, found } => write_wrong_size(f, *expected, *found),
-            Self::Corrupt => f.write_str(CORRUPT),
-            Self::Truncated => f.write_str(TRUNCATED),
+            Self::WrongSize { path, expected, found } => {
+                f.write_str(&at(path))?;
+                write_wrong_size(f, *expected, *found)
+            }
+            Self::Corrupt { path } => write!(f, "{}{CORRUPT}", at(path)),
+            Self::Truncated { path } => write!(f, "{}{TRUNCATED}", at(path)),
             Self::Io { doing, source } => write!(f, "cannot {doing}: {source}"),
         }
     }

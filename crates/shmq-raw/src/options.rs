@@ -104,7 +104,7 @@ impl Options {
 
     /// Whether a region that exists is what was said.
     pub(crate) fn check(&self, geometry: &Geometry) -> Result<(), OpenError> {
-        let wrong = |why: String| Err(OpenError::Options { why });
+        let wrong = |why: String| Err(OpenError::Options { path: None, why });
         let found = geometry.limits.capacity;
         if let Some(bytes) = self.bytes.filter(|&bytes| bytes != found) {
             return wrong(format!(

@@ -3,7 +3,7 @@
 use crate::error::PlaceError;
 use crate::options::Options;
 use shmq::{AttachError, CreateError, Error, OpenError};
-use shmq_core::error::doing;
+use shmq_core::error::{Located as _, doing};
 use shmq_core::layout::Kind;
 use shmq_core::{Geometry, Map, QueueFile, opaque, segment};
 use std::collections::BTreeMap;
@@ -175,7 +175,7 @@ impl Region {
     /// # Errors
     /// What the system said: the disk is full or broken.
     pub fn sync(&self) -> io::Result<()> {
-        self.map.backing().flush().map_err(unsynced)?;
+        self.map.backing().flush().map_err(|e| self.unsynced(e))?;
         self.whole()
     }
 
@@ -186,15 +186,23 @@ impl Region {
     pub fn sync_range(&self, offset: usize, len: usize) -> io::Result<()> {
         PlaceError::check(offset, len, self.len)
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-        self.map.backing().flush_range(self.at + offset, len).map_err(unsynced)?;
+        self.map.backing().flush_range(self.at + offset, len).map_err(|e| self.unsynced(e))?;
         self.whole()
+    }
+
+    fn unsynced(&self, e: io::Error) -> io::Error {
+        io::Error::new(
+            e.kind(),
+            format!("cannot {}: msync says {e}", doing("write back the region at", self.path())),
+        )
     }
 
     fn whole(&self) -> io::Result<()> {
         if self.is_torn() {
-            return Err(io::Error::other(
-                "the region's file was truncated; its contents are gone, recreate it",
-            ));
+            let what = doing("write back", self.path());
+            return Err(io::Error::other(format!(
+                "cannot {what}: the region's file was truncated; its contents are gone, recreate it"
+            )));
         }
         Ok(())
     }
@@ -249,7 +257,7 @@ impl<A> Region<A> {
     }
 
     fn attach(file: QueueFile, options: &Options, write: bool) -> Result<Self, OpenError> {
-        options.check(&file.geometry)?;
+        options.check(&file.geometry).map_err(|e| e.of(file.path()))?;
         let failed = |source| OpenError::Io { doing: doing("map the region", file.path()), source };
         let map = Self::map_file(&file, options, write).map_err(failed)?;
         Ok(Self::over(map, &file.geometry.clone(), Backing::File(Arc::new(file))))
@@ -359,8 +367,4 @@ impl<A> Region<A> {
             Backing::Private(_) => Ok(()),
         }
     }
-}
-
-fn unsynced(e: io::Error) -> io::Error {
-    io::Error::new(e.kind(), format!("cannot write the region to its file: msync says {e}"))
 }

@@ -55,8 +55,7 @@ impl Failure {
         let path = shmq::path_of(name)
             .and_then(|path| std::path::absolute(path).ok())
             .unwrap_or_else(|| name.into());
-        let said =
-            |text: &str| text.contains(&*name.to_string_lossy()) || text.contains(&*path.to_string_lossy());
+        let said = |text: &str| text.contains(&shown(name)) || text.contains(&shown(&path));
         match self {
             Self::Said(code, text) if !said(&text) => Self::Said(code, format!("{}: {text}", shown(name))),
             other => other,
@@ -76,6 +75,12 @@ impl Failure {
     }
 }
 
+/// What is wrong with a file of this name, or path; as the library says it, where that names it.
+pub fn said_of(name: &str, why: &str) -> String {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    if why.contains(&format!("/{file}")) { why.into() } else { format!("{name}: {why}") }
+}
+
 /// One line on stderr, unless nobody listens.
 pub fn say(text: &str) {
     use std::io::Write;
@@ -90,7 +95,7 @@ fn code_of(error: &Error) -> Code {
         Error::Send(SendError::ConsumerLeft | SendError::ConsumerLost)
         | Error::Recv(RecvError::ProducerLeft | RecvError::ProducerLost) => Code::PeerLost,
         Error::Open(OpenError::Truncated { .. })
-        | Error::Attach(AttachError::Corrupt { .. } | AttachError::OtherBoot)
+        | Error::Attach(AttachError::Corrupt { .. } | AttachError::OtherBoot { .. })
         | Error::Send(SendError::Corrupt { .. })
         | Error::TrySend(TrySendError::Corrupt { .. })
         | Error::Recv(RecvError::Corrupt { .. })
@@ -148,8 +153,8 @@ mod tests {
         assert_eq!(code(RecvError::ProducerLost), Code::PeerLost);
         assert_eq!(code(SendError::ConsumerLost), Code::PeerLost);
         assert_eq!(code(RecvError::Removed), Code::Failure);
-        assert_eq!(code(AttachError::OtherBoot), Code::Corrupt);
-        assert_eq!(code(OpenError::Truncated { expected: 2, found: 1 }), Code::Corrupt);
+        assert_eq!(code(AttachError::OtherBoot { path: None }), Code::Corrupt);
+        assert_eq!(code(OpenError::Truncated { path: None, expected: 2, found: 1 }), Code::Corrupt);
         assert_eq!(code(OpenError::Name { name: String::new() }), Code::Usage);
         assert_eq!(code(CreateError::Options { why: String::new() }), Code::Usage);
         assert_eq!([Code::Failure as u8, Code::Usage as u8, Code::TimedOut as u8], [1, 2, 3]);

@@ -48,7 +48,7 @@ impl Page {
     }
 
     fn map(path: &Path, words: usize, options: &OpenOptions) -> Result<Self, Failure> {
-        let failed = |e| Failure::io(format_args!("share {}", path.display()), &e);
+        let failed = |e| Failure::io(format_args!("share {}", crate::units::shown(path)), &e);
         let bytes = words * APART;
         let file = options.open(path).map_err(failed)?;
         file.set_len(bytes as u64).map_err(failed)?;

@@ -1,7 +1,6 @@
 //! Sizes, durations and modes as people write them.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+pub use shmq_core::text::{plain, shown};
 use std::time::Duration;
 
 const SIZES: [(&str, u64); 13] = [
@@ -152,37 +151,6 @@ pub fn show_count(count: u64) -> String {
 /// `1 message`, `1 234 messages`.
 pub fn show_messages(count: u64) -> String {
     format!("{} message{}", show_count(count), if count == 1 { "" } else { "s" })
-}
-
-/// What moves a terminal's cursor, or turns its text round.
-fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Text from a file or a process, fit for a terminal: what would steer it is shown as an escape.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.into() }).collect()
-}
-
-/// A name or path, fit for a terminal. One that is not UTF-8, or would steer the terminal, is shown as bash takes it:
-/// `$'caf\xe9'`; so two names are never shown alike.
-pub fn shown(name: impl AsRef<OsStr>) -> String {
-    let name = name.as_ref();
-    if let Some(text) = name.to_str().filter(|text| !text.contains(steers)) {
-        return text.into();
-    }
-    let byte = |text: String, byte: &u8| text + &format!("\\x{byte:02x}");
-    let inside = name.as_bytes().utf8_chunks().fold(String::new(), |mut text, chunk| {
-        for c in chunk.valid().chars() {
-            match c {
-                c if steers(c) => text = c.encode_utf8(&mut [0; 4]).as_bytes().iter().fold(text, byte),
-                '\\' | '\'' => text.extend(['\\', c]),
-                c => text.push(c),
-            }
-        }
-        chunk.invalid().iter().fold(text, byte)
-    });
-    format!("$'{inside}'")
 }
 
 /// `41 s`, `3 min 5 s`: as [`show_duration`], for what was noticed by chance: no fraction of a second from ten on.

@@ -38,7 +38,7 @@ pub(crate) fn line(sequence: u64) -> String {
 
 pub(crate) fn application(name: &str) -> Result<(), Box<dyn Error>> {
     let mut tx = match Producer::open(name) {
-        Err(Shmq::Attach(AttachError::Finished)) => return Ok(()),
+        Err(Shmq::Attach(AttachError::Finished { .. })) => return Ok(()),
         opened => opened?,
     };
     tx.set_waiting(Waiting::new().across_restarts(true));

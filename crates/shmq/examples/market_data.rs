@@ -35,7 +35,7 @@ fn feed(name: &str) -> Result<(), Box<dyn Error>> {
     let mut tx = Queue::create(name, &options)?.producer()?;
 
     let other = Queue::open_with(name, &Options::new().tag("example.quote/2"));
-    assert!(matches!(&other, Err(OpenError::Tag { found }) if found == SCHEMA));
+    assert!(matches!(&other, Err(OpenError::Tag { found, .. }) if found == SCHEMA));
 
     let mut reader = Command::new(std::env::current_exe()?).arg(name).spawn()?;
     for n in 0..QUOTES {

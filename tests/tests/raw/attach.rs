@@ -96,7 +96,7 @@ fn raw_a_queue_is_no_region_and_a_region_no_queue() {
     let made = Region::create(&region, &small()).unwrap();
     assert!(matches!(
         Region::open(&queue, &Options::new()),
-        Err(OpenError::WrongKind { expected: Kind::Raw, found: Kind::Records })
+        Err(OpenError::WrongKind { expected: Kind::Raw, found: Kind::Records, .. })
     ));
     assert!(matches!(Queue::open(&region), Err(OpenError::WrongKind { found: Kind::Raw, .. })));
     assert!(matches!(Region::create(&region, &small()), Err(CreateError::AlreadyExists { .. })));
@@ -107,7 +107,7 @@ fn raw_a_queue_is_no_region_and_a_region_no_queue() {
     assert!(seen.tag().starts_with(b"raw\0") && !seen.is_from_another_boot());
     // Replaced meanwhile: the name is not ours any more.
     std::fs::rename(&queue, &region).unwrap();
-    assert!(matches!(made.remove(), Err(AttachError::Removed)));
+    assert!(matches!(made.remove(), Err(AttachError::Removed { .. })));
     assert!(region.exists());
 }
 
@@ -122,7 +122,7 @@ fn raw_what_the_options_say_is_checked() {
     assert!(wrong(Options::new().bytes(801)) && wrong(Options::new().element::<u32>()));
     // The same size, but not the same alignment.
     assert!(wrong(Options::new().element::<[u8; 8]>()));
-    assert!(matches!(open(Options::new().tag("other")), Err(OpenError::Tag { found }) if found == "raw"));
+    assert!(matches!(open(Options::new().tag("other")), Err(OpenError::Tag { found, .. }) if found == "raw"));
     let mixed = Scratch::new("raw-mixed");
     Region::create(mixed.path(), &Options::new().bytes(64)).unwrap();
     assert!(Region::open(mixed.path(), &Options::new().element::<u64>()).is_err(), "it does not say");

@@ -55,7 +55,7 @@ fn seqlock_kills_tear_no_value_and_raw_blocks_are_the_control() {
         let end = Instant::now() + Duration::from_micros(dice.below(30_000));
         let refused = region.writer::<Value>(0);
         assert!(
-            matches!(refused, Err(WriterError::Busy { pid }) if pid == u64::from(child.id())),
+            matches!(refused, Err(WriterError::Busy { pid, .. }) if pid == u64::from(child.id())),
             "{refused:?}"
         );
         // One that overlaps is no other cell.
@@ -100,7 +100,7 @@ fn seqlock_cells_of_one_region_have_writers_of_their_own() {
         // Another size: refused, and the place is free again.
         while let Err(refused) = region.writer::<u64>(step) {
             match refused {
-                WriterError::WrongSize { expected: 8, found: 4 } => break,
+                WriterError::WrongSize { expected: 8, found: 4, .. } => break,
                 WriterError::Busy { .. } => assert!(begin.elapsed() < LIMIT, "still busy"),
                 other => panic!("{other}"),
             }

@@ -1,6 +1,7 @@
 //! What is streamed: a file, over and over.
 
 use shmq_tool::failure::Failure;
+use shmq_tool::units::shown;
 use std::fs::File;
 use std::path::Path;
 
@@ -13,10 +14,10 @@ pub struct Input {
 impl Input {
     /// Maps the first `bytes` of a file: so many as it had when the demo began.
     pub fn open(path: &Path, bytes: u64) -> Result<Self, Failure> {
-        let failed = |e| Failure::io(format_args!("read {}", path.display()), &e);
+        let failed = |e| Failure::io(format_args!("read {}", shown(path)), &e);
         let file = File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.len() < bytes || bytes == 0 {
-            return Err(Failure::new(format!("{} shrank while it was read", path.display())));
+            return Err(Failure::new(format!("{} shrank while it was read", shown(path))));
         }
         // SAFETY: mapped for reading only, and privately. That nobody changes the file meanwhile is a condition of the
         // demo, written in its help; whoever breaks it sees messages called torn, or a SIGBUS.

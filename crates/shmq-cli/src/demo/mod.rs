@@ -118,17 +118,20 @@ fn input_of(args: &DemoArgs) -> Result<(PathBuf, String, u64), Failure> {
         Some(file) => (std::path::absolute(file).unwrap_or_else(|_| file.clone()), file.clone()),
         None => (PathBuf::from("/proc/self/exe"), std::env::current_exe().unwrap_or_default()),
     };
-    let failed = |e| Failure::io(format_args!("read {}", shown.display()), &e);
+    let failed = |e| Failure::io(format_args!("read {}", shmq_tool::units::shown(&shown)), &e);
     let found = std::fs::metadata(&path).map_err(failed)?;
     if !found.is_file() || found.len() == 0 {
         return Err(no_input(&shown));
     }
     std::fs::File::open(&path).map_err(failed)?;
-    Ok((path, shown.display().to_string(), found.len()))
+    Ok((path, shmq_tool::units::shown(shown), found.len()))
 }
 
 fn no_input(path: &Path) -> Failure {
-    Failure::new(format!("{} is not a file with anything in it; name another with --file", path.display()))
+    Failure::new(format!(
+        "{} is not a file with anything in it; name another with --file",
+        shmq_tool::units::shown(path)
+    ))
 }
 
 fn new_seed() -> u64 {

@@ -8,7 +8,7 @@ use crate::paint::{Paint, Style};
 use crate::stat::print;
 use crate::view::{View, json};
 use serde::Serialize;
-use shmq_tool::failure::Failure;
+use shmq_tool::failure::{Failure, said_of};
 use std::ffi::OsStr;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub fn run(mut watch: Watch, interval: Duration, as_json: bool) -> Result<(), Fa
         .iter()
         .filter_map(|row| Some(Unreadable { name: &row.name, why: row.view.as_ref().err()? }))
         .collect();
-    let failed = unreadable.iter().map(|row| format!("{}: {}", row.name, row.why)).collect::<Vec<_>>();
+    let failed = unreadable.iter().map(|row| said_of(row.name, row.why)).collect::<Vec<_>>();
     if as_json {
         let queues = rows.iter().filter_map(|row| row.view.as_ref().ok()).collect();
         let interval_ns = interval.as_nanos() as u64;

@@ -192,10 +192,10 @@ impl Inspector {
             segment::path_of(name).ok_or_else(|| OpenError::Name { name: name.to_string_lossy().into() })?;
         let path = segment::absolute(path);
         let file = segment::open_file(&path, false)?;
-        match segment::geometry_of(&file) {
+        match segment::geometry_of(&file, Some(&path)) {
             Ok(geometry) => Self::of_file(&file, &path, geometry),
             Err(damage) => {
-                let (first, _) = segment::first_bytes(&file)?;
+                let (first, _) = segment::first_bytes(&file, Some(&path))?;
                 let Some(geometry) = Geometry::salvage(&first) else { return Err(damage) };
                 Ok(Self { damage: Some(damage), ..Self::of_file(&file, &path, geometry)? })
             }
@@ -221,7 +221,10 @@ impl Inspector {
         let memory = Seen::new(map, geometry.length);
         let window = Window::new(memory.clone(), geometry.parts);
         if window.is_none() && matches!(geometry.kind, Kind::Records | Kind::Slots) {
-            return Err(OpenError::NotAQueue { why: "its parts overlap or lie outside" });
+            return Err(OpenError::NotAQueue {
+                path: path.map(Path::to_path_buf),
+                why: "its parts overlap or lie outside",
+            });
         }
         Ok(Self {
             memory,

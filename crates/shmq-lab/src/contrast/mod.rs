@@ -57,7 +57,7 @@ pub fn run(args: &ContrastArgs) -> Result<(), Failure> {
     let report = Report::new(rows);
     if let Some(file) = &args.html {
         std::fs::write(file, page::html(&report))
-            .map_err(|e| Failure::io(format_args!("write {}", file.display()), &e))?;
+            .map_err(|e| Failure::io(format_args!("write {}", shmq_tool::units::shown(file)), &e))?;
     }
     report.print(args.json)
 }

@@ -56,7 +56,7 @@ impl<S: Sender> Planted<S> {
             Some(shape) => SlotTx::attach(window, shape).map(Ring::Slots),
             None => RecordTx::attach(window, limits.max_message, limits.max_messages).map(Ring::Records),
         };
-        let ring = ring.map_err(|what| AttachError::Corrupt { what })?;
+        let ring = ring.map_err(|what| AttachError::Corrupt { path: None, what })?;
         Ok(Self { guard, ring })
     }
 }

@@ -137,7 +137,7 @@ impl Report {
         let mut text = self.why.join("; ");
         text += &format!("; the seed was {}", self.seed);
         for path in &self.kept {
-            text += &format!("; kept: {}", path.display());
+            text += &format!("; kept: {}", shmq_tool::units::shown(path));
         }
         Err(Failure::new(text))
     }

@@ -153,7 +153,7 @@ impl Stage {
         loop {
             match take() {
                 Ok(end) => return Ok(Some(end)),
-                Err(AttachError::Finished) if self.page.get(Note::Stop) != 0 => {
+                Err(AttachError::Finished { .. }) if self.page.get(Note::Stop) != 0 => {
                     self.end();
                     return Ok(None);
                 }

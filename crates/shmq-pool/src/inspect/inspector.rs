@@ -4,7 +4,8 @@ use super::survey::Survey;
 use crate::layout::{HELD, LENT, Windows, layout_of};
 use crate::protocol::at;
 use shmq::{EndSnapshot, Kind, OpenError, Role};
-use shmq_core::{Seen, Window};
+use shmq_core::error::Located as _;
+use shmq_core::{Seen, Window, segment};
 use std::ffi::OsStr;
 
 /// A pool, looked at from outside. Needs read permission only and disturbs nobody.
@@ -86,7 +87,8 @@ impl Inspector {
     /// # Errors
     /// As [`crate::Pool::open`].
     pub fn open(name: impl AsRef<OsStr>) -> Result<Self, OpenError> {
-        Self::of(shmq::Inspector::open(name)?)
+        let path = shmq::path_of(&name).map(segment::absolute);
+        Self::of(shmq::Inspector::open(name)?).map_err(|e| e.of(path.as_deref()))
     }
 
     /// Of a file that was opened for looking already, a damaged one too ([`shmq::Inspector::open_damaged`]): what is
@@ -111,11 +113,14 @@ impl Inspector {
     /// [`OpenError::WrongKind`]; [`OpenError::NotAQueue`] if its parts cannot be where they ought to be.
     pub fn of(queue: shmq::Inspector) -> Result<Self, OpenError> {
         if queue.kind() != Kind::Pool {
-            return Err(OpenError::WrongKind { expected: Kind::Pool, found: queue.kind() });
+            return Err(OpenError::WrongKind { path: None, expected: Kind::Pool, found: queue.kind() });
         }
         let layout = layout_of(queue.geometry())?;
         let windows = layout.windows(queue.memory());
-        Ok(Self { windows: windows.ok_or(OpenError::NotAQueue { why: "its parts lie outside" })?, queue })
+        Ok(Self {
+            windows: windows.ok_or(OpenError::NotAQueue { path: None, why: "its parts lie outside" })?,
+            queue,
+        })
     }
 
     /// What it says as a file of any kind: identity, age, tag; of its messages, it counts the full blocks.

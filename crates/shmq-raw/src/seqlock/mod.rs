@@ -6,11 +6,12 @@ use crate::error::{PlaceError, ReadError, WriterError};
 use crate::region::{Backing, Held, Region};
 use bytemuck::{AnyBitPattern, NoUninit};
 use protocol::{ALIGN, CellRx, CellTx, PID, Place, Refused, SLOTS, room};
+use shmq_core::error::doing;
 use shmq_core::{Map, Memory, role, segment};
-use std::io;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::PoisonError;
 
 /// Tries of one read. Each costs a copy of the value.
@@ -190,22 +191,23 @@ impl Region {
     pub fn writer<T>(&self, offset: usize) -> Result<Writer<T>, WriterError> {
         let place = self.cell_place(offset, size_of::<T>())?;
         let (map, private) = self.hold(offset, cell_bytes::<T>())?;
+        let path = || self.path().map(Path::to_path_buf);
         let attached = CellTx::attach(map, place);
         let cell = attached.map_err(|refused| {
             if let Some((held, at)) = &private {
                 held.lock().unwrap_or_else(PoisonError::into_inner).remove(at);
             }
             match refused {
-                _ if self.is_torn() => WriterError::Truncated,
+                _ if self.is_torn() => WriterError::Truncated { path: path() },
                 Refused::WrongSize(found) => {
-                    WriterError::WrongSize { expected: size_of::<T>() as u64, found }
+                    WriterError::WrongSize { path: path(), expected: size_of::<T>() as u64, found }
                 }
-                _ => WriterError::Corrupt,
+                _ => WriterError::Corrupt { path: path() },
             }
         })?;
         cell.sign(std::process::id().into());
         if cell.memory().is_torn() {
-            return Err(WriterError::Truncated);
+            return Err(WriterError::Truncated { path: path() });
         }
         Ok(Writer { cell: ManuallyDrop::new(cell), private, of: PhantomData })
     }
@@ -214,34 +216,35 @@ impl Region {
     fn hold(&self, offset: usize, len: usize) -> Result<(Map, Option<(Held, usize)>), WriterError> {
         // SAFETY: the head of the cell was checked to lie inside; `PID` is a word of it.
         let pid = || unsafe { self.map.load(self.at + offset + PID, protocol::at::RESUME) };
+        let path = || self.path().map(Path::to_path_buf);
         let file = match &self.backing {
             Backing::File(file) => file,
             Backing::Private(held) => {
                 let mut cells = held.lock().unwrap_or_else(PoisonError::into_inner);
                 if cells.range(..offset + len).next_back().is_some_and(|(&at, &len)| at + len > offset) {
-                    return Err(WriterError::Busy { pid: pid() });
+                    return Err(WriterError::Busy { path: path(), pid: pid() });
                 }
                 cells.insert(offset, len);
                 return Ok((self.map.clone(), Some((held.clone(), offset))));
             }
         };
-        let failed = |doing| move |source: io::Error| WriterError::Io { doing, source };
+        let failed = |what| move |source| WriterError::Io { doing: doing(what, file.path()), source };
         // A description of its own, which its mapping keeps: the lock lives exactly as long as the ability to write.
         let own = segment::reopen(&file.file, file.id, file.path(), true)
-            .map_err(failed("open the region again"))?;
+            .map_err(failed("open again the region at"))?;
         let map =
-            segment::map(own.as_fd(), file.geometry.length, [0; 2]).map_err(failed("map the region"))?;
-        if !segment::is_whole(&own, file.geometry.length).map_err(failed("ask for the size of the region"))? {
-            return Err(WriterError::Truncated);
+            segment::map(own.as_fd(), file.geometry.length, [0; 2]).map_err(failed("map the region at"))?;
+        if !segment::is_whole(&own, file.geometry.length).map_err(failed("ask for the size of"))? {
+            return Err(WriterError::Truncated { path: path() });
         }
-        if !role::try_lock_range(own.as_fd(), self.at + offset, len).map_err(failed("lock the cell"))? {
-            return Err(WriterError::Busy { pid: pid() });
+        if !role::try_lock_range(own.as_fd(), self.at + offset, len).map_err(failed("lock a cell of"))? {
+            return Err(WriterError::Busy { path: path(), pid: pid() });
         }
-        let token = role::Token::lock(own.as_fd()).map_err(failed("lock the cell"))?;
+        let token = role::Token::lock(own.as_fd()).map_err(failed("lock a cell of"))?;
         drop(own);
         token.must_be_kept(file.file.as_fd()).map_err(|e| match e.kind() {
             std::io::ErrorKind::Unsupported => failed(role::KEEP_LOCK)(e),
-            _ => failed("ask for the locks of the region")(e),
+            _ => failed("ask for the locks of")(e),
         })?;
         Ok((map, None))
     }

@@ -69,7 +69,7 @@ impl Queue {
     /// use shmq::{OpenError, Options, Queue};
     /// let queue = Queue::create(&name, &Options::new().tag("prices/1"))?;
     /// let newer = Queue::open_with(&name, &Options::new().tag("prices/2"));
-    /// assert!(matches!(newer, Err(OpenError::Tag { found }) if found == "prices/1"));
+    /// assert!(matches!(newer, Err(OpenError::Tag { found, .. }) if found == "prices/1"));
     /// # queue.remove()?;
     /// # Ok::<(), shmq::Error>(())
     /// ```
@@ -100,7 +100,7 @@ impl Queue {
         let name = name.as_ref();
         let open = || {
             let queue = Self::open_with(name, options)?;
-            agree_with(options, &queue.limits())?;
+            agree_with(queue.path(), options, &queue.limits())?;
             Ok(queue)
         };
         QueueFile::open_or_create(open, || Self::create(name, options))
@@ -148,7 +148,7 @@ impl Queue {
     /// assert!(matches!(queue.producer(), Err(AttachError::Busy { .. })));
     /// drop(tx);
     /// queue.producer()?.finish()?;
-    /// assert!(matches!(queue.producer(), Err(AttachError::Finished)));
+    /// assert!(matches!(queue.producer(), Err(AttachError::Finished { .. })));
     /// # Ok::<(), shmq::Error>(())
     /// ```
     ///
@@ -198,7 +198,7 @@ impl Queue {
     /// assert!(matches!(queue.remove(), Err(AttachError::Busy { .. })));
     /// drop(tx);
     /// queue.remove()?;
-    /// assert!(matches!(queue.producer(), Err(AttachError::Removed)));
+    /// assert!(matches!(queue.producer(), Err(AttachError::Removed { .. })));
     /// # Ok::<(), shmq::Error>(())
     /// ```
     ///

@@ -94,7 +94,7 @@ impl<P: Pod> Queue<P> {
         let name = name.as_ref();
         let open = || {
             let queue = Self::open_with(name, options)?;
-            agree(&[("depth", Some(depth), Some(queue.depth()))])?;
+            agree(queue.path(), &[("depth", Some(depth), Some(queue.depth()))])?;
             Ok(queue)
         };
         QueueFile::open_or_create(open, || Self::create(name, depth, options))
@@ -119,7 +119,7 @@ impl<P: Pod> Queue<P> {
     fn typed(file: QueueFile) -> Result<Self, OpenError> {
         let (found, expected) = (file.geometry.limits.max_message, size_of::<P>() as u64);
         if found != expected || file.geometry.slot_align as usize != align_of::<P>() {
-            return Err(OpenError::WrongMessage { expected, found });
+            return Err(OpenError::WrongMessage { path: file.path, expected, found });
         }
         Ok(Self::of(file))
     }

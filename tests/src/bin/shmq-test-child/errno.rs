@@ -544,6 +544,26 @@ pub fn errno(operation: &str, folder: &str) -> Outcome {
         "region.writer" => {
             trial.go(|| Ok(Region::anonymous(regions)?), |region| Ok(region.writer::<u64>(0)?), over)
         }
+        "named.writer" | "named.reader" => {
+            let there = format!("{folder}/p");
+            let made = || Ok(Pool::create(&there, 4, 1024, &pool_options())?);
+            let gone = |_: Pool| std::fs::remove_file(&there).map_err(said);
+            if operation.ends_with("writer") {
+                trial.go(made, |pool| Ok(pool.writer()?), gone)
+            } else {
+                trial.go(made, |pool| Ok(pool.reader()?), gone)
+            }
+        }
+        "named.cell" | "named.sync" => {
+            let there = format!("{folder}/r");
+            let made = || Ok(Region::create(&there, regions)?);
+            let gone = |_: Region| std::fs::remove_file(&there).map_err(said);
+            if operation.ends_with("cell") {
+                trial.go(made, |region| Ok(region.writer::<u64>(0)?), gone)
+            } else {
+                trial.go(made, |region| Ok(region.sync()?), gone)
+            }
+        }
         fault => planted(&trial, fault, old),
     }
 }

@@ -16,7 +16,7 @@ pub fn serve(prefix: &str, count: &str) -> Outcome {
 pub fn feed(name: &str, messages: u64) -> Outcome {
     let mut tx = match Producer::open(name) {
         // It was killed when it had said so.
-        Err(Error::Attach(AttachError::Finished)) => return Ok(()),
+        Err(Error::Attach(AttachError::Finished { .. })) => return Ok(()),
         other => other.map_err(said)?,
     };
     tx.set_waiting(shmq::Waiting::new().across_restarts(true));

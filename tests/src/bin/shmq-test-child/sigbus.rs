@@ -72,7 +72,7 @@ pub fn sigbus(case: &str, kind: &str, guard: &str, name: &str) -> Outcome {
             // Between the look at its size and the taking of the role.
             truncate(4096)?;
             match ends.perform(&Op::Attach(Role::Producer)) {
-                Err(Problem::Attach(AttachError::Corrupt { what: Corruption::Truncated })) => {
+                Err(Problem::Attach(AttachError::Corrupt { what: Corruption::Truncated, .. })) => {
                     println!("truncated");
                 }
                 other => return Err(format!("{other:?}")),
@@ -88,7 +88,7 @@ pub fn sigbus(case: &str, kind: &str, guard: &str, name: &str) -> Outcome {
             drop(ends);
             let then_free = lock_role(&file, Role::Producer);
             match other.producer() {
-                Err(AttachError::Corrupt { what: Corruption::Truncated }) if held && then_free => {
+                Err(AttachError::Corrupt { what: Corruption::Truncated, .. }) if held && then_free => {
                     println!("held, then truncated");
                 }
                 done => return Err(format!("held: {held}, then free: {then_free}, then {done:?}")),

@@ -12,7 +12,7 @@ const SLICE: u64 = 16;
 pub fn produce(name: &str, witness: &str, mode: &str, wait: &str) -> Outcome {
     let witness = Witness::open(witness);
     let mut tx = match Queue::<SlotMessage>::open(name).map_err(said)?.producer() {
-        Err(AttachError::Finished) => return Ok(()),
+        Err(AttachError::Finished { .. }) => return Ok(()),
         other => other.map_err(said)?,
     };
     tx.set_waiting(waiting(wait).across_restarts(true));

@@ -54,7 +54,7 @@ pub fn step(kind: &str, name: &str, script_name: &str, mode: &str) -> Outcome {
 fn refused(outcome: Result<Done, Problem>) -> Outcome {
     match outcome {
         Err(Problem::Nothing | Problem::Refused | Problem::Finished) => Ok(()),
-        Err(Problem::Attach(shmq::AttachError::Finished)) => Ok(()),
+        Err(Problem::Attach(shmq::AttachError::Finished { .. })) => Ok(()),
         other => Err(format!("{other:?} where nothing was to be done")),
     }
 }

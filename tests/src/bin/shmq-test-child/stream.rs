@@ -11,7 +11,7 @@ const BATCH: u64 = 4;
 pub fn produce(name: &str, witness: &str, mode: &str, wait: &str) -> Outcome {
     let witness = Witness::open(witness);
     let mut tx = match Queue::open(name).map_err(said)?.producer() {
-        Err(AttachError::Finished) => return Ok(()),
+        Err(AttachError::Finished { .. }) => return Ok(()),
         other => other.map_err(said)?,
     };
     tx.set_waiting(waiting(wait).across_restarts(true));

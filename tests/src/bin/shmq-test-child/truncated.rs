@@ -272,7 +272,7 @@ fn attach_cell(name: &str) -> Outcome {
     let region = shmq_raw::Region::create(name, &options).map_err(said)?;
     cut(name, 4096)?;
     match region.writer::<u64>(0) {
-        Err(shmq_raw::WriterError::Truncated) => Ok(()),
+        Err(shmq_raw::WriterError::Truncated { .. }) => Ok(()),
         other => Err(format!("{other:?}")),
     }
 }
