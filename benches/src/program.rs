@@ -34,6 +34,8 @@ pub fn main(arguments: impl IntoIterator<Item = String>, again: &[&str]) -> Exit
     if arguments.next_if(|first| first == waiting::child::ARGUMENT).is_some() {
         return waiting::run_errand(arguments);
     }
+    // Before there is another thread.
+    waiting::child::sweep_on_signals();
     let (alive, silence) = mpsc::channel();
     let mut bench = Bench {
         rounds: 15,

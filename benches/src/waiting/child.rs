@@ -2,9 +2,10 @@
 
 use super::errand::Errand;
 use rustix::time::{ClockId, clock_gettime};
+use shmq_tool::interrupt::put_away_first;
 use shmq_tool::print;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -90,15 +91,21 @@ pub fn watch(alive: Receiver<String>) {
     });
 }
 
+/// A signal that asks for the end leaves no files either.
+pub fn sweep_on_signals() {
+    put_away_first(|| sweep(&prefix()));
+}
+
 fn prefix() -> String {
     format!("shmq-bench-{}-", std::process::id())
 }
 
-/// Removes what has a name in `/dev/shm` that begins like this.
+/// Removes what has a name in `/dev/shm`, or the folder for temporary files, that begins like this.
 pub fn sweep(begins: &str) {
-    let files = std::fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+    let folders = [PathBuf::from("/dev/shm"), std::env::temp_dir()];
+    let files = folders.iter().flat_map(std::fs::read_dir).flatten().flatten();
     for file in files.filter(|file| file.file_name().to_string_lossy().starts_with(begins)) {
-        let _ = std::fs::remove_file(file.path());
+        let _ = std::fs::remove_file(file.path()).or_else(|_| std::fs::remove_dir_all(file.path()));
     }
 }
 

@@ -98,6 +98,28 @@ pub fn leave_to_others() {
     }
 }
 
+/// A signal that asks for the end is waited for in a thread of its own, which puts away what must not stay and ends the process. To be
+/// called before there is another thread: those that come later do not hear the signal. One that was ignored stays so.
+pub fn put_away_first(put_away: impl Fn() + Send + 'static) {
+    // SAFETY: the set is initialised by the call that empties it; the others are plain system calls with a valid set.
+    let set = unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in ENDS.into_iter().filter(|&signal| !is_ignored(signal)) {
+            libc::sigaddset(&mut set, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        set
+    };
+    std::thread::spawn(move || {
+        let mut signal = 0;
+        // SAFETY: a set and a place for the answer. With an empty set nothing ever comes.
+        while unsafe { libc::sigwait(&set, &mut signal) } != 0 {}
+        put_away();
+        end_by(signal)
+    });
+}
+
 extern "C" fn end_by_handler(signal: c_int) {
     end_by(signal)
 }
