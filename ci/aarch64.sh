@@ -45,6 +45,7 @@ p3_the_states_hold_across_pid_namespaces: qemu ignores MADV_DONTFORK
 p5_a_forked_child_: qemu ignores MADV_DONTFORK
 p5_a_child_of_: qemu ignores MADV_DONTFORK
 p8_a_container_with_a_boot_id_of_its_own_is_no_other_boot: qemu ignores MADV_DONTFORK
+p8_a_file_of_another_boot_is_accepted_only_if_it_was_closed_cleanly: qemu ignores MADV_DONTFORK, and other tests fork meanwhile
 p9_a_trigger_in_a_forked_child_is_the_childs_alone: qemu ignores MADV_DONTFORK
 p11_a_set_is_its_process_s_own: qemu ignores MADV_DONTFORK
 p8_huge_pages_are_had_or_told_and_a_strangers_are_refused: qemu has no huge pages
