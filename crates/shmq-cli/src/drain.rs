@@ -126,7 +126,6 @@ fn messages(args: &DrainArgs, frame: Option<Frame>, queue: &Queue) -> Outcome {
         }
         // Printed before it is taken: what is not printed whole stays.
         if let Err(broken) = out.write(&gathered, &interrupt) {
-            drop(run);
             let whole = ends.partition_point(|end| *end <= broken.written) as u64;
             let bytes = take(&mut consumer, whole)?;
             (done.messages, done.bytes) = (done.messages + whole, done.bytes + bytes);
