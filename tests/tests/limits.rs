@@ -151,8 +151,8 @@ fn as_many_messages_share_a_word_as_was_measured_to_be_best() {
     for (size, group) in [
         (1, 7),
         (8, 7),
-        (9, 3),
-        (16, 3),
+        (9, 15),
+        (16, 15),
         (17, 5),
         (24, 5),
         (25, 7),

@@ -50,16 +50,16 @@ const MAX_SIZE: u64 = 1 << 32;
 /// How many messages of a size share one commit word. Chosen by measurement, see `docs/BENCHMARKS.md`, and recorded
 /// in each file, so that it may change without a new format.
 ///
-/// One line, where that wastes little of it: then a message and its word travel together. Else several lines with one
-/// word, which waste less and let the producer run ahead of a consumer that waits for the word.
+/// One line, where that wastes nothing to speak of: then a message and its word travel together, which round trips gain by. Else several
+/// lines with one word, which waste less and let the producer run ahead of a consumer that waits for the word.
 pub const fn best_group(size: u64) -> u64 {
     // Over what can be: any answer will do.
     let size = if size > MAX_SIZE { MAX_SIZE } else { size };
     let stride = (size + 7) & !7;
     let bytes = match stride {
-        0..=16 | 40..=56 => CACHE_LINE,
+        0..=8 | 40..=56 => CACHE_LINE,
         17..=24 => 2 * CACHE_LINE,
-        25..=32 => 4 * CACHE_LINE,
+        9..=16 | 25..=32 => 4 * CACHE_LINE,
         57..=255 => 8 * CACHE_LINE,
         _ => 16 * CACHE_LINE,
     };
