@@ -7,7 +7,7 @@
 mod kernel;
 mod limits;
 #[cfg(feature = "peers")]
-mod peers_processes;
+pub mod peers_processes;
 #[cfg(feature = "peers")]
 mod peers_threads;
 mod shmq_processes;

@@ -76,9 +76,22 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
 }
 
 /// A file or folder, and files in `/dev/shm` whose names begin in the same way; removed with the last end.
-struct Scraps {
+pub struct Scraps {
     path: PathBuf,
     name: String,
+}
+
+impl Scraps {
+    /// In this folder, with a name that nobody else has.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let name = Name::fresh().as_str().to_owned();
+        Self { path: folder.into().join(&name), name }
+    }
+
+    /// The file or folder.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
 }
 
 impl Drop for Scraps {
@@ -96,9 +109,7 @@ struct Meeting {
 
 impl Meeting {
     fn new(folder: impl Into<PathBuf>) -> Arc<Self> {
-        let name = Name::fresh().as_str().to_owned();
-        let scraps = Scraps { path: folder.into().join(&name), name };
-        Arc::new(Self { scraps, gate: Gate::new() })
+        Arc::new(Self { scraps: Scraps::new(folder), gate: Gate::new() })
     }
 
     /// Both ends have done their part.
@@ -106,23 +117,12 @@ impl Meeting {
         self.gate.meet(which);
     }
 
-    /// A node of iceoryx2 with a folder of its own.
-    fn node(&self) -> Node<ipc::Service> {
-        // The files of a node may be gone before it is; it says so, and it does not matter.
-        set_log_level(LogLevel::Fatal);
-        let mut config = Config::default();
-        let root = Path::new(self.scraps.path.as_os_str().as_encoded_bytes()).expect("a plain path");
-        config.global.set_root_path(&root);
-        config.global.prefix = FileName::new(self.scraps.name.as_bytes()).expect("a plain name");
-        NodeBuilder::new().config(&config).create::<ipc::Service>().expect("a node")
-    }
-
     /// A node, and a service for one end of each kind, without overflow, to be opened or made.
     fn service<M>(&self, depth: usize) -> (Node<ipc::Service>, Builder<M, (), ipc::Service>)
     where
         M: IceoryxSend + Debug + ?Sized,
     {
-        let node = self.node();
+        let node = node(self.scraps.path());
         let name = self.scraps.name.as_str().try_into().expect("a plain name");
         let service = node
             .service_builder(&name)
@@ -134,6 +134,18 @@ impl Meeting {
             .subscriber_max_buffer_size(depth);
         (node, service)
     }
+}
+
+/// A node of iceoryx2 with a folder of its own; whatever it has in `/dev/shm` begins with the folder's name.
+pub fn node(folder: &std::path::Path) -> Node<ipc::Service> {
+    // The files of a node may be gone before it is; it says so, and it does not matter.
+    set_log_level(LogLevel::Fatal);
+    let mut config = Config::default();
+    let root = Path::new(folder.as_os_str().as_encoded_bytes()).expect("a plain path");
+    config.global.set_root_path(&root);
+    let name = folder.file_name().expect("a folder with a name");
+    config.global.prefix = FileName::new(name.as_encoded_bytes()).expect("a plain name");
+    NodeBuilder::new().config(&config).create::<ipc::Service>().expect("a node")
 }
 
 /// Publisher and subscriber with backpressure instead of overflow; sending waits for room.

@@ -1,11 +1,13 @@
 //! The same words passed between tasks: under tokio, under async-io, and over a Unix socket under tokio.
 
-use super::errand::Medium;
+use super::errand::{Awaiting, Medium};
 use super::word::Wire;
 use shmq::Queue;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Socket;
+use std::pin::pin;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
@@ -15,6 +17,11 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_io().build().expect("a runtime")
 }
 
+/// The same, and something that ends the wait.
+fn with_timer() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
 /// Who runs the tasks.
 enum Executor {
     Tokio(Runtime),
@@ -22,6 +29,10 @@ enum Executor {
 }
 
 impl Executor {
+    fn new(tokio: bool) -> Self {
+        if tokio { Self::Tokio(runtime()) } else { Self::AsyncIo }
+    }
+
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         match self {
             Self::Tokio(runtime) => runtime.block_on(future),
@@ -39,12 +50,17 @@ struct Queues {
 }
 
 impl Queues {
-    fn take(to: &Queue, from: &Queue, executor: Executor) -> Self {
+    fn take(to: &Queue, from: &Queue, how: Awaiting) -> Self {
+        let executor = Executor::new(how.tokio);
         let (tx, rx) = (to.producer().expect("the sending end"), from.consumer().expect("the receiving end"));
-        let (tx, rx) = executor.block_on(async {
+        let (mut tx, mut rx) = executor.block_on(async {
             let tx = shmq_async::Producer::new(tx).expect("an awaited end");
             (tx, shmq_async::Consumer::new(rx).expect("an awaited end"))
         });
+        if !how.spins {
+            tx.set_spin(Duration::ZERO);
+            rx.set_spin(Duration::ZERO);
+        }
         Self { tx, rx, executor }
     }
 
@@ -103,8 +119,8 @@ impl Wire for Stream {
 }
 
 /// An end of what carries awaited words.
-pub fn take(to: &Queue, from: &Queue, tokio: bool) -> impl Wire + 'static {
-    Queues::take(to, from, if tokio { Executor::Tokio(runtime()) } else { Executor::AsyncIo })
+pub fn take(to: &Queue, from: &Queue, how: Awaiting) -> impl Wire + 'static {
+    Queues::take(to, from, how)
 }
 
 /// An end of a socket.
@@ -112,13 +128,48 @@ pub fn socket(socket: OwnedFd) -> impl Wire + 'static {
     Stream::take(socket)
 }
 
+/// Lets a timer run out before the other.
+async fn outlast(other: impl Future, timer: impl Future) {
+    let (mut other, mut timer) = (pin!(other), pin!(timer));
+    let both = poll_fn(|context| {
+        assert!(other.as_mut().poll(context).is_pending(), "nothing comes");
+        timer.as_mut().poll(context).map(drop)
+    });
+    both.await;
+}
+
+/// Awaits for this long what does not come.
+pub fn wait(queue: &Queue, tokio: bool, time: Duration, ready: impl FnOnce()) {
+    let rx = queue.consumer().expect("its consumer");
+    let waited = async {
+        let mut rx = shmq_async::Consumer::new(rx).expect("an awaited end");
+        ready();
+        if tokio {
+            outlast(Queues::next(&mut rx), tokio::time::sleep(time)).await;
+        } else {
+            outlast(Queues::next(&mut rx), async_io::Timer::after(time)).await;
+        }
+    };
+    let executor = if tokio { Executor::Tokio(with_timer()) } else { Executor::AsyncIo };
+    executor.block_on(waited);
+}
+
+/// The same of a socket under tokio.
+pub fn wait_for_socket(time: Duration, ready: impl FnOnce()) {
+    let runtime = with_timer();
+    runtime.block_on(async {
+        let (_other, mut socket) = UnixStream::pair().expect("a pair of sockets");
+        ready();
+        outlast(Stream::next(&mut socket), tokio::time::sleep(time)).await;
+    });
+}
+
 /// The child's part, in one task that sends back every word until it is killed.
 pub fn echo(medium: &Medium, inherited: impl FnOnce() -> OwnedFd) -> bool {
     match medium {
-        Medium::Awaited(ask, answer, tokio) => {
+        Medium::Awaited(ask, answer, how) => {
             let open = |name| Queue::open(name).expect("a queue");
-            let executor = if *tokio { Executor::Tokio(runtime()) } else { Executor::AsyncIo };
-            let Queues { mut tx, mut rx, executor } = Queues::take(&open(answer), &open(ask), executor);
+            let Queues { mut tx, mut rx, executor } = Queues::take(&open(answer), &open(ask), *how);
             executor.block_on(async {
                 loop {
                     let word = Queues::next(&mut rx).await;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use shmq::Waiting;
+#[cfg(feature = "peers")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What the other process is to do.
@@ -20,6 +22,24 @@ pub enum Errand {
     Feed {
         /// The queues.
         names: Vec<String>,
+        /// How many to each.
+        messages: u64,
+    },
+    /// The same through rings of ringfire.
+    #[cfg(feature = "peers")]
+    FeedRings {
+        /// The rings.
+        paths: Vec<PathBuf>,
+        /// How many to each.
+        messages: u64,
+    },
+    /// The same through services of iceoryx2.
+    #[cfg(feature = "peers")]
+    FeedServices {
+        /// Where they are.
+        folder: PathBuf,
+        /// How many services of messages there are.
+        queues: usize,
         /// How many to each.
         messages: u64,
     },
@@ -78,21 +98,55 @@ pub enum Medium {
     Slots(String, String),
     /// Two queues of records, whose receivers wait in a set beside these at which nothing happens.
     Set(String, String, Vec<String>),
-    /// Two queues of records whose ends are awaited, under tokio or else under async-io.
-    Awaited(String, String, bool),
+    /// Two queues of records whose ends are awaited.
+    Awaited(String, String, Awaiting),
     /// A socket, inherited as standard input, awaited under tokio.
     AwaitedSocket,
+    /// Two rings of ringfire, there and back, awaited under tokio.
+    #[cfg(feature = "peers")]
+    Ringfire(PathBuf, PathBuf),
+    /// Services of iceoryx2 in this folder, whose receivers wait in a set of so many listeners.
+    #[cfg(feature = "peers")]
+    Iceoryx(PathBuf, usize),
 }
 
-/// The child's errand: to wait on one end of a queue.
+/// How ends are awaited.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Awaiting {
+    /// Under tokio, or else under async-io.
+    pub tokio: bool,
+    /// Whether an await looks for a while, as usual, before it has itself woken.
+    pub spins: bool,
+}
+
+/// The child's errand: to wait for what does not come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Wait {
-    pub sends: bool,
-    /// `None`: no queue at all, a bare sleep of 10 ms time and again.
-    pub preset: Option<Preset>,
-    /// Whether in a set, with 99 ends more.
-    pub in_set: bool,
+    pub how: Waiter,
     pub duration: Duration,
+}
+
+/// What waits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Waiter {
+    /// No queue at all: a bare sleep of 10 ms time and again.
+    Sleep,
+    /// A blocked receiver.
+    Receiver(Preset),
+    /// A blocked sender.
+    Sender(Preset),
+    /// A set of so many receivers.
+    Set(usize),
+    /// An awaited receiver, under tokio or else under async-io.
+    Awaited(bool),
+    /// A socket that is read under tokio.
+    Socket,
+    /// A ring of ringfire, awaited under tokio.
+    #[cfg(feature = "peers")]
+    Ringfire,
+    /// A set of iceoryx2's with so many listeners.
+    #[cfg(feature = "peers")]
+    Iceoryx(usize),
 }
 
 /// The two kinds of queue.

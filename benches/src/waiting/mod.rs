@@ -9,6 +9,8 @@ pub mod child;
 mod death;
 mod errand;
 mod idle;
+#[cfg(feature = "peers")]
+mod peers;
 mod sets;
 mod slow;
 mod streams;
@@ -29,6 +31,7 @@ pub fn run(bench: &mut Bench) {
         streams::fences,
         streams::adaptive,
         streams::lines,
+        streams::armed,
         sets::run,
         slow::run,
         idle::run,
@@ -52,6 +55,12 @@ pub fn run_errand(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     match errand {
         Errand::Echo(medium, _) => wire::echo(&medium),
         Errand::Feed { names, messages } => sets::feed(&names, messages),
+        #[cfg(feature = "peers")]
+        Errand::FeedRings { paths, messages } => peers::ringfire::feed(&paths, messages),
+        #[cfg(feature = "peers")]
+        Errand::FeedServices { folder, queues, messages } => {
+            peers::iceoryx::feed(&folder, queues, messages);
+        }
         Errand::Send { stream, name } => stream.send(&name),
         Errand::Wait { wait, name } => wait.run(&name),
         Errand::Hold { name } => death::hold(&name),

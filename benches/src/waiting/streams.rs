@@ -9,8 +9,11 @@ use crate::payload::{Sum, Words};
 use crate::processors::pinned;
 use crate::run::work;
 use bytemuck::Pod;
-use shmq::{EndSnapshot, Inspector, Options, Queue, Until, Waiting, slots};
+use shmq::{
+    Armed, Consumer, EndSnapshot, Inspector, Notifier, Options, Queue, TryRecvError, Until, Waiting, slots,
+};
 use shmq_core::memory::maker::{rewrites_lines, set_rewrites_lines};
+use std::hint::spin_loop;
 use std::sync::atomic::{Ordering, fence};
 
 /// Messages that may be pending.
@@ -71,16 +74,22 @@ impl Stream {
         sized!(self.measure(name.as_str()))
     }
 
+    /// The queue, and its receiving end.
+    fn records(&self, name: &str) -> (Queue, Consumer) {
+        let capacity = (DEPTH * (8 + self.bytes as u64)).next_power_of_two();
+        let options = Options::new().capacity(capacity).max_message(self.bytes as u64);
+        let queue = Queue::create(name, &options).expect("a queue");
+        let rx = queue.consumer().expect("its consumer");
+        (queue, rx)
+    }
+
     fn measure<const N: usize>(&self, name: &str) -> Streamed
     where
         [u64; N]: Pod,
     {
         match self.shape {
             Shape::Records => {
-                let capacity = (DEPTH * (8 + self.bytes as u64)).next_power_of_two();
-                let options = Options::new().capacity(capacity).max_message(self.bytes as u64);
-                let queue = Queue::create(name, &options).expect("a queue");
-                let mut rx = queue.consumer().expect("its consumer");
+                let (queue, mut rx) = self.records(name);
                 rx.set_waiting(self.waiting());
                 let inspector = queue.inspect().expect("a look at it");
                 self.receive(name, &inspector, || {
@@ -95,6 +104,30 @@ impl Stream {
                 self.receive(name, &inspector, || rx.recv(Until::Forever).expect("a message"))
             }
         }
+    }
+
+    /// The same of records, whose receiver polls: never armed, or armed before the first of them.
+    fn polled<const N: usize>(&self, name: &str, is_armed: bool) -> Streamed
+    where
+        [u64; N]: Pod,
+    {
+        let (queue, mut rx) = self.records(name);
+        let inspector = queue.inspect().expect("a look at it");
+        let notifier = Notifier::new().expect("a notifier");
+        let _watch = is_armed.then(|| {
+            let mut watch = notifier.watch(&mut rx, 0).expect("a watch");
+            assert_eq!(watch.arm(&mut rx), Armed::Armed, "an empty queue");
+            watch
+        });
+        self.receive(name, &inspector, || {
+            loop {
+                match rx.try_recv_value::<[u64; N]>() {
+                    Ok(message) => return message,
+                    Err(TryRecvError::Empty) => spin_loop(),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        })
     }
 
     fn receive<const N: usize>(
@@ -160,6 +193,27 @@ impl Stream {
                 fence(Ordering::SeqCst);
             }
         }
+    }
+}
+
+/// What a receiver that may be told by a descriptor, and is awake, costs a stream: beside one that was never armed. Both poll.
+pub fn armed(bench: &mut Bench) {
+    for (bytes, messages) in [(8, 2_000_000), (64, 1_000_000)] {
+        let stream = Stream::new(Shape::Records, bytes, Preset::Default, bench.count(messages));
+        let contenders = [("never armed", false), ("armed once, awake", true)].map(|(name, is_armed)| {
+            let stream = stream.clone();
+            Contender::new(name, move || {
+                let name = Name::fresh();
+                let name = name.as_str();
+                let streamed = if bytes == 8 {
+                    stream.polled::<1>(name, is_armed)
+                } else {
+                    stream.polled::<8>(name, is_armed)
+                };
+                vec![("message_ns", streamed.message_ns)]
+            })
+        });
+        bench.compare(&format!("armed, records of {bytes} B"), contenders.into());
     }
 }
 

@@ -1,10 +1,15 @@
 //! Round trips between two processes that sleep whenever they wait.
 
+use super::errand::Awaiting;
+#[cfg(feature = "peers")]
+use super::peers;
 use super::wire::Call;
+use super::word::Wire;
 use crate::bench::Bench;
 use crate::compare::Contender;
 use crate::processors::pinned;
 use crate::run::{Outcome, round_trips};
+use shmq::Inspector;
 use shmq_tool::print;
 use std::hint::spin_loop;
 use std::time::{Duration, Instant};
@@ -16,8 +21,8 @@ const WARM: u64 = 20;
 const PAUSE: Duration = Duration::from_micros(50);
 
 /// How often anybody slept on these queues, and woke anybody.
-fn activity(call: &Call) -> (u64, u64) {
-    let ends = call.inspectors.iter().map(shmq::Inspector::snapshot).flat_map(|s| [s.producer, s.consumer]);
+fn activity(inspectors: &[Inspector]) -> (u64, u64) {
+    let ends = inspectors.iter().map(Inspector::snapshot).flat_map(|s| [s.producer, s.consumer]);
     ends.fold((0, 0), |(sleeps, wakes), end| (sleeps + end.sleeps, wakes + end.wakes))
 }
 
@@ -29,30 +34,34 @@ fn spin_for(duration: Duration) {
 }
 
 /// `trips` round trips, each after a pause.
-fn trips(mut call: Call, trips: u64, pause: Duration) -> Outcome {
+fn trips(wire: &mut dyn Wire, inspectors: &[Inspector], trips: u64, pause: Duration) -> Outcome {
     let mut times = Vec::with_capacity(trips as usize);
     let mut before = (0, 0);
     pinned(0, || {
         for n in 1..=WARM + trips {
             if n == WARM + 1 {
-                before = activity(&call);
+                before = activity(inspectors);
             }
             spin_for(pause);
             let begin = Instant::now();
-            call.wire.send(n);
-            assert_eq!(call.wire.recv(), n, "another answer than was asked for");
+            wire.send(n);
+            assert_eq!(wire.recv(), n, "another answer than was asked for");
             if n > WARM {
                 times.push(begin.elapsed().as_nanos() as u64);
             }
         }
     });
     let mut outcome = round_trips(&times);
-    if !call.inspectors.is_empty() {
-        let after = activity(&call);
+    if !inspectors.is_empty() {
+        let after = activity(inspectors);
         outcome.figures.push(("sleeps_per_trip", (after.0 - before.0) as f64 / trips as f64));
         outcome.figures.push(("wakes_per_trip", (after.1 - before.1) as f64 / trips as f64));
     }
     outcome
+}
+
+fn awaited(tokio: bool, spins: bool, processor: usize) -> Call {
+    Call::awaited(Awaiting { tokio, spins }, processor)
 }
 
 /// With a pause, so that everyone sleeps each time; without; and with both processes on one processor.
@@ -67,7 +76,10 @@ pub fn run(bench: &mut Bench) {
         let contender = |family, open: fn(usize) -> Call| Contender {
             family,
             variant: "",
-            run: Box::new(move || trips(open(processor), count, pause)),
+            run: Box::new(move || {
+                let mut call = open(processor);
+                trips(&mut *call.wire, &call.inspectors, count, pause)
+            }),
         };
         let mut contenders = vec![
             contender("bare futex", Call::futex),
@@ -76,12 +88,16 @@ pub fn run(bench: &mut Bench) {
             contender("shmq set of 1", |processor| Call::set(1, processor)),
             contender("shmq set of 12", |processor| Call::set(12, processor)),
             contender("shmq set of 100", |processor| Call::set(100, processor)),
-            contender("shmq-async, tokio", |processor| Call::awaited(true, processor)),
-            contender("shmq-async, async-io", |processor| Call::awaited(false, processor)),
+            contender("shmq-async, tokio", |processor| awaited(true, true, processor)),
+            contender("shmq-async, tokio, no spin", |processor| awaited(true, false, processor)),
+            contender("shmq-async, async-io", |processor| awaited(false, true, processor)),
+            contender("shmq-async, async-io, no spin", |processor| awaited(false, false, processor)),
             contender("UnixStream, tokio", Call::awaited_socket),
             contender("pipe", Call::pipes),
             contender("SOCK_SEQPACKET", Call::sockets),
         ];
+        #[cfg(feature = "peers")]
+        contenders.extend(others(processor, count, pause));
         match Call::message_queues(processor) {
             Ok(_) => contenders
                 .push(contender("POSIX mq", |processor| Call::message_queues(processor).expect("as before"))),
@@ -89,4 +105,27 @@ pub fn run(bench: &mut Bench) {
         }
         bench.compare(&format!("wake, {how}"), contenders);
     }
+}
+
+/// Other people's queues, awaited and in sets.
+#[cfg(feature = "peers")]
+fn others(processor: usize, count: u64, pause: Duration) -> Vec<Contender> {
+    let set = |family, ends| Contender {
+        family,
+        variant: "",
+        run: Box::new(move || peers::iceoryx::call(ends, processor, |wire| trips(wire, &[], count, pause))),
+    };
+    // Whoever waits there looks again after a tick of tokio's timer, a millisecond: a tenth of the trips will do.
+    let fewer = (count / 10).max(10);
+    let awaited = Contender {
+        family: "ringfire, tokio",
+        variant: "",
+        run: Box::new(move || peers::ringfire::call(processor, |wire| trips(wire, &[], fewer, pause))),
+    };
+    vec![
+        awaited,
+        set("iceoryx2 WaitSet of 1", 1),
+        set("iceoryx2 WaitSet of 12", 12),
+        set("iceoryx2 WaitSet of 100", 100),
+    ]
 }

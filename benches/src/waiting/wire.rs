@@ -4,7 +4,9 @@
 
 use super::awaited;
 use super::child::{Child, Name};
-use super::errand::{Errand, Medium, Preset};
+use super::errand::{Awaiting, Errand, Medium, Preset};
+#[cfg(feature = "peers")]
+use super::peers;
 use super::word::Wire;
 use crate::mq;
 use memmap2::{MmapOptions, MmapRaw};
@@ -32,6 +34,10 @@ pub fn echo(medium: &Medium) {
     }
     let mut wire: Box<dyn Wire> = match medium {
         Medium::Awaited(..) | Medium::AwaitedSocket => unreachable!("they never end"),
+        #[cfg(feature = "peers")]
+        Medium::Ringfire(ask, answer) => peers::ringfire::echo(ask, answer),
+        #[cfg(feature = "peers")]
+        Medium::Iceoryx(folder, ends) => peers::iceoryx::echo(folder, *ends),
         Medium::Futex => Box::new(Futex::map(inherited().0, PONG, PING)),
         Medium::Descriptors => {
             let (from, to) = inherited();
@@ -144,14 +150,14 @@ impl Call {
 
 impl Call {
     /// As [`Call::records`], awaited.
-    pub fn awaited(tokio: bool, processor: usize) -> Self {
+    pub fn awaited(how: Awaiting, processor: usize) -> Self {
         let options = Options::new().capacity(4096).max_message(8);
         let names = vec![Name::fresh(), Name::fresh()];
         let [ask, answer] =
             [0, 1].map(|i: usize| Queue::create(names[i].as_str(), &options).expect("a queue"));
-        let medium = Medium::Awaited(names[0].as_str().into(), names[1].as_str().into(), tokio);
+        let medium = Medium::Awaited(names[0].as_str().into(), names[1].as_str().into(), how);
         let call =
-            Self::new(awaited::take(&ask, &answer, tokio), medium, Stdio::null(), Stdio::null(), processor);
+            Self::new(awaited::take(&ask, &answer, how), medium, Stdio::null(), Stdio::null(), processor);
         Self { _names: names, ..call }
     }
 
