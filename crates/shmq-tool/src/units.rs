@@ -176,6 +176,8 @@ pub fn show_percent(ratio: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn sizes_are_read_as_people_write_them() {
