@@ -80,8 +80,17 @@ impl Home {
     }
 
     /// Whether a task that wakes itself is run again by whoever runs it here. A reactor of the user's own may be all that wakes its tasks.
-    pub fn runs_woken_tasks(&self) -> bool {
+    pub fn may_yield(&self) -> bool {
         self.place != Place::Own
+    }
+
+    /// Wakes the task, to be run again after others.
+    pub fn yield_now(&self, context: &mut Context<'_>) {
+        match self.place {
+            #[cfg(feature = "tokio")]
+            Place::Tokio(_) => tokio::yield_now(context),
+            _ => context.waker().wake_by_ref(),
+        }
     }
 
     /// Moves to the runtime of whoever calls this, if that is another one. False: nobody would wake it.

@@ -108,16 +108,15 @@ impl<E: End> Async<E> {
     }
 
     /// Nothing of what is wanted was there: looks for a while, then arms the end for the task that asks.
-    fn poll_for(&mut self, context: &Context<'_>, wanted: usize) -> Poll<Result<(), E::Error>> {
-        if self.home.runs_woken_tasks() && self.looks.go_on() {
+    fn poll_for(&mut self, context: &mut Context<'_>, wanted: usize) -> Poll<Result<(), E::Error>> {
+        if self.home.may_yield() && self.looks.go_on() {
             for _ in 0..ON_END {
                 std::hint::spin_loop();
                 if self.end.has(wanted) {
                     return self.found(Ok(()));
                 }
             }
-            // To the end of the queue of those that are to run.
-            context.waker().wake_by_ref();
+            self.home.yield_now(context);
             return Poll::Pending;
         }
         match self.arm(context, wanted) {

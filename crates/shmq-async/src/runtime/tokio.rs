@@ -3,14 +3,16 @@
 use crate::driver::{Driver, Source};
 use crate::reactor::Reactor;
 use shmq::Notifier;
+use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::runtime::{Handle, Id};
-use tokio::task::coop;
+use tokio::runtime::{Handle, Id, RuntimeFlavor};
+use tokio::task::{self, coop};
 
 pub struct Descriptor(Notifier);
 
@@ -57,6 +59,16 @@ pub fn driver(id: Id) -> io::Result<Arc<TokioDriver>> {
     drivers.retain(|(other, _)| *other != id);
     drivers.push((id, Arc::downgrade(&driver)));
     Ok(driver)
+}
+
+/// Wakes the task. In a runtime of one thread as tokio's own `yield_now` does, when sockets and timers have had their turn. In one of several
+/// that could be never: of a thread that blocks on a future of its own, as `futures::executor::block_on` does, only others see to that.
+pub fn yield_now(context: &mut Context<'_>) {
+    let one_thread =
+        Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::CurrentThread);
+    if !one_thread || pin!(task::yield_now()).poll(context).is_ready() {
+        context.waker().wake_by_ref();
+    }
 }
 
 pub fn poll_in_turn<T>(context: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
