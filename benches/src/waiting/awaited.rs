@@ -81,6 +81,13 @@ impl Wire for Queues {
     fn recv(&mut self) -> u64 {
         self.executor.block_on(Self::next(&mut self.rx))
     }
+
+    fn trip(&mut self, word: u64) -> u64 {
+        self.executor.block_on(async {
+            Self::pass(&mut self.tx, word).await;
+            Self::next(&mut self.rx).await
+        })
+    }
 }
 
 /// A Unix socket under tokio.
@@ -115,6 +122,13 @@ impl Wire for Stream {
 
     fn recv(&mut self) -> u64 {
         self.runtime.block_on(Self::next(&mut self.socket))
+    }
+
+    fn trip(&mut self, word: u64) -> u64 {
+        self.runtime.block_on(async {
+            Self::pass(&mut self.socket, word).await;
+            Self::next(&mut self.socket).await
+        })
     }
 }
 

@@ -6,4 +6,9 @@ pub trait Wire {
     fn send(&mut self, word: u64);
     /// Waits for a word.
     fn recv(&mut self) -> u64;
+    /// Passes a word on, and waits for the next.
+    fn trip(&mut self, word: u64) -> u64 {
+        self.send(word);
+        self.recv()
+    }
 }
