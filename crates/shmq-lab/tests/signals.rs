@@ -1,6 +1,6 @@
 //! A signal ends every program at once, and nothing with a name stays behind.
 
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,14 @@ fn a_signal_ends_a_benchmark_and_leaves_no_files() {
     {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shmq-lab"));
         command.args(["bench", "--rounds", "1000000", workload]);
+        // SAFETY: signal(2) may be called between fork and exec.
+        unsafe {
+            // Whoever started the tests may ignore them (`nohup`, a script's `&`), and so would the child.
+            command.pre_exec(move || {
+                libc::signal(signal, libc::SIG_DFL);
+                Ok(())
+            });
+        }
         let mut bench = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let begins = format!("shmq-bench-{}-", bench.0.id());
         if workload == "stream" {
