@@ -44,6 +44,7 @@ p3_a_fork_of_the_dead_holder_does_not_keep_the_waiter_waiting: qemu ignores MADV
 p3_the_states_hold_across_pid_namespaces: qemu ignores MADV_DONTFORK
 p5_a_forked_child_: qemu ignores MADV_DONTFORK
 p5_a_child_of_: qemu ignores MADV_DONTFORK
+p5_a_child_without_handlers_that_drops_an_end_loses_nothing: qemu ignores MADV_WIPEONFORK
 p8_a_container_with_a_boot_id_of_its_own_is_no_other_boot: qemu ignores MADV_DONTFORK
 p8_a_file_of_another_boot_is_accepted_only_if_it_was_closed_cleanly: qemu ignores MADV_DONTFORK, and other tests fork meanwhile
 p9_a_trigger_in_a_forked_child_is_the_childs_alone: qemu ignores MADV_DONTFORK
