@@ -1,9 +1,10 @@
 //! The same words passed between tasks: under tokio, under async-io, and over a Unix socket under tokio.
 
 use super::errand::{Awaiting, Medium};
-use super::word::Wire;
+use super::word::{Wire, trips};
 use shmq::Queue;
 use std::future::{Future, poll_fn};
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Socket;
 use std::pin::pin;
@@ -82,11 +83,12 @@ impl Wire for Queues {
         self.executor.block_on(Self::next(&mut self.rx))
     }
 
-    fn trip(&mut self, word: u64) -> u64 {
-        self.executor.block_on(async {
-            Self::pass(&mut self.tx, word).await;
-            Self::next(&mut self.rx).await
-        })
+    fn trips(&mut self, words: RangeInclusive<u64>, pause: Duration) -> Vec<u64> {
+        let (tx, rx) = (&mut self.tx, &mut self.rx);
+        self.executor.block_on(trips(words, pause, async |word| {
+            Self::pass(tx, word).await;
+            Self::next(rx).await
+        }))
     }
 }
 
@@ -124,11 +126,12 @@ impl Wire for Stream {
         self.runtime.block_on(Self::next(&mut self.socket))
     }
 
-    fn trip(&mut self, word: u64) -> u64 {
-        self.runtime.block_on(async {
-            Self::pass(&mut self.socket, word).await;
-            Self::next(&mut self.socket).await
-        })
+    fn trips(&mut self, words: RangeInclusive<u64>, pause: Duration) -> Vec<u64> {
+        let socket = &mut self.socket;
+        self.runtime.block_on(trips(words, pause, async |word| {
+            Self::pass(socket, word).await;
+            Self::next(socket).await
+        }))
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Errand {
     Feed {
         /// The queues.
         names: Vec<String>,
+        /// Of messages of one size.
+        slots: bool,
         /// How many to each.
         messages: u64,
     },

@@ -54,7 +54,8 @@ pub fn run_errand(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     pin(if let Errand::Echo(_, processor) = errand { processor } else { 1 });
     match errand {
         Errand::Echo(medium, _) => wire::echo(&medium),
-        Errand::Feed { names, messages } => sets::feed(&names, messages),
+        Errand::Feed { names, slots: false, messages } => sets::feed::<sets::Records>(&names, messages),
+        Errand::Feed { names, slots: true, messages } => sets::feed::<sets::Slots>(&names, messages),
         #[cfg(feature = "peers")]
         Errand::FeedRings { paths, messages } => peers::ringfire::feed(&paths, messages),
         #[cfg(feature = "peers")]

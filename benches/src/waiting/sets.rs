@@ -13,7 +13,7 @@ use crate::payload::{Sum, Words};
 use crate::processors::pinned;
 use crate::run::Figures;
 use bytemuck::bytes_of;
-use shmq::{Event, Options, Producer, Queue, Until, View, WaitSet, What};
+use shmq::{Event, Options, Queue, Until, View, WaitSet, Waitable, What, slots};
 use std::hint::spin_loop;
 
 /// Messages that are handed out at once: of one queue before it is the next one's turn.
@@ -77,15 +77,118 @@ impl Stock {
     }
 }
 
+/// A message.
+type Message = [u64; WORDS];
+
+/// Queues of one shape.
+pub trait Shape {
+    /// Their sending end.
+    type Tx;
+    /// Their receiving end.
+    type Rx: Waitable;
+    /// Whether all messages have one size.
+    const SLOTS: bool;
+
+    /// Makes a queue.
+    fn create(name: &str) -> Self::Rx;
+    /// The other end.
+    fn open(name: &str) -> Self::Tx;
+    /// Whether there was room.
+    fn try_send(tx: &mut Self::Tx, message: &Message) -> bool;
+    /// Declares the end.
+    fn finish(tx: Self::Tx);
+    /// Waits for messages, copies some out, and reads them.
+    fn drain(rx: &mut Self::Rx, stock: &mut Stock);
+    /// The same of those that are there.
+    fn try_drain(rx: &mut Self::Rx, stock: &mut Stock);
+}
+
+/// Messages of any length.
+#[derive(Debug)]
+pub struct Records;
+
+impl Shape for Records {
+    type Tx = shmq::Producer;
+    type Rx = shmq::Consumer;
+    const SLOTS: bool = false;
+
+    fn create(name: &str) -> Self::Rx {
+        let options = Options::new().capacity(CAPACITY).max_message(BYTES as u64);
+        Queue::create(name, &options).expect("a queue").consumer().expect("its consumer")
+    }
+
+    fn open(name: &str) -> Self::Tx {
+        Queue::open(name).expect("the queue").producer().expect("its producer")
+    }
+
+    fn try_send(tx: &mut Self::Tx, message: &Message) -> bool {
+        tx.try_send(bytes_of(message)).is_ok()
+    }
+
+    fn finish(tx: Self::Tx) {
+        tx.finish().expect("the end of data");
+    }
+
+    fn drain(rx: &mut Self::Rx, stock: &mut Stock) {
+        rx.drain(BATCH, Until::Forever, |view| take(stock, view)).expect("more");
+    }
+
+    fn try_drain(rx: &mut Self::Rx, stock: &mut Stock) {
+        // One that is at its end is ready as well.
+        let _ = rx.try_drain(BATCH, |view| take(stock, view));
+    }
+}
+
+/// Copies a message out and reads it.
+fn take(stock: &mut Stock, view: &View<'_>) {
+    let message: Message = view.read_value(0).expect("whole messages");
+    stock.take(|sum| sum.words(&message));
+}
+
+/// Messages of one size.
+#[derive(Debug)]
+pub struct Slots;
+
+impl Shape for Slots {
+    type Tx = slots::Producer<Message>;
+    type Rx = slots::Consumer<Message>;
+    const SLOTS: bool = true;
+
+    fn create(name: &str) -> Self::Rx {
+        let depth = CAPACITY / BYTES as u64;
+        let queue = slots::Queue::create(name, depth, &Options::new()).expect("a queue");
+        queue.consumer().expect("its consumer")
+    }
+
+    fn open(name: &str) -> Self::Tx {
+        slots::Queue::open(name).expect("the queue").producer().expect("its producer")
+    }
+
+    fn try_send(tx: &mut Self::Tx, message: &Message) -> bool {
+        tx.try_send(message).is_ok()
+    }
+
+    fn finish(tx: Self::Tx) {
+        tx.finish().expect("the end of data");
+    }
+
+    fn drain(rx: &mut Self::Rx, stock: &mut Stock) {
+        rx.drain(BATCH, Until::Forever, |message| stock.take(|sum| sum.words(&message))).expect("more");
+    }
+
+    fn try_drain(rx: &mut Self::Rx, stock: &mut Stock) {
+        let _ = rx.try_drain(BATCH, |message| stock.take(|sum| sum.words(&message)));
+    }
+}
+
 /// The child's part: sends to each queue in turn, as it has room; never sleeps.
-pub fn feed(names: &[String], messages: u64) {
-    let open = |name: &String| Queue::open(name).expect("the queue").producer().expect("its producer");
-    let mut producers: Vec<Producer> = names.iter().map(open).collect();
+pub fn feed<S: Shape>(names: &[String], messages: u64) {
+    let mut producers: Vec<S::Tx> = names.iter().map(|name| S::open(name)).collect();
     let mut sent = vec![0; producers.len()];
     while sent.iter().any(|&sent| sent < messages) {
         for (tx, sent) in producers.iter_mut().zip(&mut sent) {
             for _ in 0..BATCH {
-                if *sent == messages || tx.try_send(bytes_of(&[*sent; WORDS])).is_err() {
+                if *sent == messages || !S::try_send(tx, &[*sent; WORDS]) {
                     spin_loop();
                     break;
                 }
@@ -93,37 +196,26 @@ pub fn feed(names: &[String], messages: u64) {
             }
         }
     }
-    for tx in producers {
-        tx.finish().expect("the end of data");
-    }
-}
-
-/// Copies a message out and reads it.
-fn take(stock: &mut Stock, view: &View<'_>) {
-    let message: [u64; WORDS] = view.read_value(0).expect("whole messages");
-    stock.take(|sum| sum.words(&message));
+    producers.into_iter().for_each(S::finish);
 }
 
 /// Receives all of it; nanoseconds for a message.
-fn measure(queues: usize, in_set: bool, messages: u64) -> Figures {
-    let options = Options::new().capacity(CAPACITY).max_message(BYTES as u64);
+fn measure<S: Shape>(queues: usize, in_set: bool, messages: u64) -> Figures {
     let names: Vec<_> = (0..queues).map(|_| Name::fresh()).collect();
-    let queues = names.iter().map(|name| Queue::create(name.as_str(), &options).expect("a queue"));
-    let mut receivers: Vec<_> = queues.map(|queue| queue.consumer().expect("its consumer")).collect();
+    let mut receivers: Vec<_> = names.iter().map(|name| S::create(name.as_str())).collect();
     let mut stock = Stock::new(receivers.len(), messages);
     let names = names.iter().map(|name| name.as_str().to_owned()).collect();
-    let _feeder = Child::start(&Errand::Feed { names, messages: stock.each() });
+    let _feeder = Child::start(&Errand::Feed { names, slots: S::SLOTS, messages: stock.each() });
     pinned(0, || {
         let (mut set, mut events): (_, Vec<Event>) = (WaitSet::new().expect("a set"), Vec::new());
         while !stock.is_whole() {
             if !in_set {
-                receivers[0].drain(BATCH, Until::Forever, |view| take(&mut stock, view)).expect("more");
+                S::drain(&mut receivers[0], &mut stock);
                 continue;
             }
             set.wait(&mut receivers, &mut events, Until::Forever).expect("more");
             for event in events.iter().filter(|event| event.what == What::Ready) {
-                // One that is at its end is ready as well.
-                let _ = receivers[event.key].try_drain(BATCH, |view| take(&mut stock, view));
+                S::try_drain(&mut receivers[event.key], &mut stock);
             }
         }
     });
@@ -133,15 +225,22 @@ fn measure(queues: usize, in_set: bool, messages: u64) -> Figures {
 /// One queue alone, the same in a set, and several in one.
 pub fn run(bench: &mut Bench) {
     let messages = bench.count(2_000_000);
-    let contender = |name, queues, in_set| Contender::new(name, move || measure(queues, in_set, messages));
+    let records =
+        |name, queues, in_set| Contender::new(name, move || measure::<Records>(queues, in_set, messages));
+    let slots =
+        |name, queues, in_set| Contender::new(name, move || measure::<Slots>(queues, in_set, messages));
     let mut contenders = vec![
-        contender("one queue, alone", 1, false),
-        contender("set of 1", 1, true),
-        contender("set of 12, all busy", 12, true),
-        contender("set of 100, all busy", 100, true),
+        records("one queue, alone", 1, false),
+        records("set of 1", 1, true),
+        records("set of 12, all busy", 12, true),
+        records("set of 100, all busy", 100, true),
+        slots("one queue of slots, alone", 1, false),
+        slots("set of 1, slots", 1, true),
+        slots("set of 12, slots, all busy", 12, true),
+        slots("set of 100, slots, all busy", 100, true),
     ];
     contenders.extend(others(messages));
-    bench.compare("sets, records of 64 B", contenders);
+    bench.compare("sets, messages of 64 B", contenders);
 }
 
 /// Other people's queues: in sets that sleep, and in a reader that never does.

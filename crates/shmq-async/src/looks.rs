@@ -33,6 +33,8 @@ pub struct Looks {
 enum State {
     /// It waits for nothing.
     Idle,
+    /// It looks, without having asked what time it is.
+    Begun,
     /// It looks, until then.
     Until(Instant),
     /// It is woken.
@@ -48,14 +50,20 @@ impl Looks {
         (self.asked, self.state) = (Some(spin.min(LONGEST)), State::Idle);
     }
 
-    /// Nothing was found: whether to look once more, when others have run.
+    /// Nothing was found: whether to look on.
+    pub fn begin(&mut self) -> bool {
+        if let State::Idle = self.state {
+            self.state = if self.tries() { State::Begun } else { State::Over };
+        }
+        !matches!(self.state, State::Over)
+    }
+
+    /// Still nothing was found: whether to look again, when others have run.
     pub fn go_on(&mut self) -> bool {
         match self.state {
-            State::Idle => {
-                let tries = self.tries();
-                let end = || State::Until(Instant::now() + self.asked.unwrap_or(DEFAULT));
-                self.state = if tries { end() } else { State::Over };
-                tries
+            State::Begun => {
+                self.state = State::Until(Instant::now() + self.asked.unwrap_or(DEFAULT));
+                true
             }
             State::Until(end) if Instant::now() < end => true,
             State::Until(_) => {
@@ -63,13 +71,13 @@ impl Looks {
                 self.until_try = self.pause;
                 false
             }
-            State::Over => false,
+            State::Idle | State::Over => false,
         }
     }
 
     /// Something was found.
     pub fn found(&mut self) {
-        if let State::Until(_) = self.state {
+        if let State::Begun | State::Until(_) = self.state {
             self.pause = 0;
         }
         self.state = State::Idle;
@@ -121,12 +129,12 @@ mod tests {
     fn what_was_asked_for_is_done() {
         let mut looks = Looks::new();
         looks.set(Duration::ZERO);
-        assert!(!looks.go_on());
+        assert!(!looks.begin() && !looks.go_on());
         looks.found();
         looks.set(Duration::from_micros(1));
         assert_eq!(tries(&mut looks, 100), 100);
         looks.set(Duration::MAX);
-        assert!(looks.go_on() && looks.go_on());
+        assert!(looks.begin() && looks.go_on() && looks.begin() && looks.go_on());
         std::thread::sleep(LONGEST);
         assert!(!looks.go_on());
     }

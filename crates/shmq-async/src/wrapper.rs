@@ -109,15 +109,17 @@ impl<E: End> Async<E> {
 
     /// Nothing of what is wanted was there: looks for a while, then arms the end for the task that asks.
     fn poll_for(&mut self, context: &mut Context<'_>, wanted: usize) -> Poll<Result<(), E::Error>> {
-        if self.home.may_yield() && self.looks.go_on() {
+        if self.home.may_yield() && self.looks.begin() {
             for _ in 0..ON_END {
                 std::hint::spin_loop();
                 if self.end.has(wanted) {
                     return self.found(Ok(()));
                 }
             }
-            self.home.yield_now(context);
-            return Poll::Pending;
+            if self.looks.go_on() {
+                self.home.yield_now(context);
+                return Poll::Pending;
+            }
         }
         match self.arm(context, wanted) {
             Poll::Ready(found) => self.found(found),

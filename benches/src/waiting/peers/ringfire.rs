@@ -6,7 +6,7 @@
 use super::super::child::Child;
 use super::super::errand::{Errand, Medium};
 use super::super::sets::{BATCH, BYTES, CAPACITY, Stock, WORDS};
-use super::super::word::Wire;
+use super::super::word::{Wire, trips};
 use crate::contenders::peers_processes::Scraps;
 use crate::processors::pinned;
 use crate::run::Figures;
@@ -15,6 +15,7 @@ use ringfire::{
 };
 use shmq_tool::print;
 use std::hint::spin_loop;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -44,6 +45,14 @@ impl Wire for Words {
 
     fn recv(&mut self) -> u64 {
         self.runtime.block_on(self.rx.recv())
+    }
+
+    fn trips(&mut self, words: RangeInclusive<u64>, pause: Duration) -> Vec<u64> {
+        let (tx, rx) = (&mut self.tx, &mut self.rx);
+        self.runtime.block_on(trips(words, pause, async |word| {
+            tx.try_push(&word).expect("room");
+            rx.recv().await
+        }))
     }
 }
 
