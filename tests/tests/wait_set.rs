@@ -1,11 +1,15 @@
 //! Many ends, one thread: P10 and P11.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use shmq::{
-    Event, Interest, Options, PeerState, StopHandle, Until, WaitSet, WaitSetError, Waiting, What, each, slots,
+    Event, Interest, Options, PeerState, StopHandle, Until, WaitSet, WaitSetError, Waitable, Waiting, What,
+    each, slots,
 };
+use shmq_core::role::RoleGuard;
 use shmq_tests::process::{Child, LIMIT, Scratch, cases, patiently};
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -178,6 +182,78 @@ fn p10_none_starves_beside_ends_that_are_always_ready() {
 
 /// Twelve queues of two shapes, each of depth 2, between two processes that sleep in sets: whoever is not woken is not woken at all,
 /// for a set has no slices. `SHMQ_HAND_OVERS` in the environment makes it more messages.
+/// An end, and how often it was told to let its producer get ahead before it was looked at.
+struct Watched(shmq::Consumer, u32);
+
+impl Waitable for Watched {
+    fn is_ready(&mut self) -> bool {
+        self.0.is_ready()
+    }
+
+    fn let_run_ahead(&mut self) {
+        self.1 += 1;
+    }
+
+    fn with_guard(&mut self, act: &mut dyn FnMut(&mut RoleGuard)) {
+        self.0.with_guard(act);
+    }
+}
+
+#[test]
+fn p10_only_the_one_busy_end_of_a_set_lets_its_producer_get_ahead() {
+    let (mut a, rx_a) = shmq::pair(&Options::new()).unwrap();
+    let (mut b, rx_b) = shmq::pair(&Options::new()).unwrap();
+    let mut ends = [Watched(rx_a, 0), Watched(rx_b, 0)];
+    let (mut set, mut events) = set();
+    let mut wait = |ends: &mut [Watched; 2]| {
+        set.wait(ends, &mut events, LONG).unwrap();
+        for key in ready(&events) {
+            ends[key].0.try_recv().unwrap();
+        }
+        [ends[0].1, ends[1].1]
+    };
+    // Nothing is known of the first wait; then the first end was the only one that was busy.
+    for told in [[0, 0], [1, 0], [2, 0]] {
+        a.try_send(b"x").unwrap();
+        assert_eq!(wait(&mut ends), told);
+    }
+    // The second one has something as well: nobody waits for the first.
+    for told in [[2, 0], [2, 0]] {
+        a.try_send(b"x").unwrap();
+        b.try_send(b"x").unwrap();
+        assert_eq!(wait(&mut ends), told);
+    }
+    for told in [[2, 0], [2, 1]] {
+        b.try_send(b"x").unwrap();
+        assert_eq!(wait(&mut ends), told);
+    }
+}
+
+#[test]
+fn p11_more_events_than_are_read_at_once_are_all_taken_in() {
+    let queues = [(); 2].map(|()| {
+        let scratch = Scratch::new("events");
+        let queue = shmq::Queue::create(scratch.path(), &Options::new()).unwrap();
+        (scratch, queue)
+    });
+    let notifier = shmq::Notifier::new().unwrap();
+    let mut ends = [0, 1].map(|i: usize| queues[i].1.consumer().unwrap());
+    let _watches = [0, 1].map(|i: usize| notifier.watch(&mut ends[i], i).unwrap());
+    let files = [0, 1].map(|i: usize| std::fs::File::open(queues[i].0.path()).unwrap());
+    for reads in [1, 2, 254, 255, 256, 257, 512, 3000] {
+        // Of one file after the other, or the kernel makes one event of them.
+        for n in 0..reads {
+            files[n % 2].read_exact_at(&mut [0], 0).unwrap();
+        }
+        let mut named = 0;
+        while notifier.drain(|_| named += 1).unwrap() {}
+        assert_eq!(named, reads);
+        // Said to be all: then nothing is readable that nobody would be told of again.
+        let mut polled = [PollFd::new(&notifier, PollFlags::IN)];
+        assert_eq!(poll(&mut polled, Some(&Timespec::default())), Ok(0), "{reads}");
+    }
+}
+
 #[test]
 fn p10_twelve_queues_between_two_sets_lose_no_wake() {
     let directory = Scratch::directory("feed");
