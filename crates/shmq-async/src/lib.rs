@@ -62,8 +62,8 @@
 //! # How it waits
 //!
 //! A call that finds nothing looks again for some 50 us, and lets other tasks run between two looks. An end for which that was in
-//! vain does so less and less often ([`Async::set_spin`]). Then it leaves its waker with the reactor of the runtime, announces to its peer that it sleeps, looks once more, and
-//! is pending. Who sends to it then makes one system call; that makes one descriptor of the runtime readable, and the runtime
+//! vain does so less and less often ([`Async::set_spin`]). Then it leaves its waker with the reactor of the runtime, announces to its
+//! peer that it sleeps, looks once more, and is pending. Who sends to it then makes one system call; that makes one descriptor of the runtime readable, and the runtime
 //! wakes the task, by no other task and no other thread. Nothing wakes up by itself but for a moment after a peer came or went.
 //! A call that finds something makes no system call.
 //!

@@ -1,4 +1,4 @@
-//! To look for a while before one is woken: to have the kernel wake a task takes some ten times as long as a message takes.
+//! To look for a while before one is woken: to have the kernel wake a task takes many times as long as a message takes.
 //!
 //! An await that finds nothing looks again, and lets all other tasks of its executor run between two looks, for as long as being
 //! woken would take. That costs that much processor time if nothing comes, so an end learns: each time that looking was in

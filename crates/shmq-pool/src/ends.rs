@@ -71,6 +71,10 @@ macro_rules! waitable {
                 end.guard.is_torn() || end.ring.is_ready()
             }
 
+            fn let_run_ahead(&mut self) {
+                self.end.borrow_mut().ring.let_run_ahead();
+            }
+
             fn with_guard(&mut self, act: &mut dyn FnMut(&mut shmq_core::role::RoleGuard)) {
                 act(&mut self.end.borrow_mut().guard);
             }
@@ -80,6 +84,10 @@ macro_rules! waitable {
         impl shmq::Waitable for $end {
             fn is_ready(&mut self) -> bool {
                 (&*self).is_ready()
+            }
+
+            fn let_run_ahead(&mut self) {
+                (&*self).let_run_ahead();
             }
 
             fn with_guard(&mut self, act: &mut dyn FnMut(&mut shmq_core::role::RoleGuard)) {

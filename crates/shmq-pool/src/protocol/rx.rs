@@ -237,6 +237,13 @@ impl<M: Memory + Clone> PoolRx<M> {
         self.corrupt.is_some() || !self.again.is_empty() || self.full.is_ready()
     }
 
+    /// Lets the writer get ahead, if this is the moment for it and nothing is there already.
+    pub fn let_run_ahead(&mut self) {
+        if self.again.is_empty() {
+            self.full.let_run_ahead();
+        }
+    }
+
     /// Blocks that were taken before and will be seen again.
     pub fn again(&self) -> u64 {
         self.again.len() as u64

@@ -262,6 +262,13 @@ impl<M: Memory + Clone> PoolTx<M> {
         self.corrupt.is_some() || !self.home.is_empty() || self.empty.is_ready()
     }
 
+    /// Lets the reader get ahead, if this is the moment for it and no block is at home already.
+    pub fn let_run_ahead(&mut self) {
+        if self.home.is_empty() {
+            self.empty.let_run_ahead();
+        }
+    }
+
     /// Blocks that are here and not lent.
     #[cfg(feature = "testing")]
     pub fn home(&self) -> &[u32] {
