@@ -1,7 +1,7 @@
 //! The calls that are counted: both shapes, each end, several sizes, between ends that do not trust each other.
 
 use shmq::{Consumer, Options, Producer, Queue, slots};
-use shmq_core::memory::maker::set_rewrites_lines;
+use shmq_core::LinePolicy;
 use std::hint::black_box;
 
 /// Messages in a case.
@@ -22,32 +22,45 @@ pub type Case = (&'static str, fn());
 
 /// All of them. Messages of no bytes are records only.
 pub const CASES: &[Case] = &[
-    ("records send 0", || records::<0>(counted_calls, plain_calls)),
-    ("records send 8", || records::<8>(counted_calls, plain_calls)),
-    ("records send 64", || records::<64>(counted_calls, plain_calls)),
-    ("records send 1024", || records::<1024>(counted_calls, plain_calls)),
-    ("records receive 0", || rewriting(true, records::<0>)),
-    ("records receive 0, lines left", || rewriting(false, records::<0>)),
-    ("records receive 8", || rewriting(true, records::<8>)),
-    ("records receive 8, lines left", || rewriting(false, records::<8>)),
-    ("records receive 64", || rewriting(true, records::<64>)),
-    ("records receive 64, lines left", || rewriting(false, records::<64>)),
-    ("records receive 1024", || rewriting(true, records::<1024>)),
-    ("records receive 1024, lines left", || rewriting(false, records::<1024>)),
-    ("slots send 8", || slots::<8>(counted_calls, plain_calls)),
-    ("slots send 64", || slots::<64>(counted_calls, plain_calls)),
-    ("slots send 1024", || slots::<1024>(counted_calls, plain_calls)),
-    ("slots receive 8", || rewriting(true, slots::<8>)),
-    ("slots receive 8, lines left", || rewriting(false, slots::<8>)),
-    ("slots receive 64", || rewriting(true, slots::<64>)),
-    ("slots receive 64, lines left", || rewriting(false, slots::<64>)),
-    ("slots receive 1024", || rewriting(true, slots::<1024>)),
-    ("slots receive 1024, lines left", || rewriting(false, slots::<1024>)),
+    ("records send 0", || sends(records::<0>, LinePolicy::AMD)),
+    ("records send 8", || sends(records::<8>, LinePolicy::AMD)),
+    ("records send 64", || sends(records::<64>, LinePolicy::AMD)),
+    ("records send 1024", || sends(records::<1024>, LinePolicy::AMD)),
+    ("records receive 0", || receives(records::<0>, LinePolicy::AMD)),
+    ("records receive 0, Intel", || receives(records::<0>, LinePolicy::INTEL)),
+    ("records receive 8", || receives(records::<8>, LinePolicy::AMD)),
+    ("records receive 8, Intel", || receives(records::<8>, LinePolicy::INTEL)),
+    ("records receive 64", || receives(records::<64>, LinePolicy::AMD)),
+    ("records receive 64, Intel", || receives(records::<64>, LinePolicy::INTEL)),
+    ("records receive 1024", || receives(records::<1024>, LinePolicy::AMD)),
+    ("records receive 1024, Intel", || receives(records::<1024>, LinePolicy::INTEL)),
+    ("slots send 8", || sends(slots::<8>, LinePolicy::AMD)),
+    ("slots send 64", || sends(slots::<64>, LinePolicy::AMD)),
+    ("slots send 1024", || sends(slots::<1024>, LinePolicy::AMD)),
+    ("slots send 1024, Intel", || sends(slots::<1024>, LinePolicy::INTEL)),
+    ("slots send slice 8", || sends(slices::<8>, LinePolicy::AMD)),
+    ("slots send slice 64", || sends(slices::<64>, LinePolicy::AMD)),
+    ("slots receive 8", || receives(slots::<8>, LinePolicy::AMD)),
+    ("slots receive 8, Intel", || receives(slots::<8>, LinePolicy::INTEL)),
+    ("slots receive 64", || receives(slots::<64>, LinePolicy::AMD)),
+    ("slots receive 64, Intel", || receives(slots::<64>, LinePolicy::INTEL)),
+    ("slots receive 1024", || receives(slots::<1024>, LinePolicy::AMD)),
+    ("slots receive 1024, Intel", || receives(slots::<1024>, LinePolicy::INTEL)),
+    ("slots receive slice 8", || receives(slices::<8>, LinePolicy::AMD)),
+    ("slots receive slice 8, Intel", || receives(slices::<8>, LinePolicy::INTEL)),
+    ("slots receive slice 64", || receives(slices::<64>, LinePolicy::AMD)),
+    ("slots receive slice 64, Intel", || receives(slices::<64>, LinePolicy::INTEL)),
 ];
 
-/// A receiver that rewrites the lines it has read, or does not, as the processor's maker decides elsewhere.
-fn rewriting(yes: bool, case: fn(Calls<'_>, Calls<'_>)) {
-    set_rewrites_lines(yes);
+/// Counts the sends of a case, of ends that go by this policy, whoever made the processor.
+fn sends(case: fn(Calls<'_>, Calls<'_>), policy: LinePolicy) {
+    policy.set();
+    case(counted_calls, plain_calls);
+}
+
+/// The same of its receives.
+fn receives(case: fn(Calls<'_>, Calls<'_>), policy: LinePolicy) {
+    policy.set();
     case(plain_calls, counted_calls);
 }
 
@@ -107,6 +120,24 @@ where
             for _ in 0..BURST {
                 black_box(rx.try_recv().expect("a message"));
             }
+        });
+    }
+}
+
+/// A burst at once.
+fn slices<const N: usize>(sends: Calls<'_>, receives: Calls<'_>)
+where
+    [u8; N]: bytemuck::Pod,
+{
+    let queue = slots::Queue::<[u8; N]>::anonymous(ring(N) / N as u64, &Options::new()).expect("a queue");
+    let mut tx = queue.producer().expect("its producer");
+    let mut rx = queue.consumer().expect("its consumer");
+    let (messages, mut buffer) = (black_box([[7u8; N]; BURST as usize]), [[0u8; N]; BURST as usize]);
+    for _ in 0..BURSTS {
+        sends(&mut || assert_eq!(tx.try_send_slice(&messages), Ok(messages.len()), "room"));
+        receives(&mut || {
+            assert_eq!(rx.try_recv_slice(&mut buffer), Ok(buffer.len()), "messages");
+            black_box(&buffer);
         });
     }
 }

@@ -169,9 +169,10 @@ fn as_many_messages_share_a_word_as_was_measured_to_be_best() {
         (249, 3),
         (256, 3),
         (504, 2),
-        (512, 1),
-        (513, 1),
-        (1024, 1),
+        (512, 2),
+        (513, 2),
+        (1024, 2),
+        (1025, 1),
         (1 << 20, 1),
     ] {
         assert_eq!(best_group(size), group, "messages of {size} bytes");

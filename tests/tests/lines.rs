@@ -3,8 +3,8 @@
 
 use shmq_core::layout::{CACHE_LINE, Parts};
 use shmq_core::{
-    Hostile, Memory, Poll, RecordRx, RecordTx, Recording, SlotLayout, SlotPoll, SlotRx, SlotTx, Store,
-    Window, Words,
+    Hostile, LinePolicy, Memory, Poll, RecordRx, RecordTx, Recording, SlotLayout, SlotPoll, SlotRx, SlotTx,
+    Store, Window, Words,
 };
 use std::collections::BTreeSet;
 
@@ -208,7 +208,11 @@ fn lines_are_handed_back_in_turn_also_round_the_end_of_the_ring() {
 
 /// Lines that a consumer of so many slots asked for while it took them, when it knew how far the producer had come.
 fn wanted(shape: SlotLayout, messages: u64, taken: u64) -> Vec<u64> {
-    let memory = memory(shape.capacity);
+    wanted_by(LinePolicy::AMD, shape, messages, taken)
+}
+
+fn wanted_by(policy: LinePolicy, shape: SlotLayout, messages: u64, taken: u64) -> Vec<u64> {
+    let memory = memory(shape.capacity).with_policy(policy);
     let mut tx = SlotTx::attach(window(memory.words().clone(), shape.capacity), shape).expect("a good ring");
     let mut rx = SlotRx::attach(window(memory.clone(), shape.capacity), shape).expect("a good ring");
     for _ in 0..messages {
@@ -234,6 +238,47 @@ fn a_consumer_far_behind_asks_for_the_line_after_the_next() {
     assert_eq!(wanted(shape, 70, 70), [3, 4, 5, 6, 7]);
     // Not of groups of several lines, which processors ask for by themselves.
     assert_eq!(wanted(SlotLayout::new(24, 700, 5).expect("a shape"), 100, 50), []);
+}
+
+#[test]
+fn on_intel_a_consumer_far_behind_asks_for_all_lines_of_what_is_sixteen_lines_further_on() {
+    let wanted = |size, depth, group, messages, taken| {
+        let shape = SlotLayout::new(size, depth, group).expect("a shape");
+        wanted_by(LinePolicy::INTEL, shape, messages, taken)
+    };
+    assert_eq!(wanted(8, 700, 7, 280, 70), (17..=25).collect::<Vec<_>>(), "one line to a group");
+    // Two lines to a group, eight groups ahead.
+    assert_eq!(wanted(24, 700, 5, 100, 25), (18..=25).collect::<Vec<_>>());
+    // Of a group of seventeen lines that is one group.
+    assert_eq!(wanted(1024, 40, 1, 20, 4), (34..=84).collect::<Vec<_>>());
+    // Again not for what the producer may still be writing.
+    assert_eq!(wanted(8, 700, 7, 140, 140), [17]);
+    assert_eq!(wanted(8, 700, 7, 112, 112), []);
+}
+
+#[test]
+fn messages_in_slices_and_iterators_are_asked_for_as_single_ones_are() {
+    for policy in [LinePolicy::AMD, LinePolicy::INTEL] {
+        let shape = SlotLayout::new(8, 700, 7).expect("a shape");
+        let all: Vec<u64> = (0..280).collect();
+        let alone = wanted_by(policy, shape, 280, 210);
+        assert!(alone.len() > 20);
+        for iterators in [false, true] {
+            let memory = memory(shape.capacity).with_policy(policy);
+            let mut tx = SlotTx::attach(window(memory.clone(), shape.capacity), shape).expect("a good ring");
+            let mut rx = SlotRx::attach(window(memory.clone(), shape.capacity), shape).expect("a good ring");
+            let (sent, got) = if iterators {
+                (tx.try_send_iter(&mut all.iter().copied()), rx.drain(210, |_: u64| true))
+            } else {
+                (tx.try_send_slice(&all), rx.copy_slice(&mut [0u64; 210]))
+            };
+            assert_eq!((sent, got), (Ok(280), 210));
+            // Perhaps one more, as the producer has said that its last group is full.
+            let wanted = lines_of(&memory.take_wanted(), shape.capacity);
+            assert!(wanted.starts_with(&alone) && wanted.len() <= alone.len() + 1, "{wanted:?}, {alone:?}");
+            assert_eq!(places(&memory, shape.capacity), (17..=56).collect::<Vec<_>>());
+        }
+    }
 }
 
 #[test]

@@ -259,6 +259,102 @@ fn p2_slices_batches_and_messages_in_place_are_one_queue() {
             many_ways::<24>(depth, group);
         }
     }
+    // Rings in which a consumer lets its producer run ahead, and then goes through full groups as a whole; the last of each but one
+    // has as many to a group as is usual.
+    for group in [1, 5, 7] {
+        many_ways::<8>(700, group);
+    }
+    for group in [3, 4, 15] {
+        many_ways::<16>(700, group);
+    }
+    for group in [4, 5, 7] {
+        many_ways::<12>(700, group);
+        many_ways::<24>(700, group);
+    }
+}
+
+/// How a run of messages is taken.
+#[derive(Clone, Copy, Debug)]
+enum Run {
+    Slice,
+    Drain,
+}
+
+/// Takes what is there at once, and checks it; returns how many.
+fn take_run(rx: &mut SlotRx<Words>, run: Run) -> u64 {
+    let first = rx.sequence();
+    let mut got = Vec::new();
+    match run {
+        Run::Slice => {
+            got.resize(1000, [0; 8]);
+            let some = rx.copy_slice(&mut got);
+            got.truncate(some);
+        }
+        Run::Drain => {
+            rx.drain(1000, |message: [u8; 8]| {
+                got.push(message);
+                true
+            });
+        }
+    }
+    assert!(got.iter().zip(first..).all(|(message, i)| *message == content(i)), "{run:?}");
+    rx.settle();
+    got.len() as u64
+}
+
+/// A run goes through full groups without a look at anything but their words, and believes none that cannot be.
+#[test]
+fn p5_a_run_ends_where_a_word_says_nonsense() {
+    let shape = SlotLayout::new(8, 700, 7).expect("a shape");
+    let all = 350;
+    for (group, word, taken, what) in [
+        (20, 140, 140, "the word of a lap ago"),
+        (20, 141, 141, "but one message"),
+        (20, 146, 146, "all but one"),
+        (20, 147, all, "the control: all of them"),
+        (20, all, all, "of a later lap, as if this one were done"),
+        (20, 840, all, "as many as can be"),
+        (20, 841, 140, "one more than can be"),
+        (20, u64::MAX, 140, "far too many"),
+        (20, 147 | 1 << 63, all, "the end of data in a full group, where it never is"),
+        (20, 143 | 1 << 63, 143, "the end of data"),
+        (1, 7, 7, "behind the first group"),
+        (1, 708, 7, "too many there"),
+    ] {
+        for run in [Run::Slice, Run::Drain] {
+            let words = memory(&shape);
+            let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
+            (0..all).for_each(|_| _ = send(&mut tx).expect("room"));
+            let place = Parts::standard(shape.capacity).ring + (group * shape.group_bytes) as usize;
+            // SAFETY: `Words` checks bounds itself.
+            unsafe { words.store(place, word, shmq_core::memory::at::COMMIT) };
+            let got = take_run(&mut rx, run);
+            assert_eq!(got, taken, "{what}, {run:?}");
+            // What cannot be is reported, and nothing more is taken.
+            let corrupt = matches!(rx.poll(), SlotPoll::Corrupt(_));
+            assert_eq!(corrupt, [841, 708, u64::MAX].contains(&word), "{what}, {run:?}");
+        }
+    }
+}
+
+/// A depth of less than a group: no honest group is ever full before its first message is taken.
+#[test]
+fn p5_a_run_takes_no_more_than_the_depth_at_once() {
+    let shape = SlotLayout::new(512, 20, 60).expect("a shape");
+    let words = memory(&shape);
+    let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
+    for i in 0..60u64 {
+        tx.try_send(&[i as u8; 512]).expect("room");
+        assert_eq!(rx.drain(100, |message: [u8; 512]| message == [i as u8; 512]), 1);
+        rx.settle();
+    }
+    (0..20).for_each(|_| _ = tx.try_send(&[1; 512]).expect("room"));
+    // A word that says that all of the group is there, three times the depth.
+    let place = Parts::standard(shape.capacity).ring + shape.word_offset(60) as usize;
+    // SAFETY: `Words` checks bounds itself.
+    unsafe { words.store(place, 120, shmq_core::memory::at::COMMIT) };
+    assert_eq!(rx.drain(100, |_: [u8; 512]| true), 0);
+    assert!(matches!(rx.poll(), SlotPoll::Corrupt(_)));
 }
 
 #[test]

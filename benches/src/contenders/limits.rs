@@ -132,15 +132,16 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
                 task.run::<P, _, _, _, _>(count, || {
                     let shared = Shared::new(task.ring);
                     let (mut tx, mut rx) = (Place::new(Arc::clone(&shared)), Place::new(shared));
-                    let (mut scratch, mut buffer, mut taken) = (Scratch::new::<P>(), vec![0; P::MAX], 0);
                     Ok((
                         move || {
+                            let mut scratch = Scratch::new::<P>();
                             move |n: u64, max: u64| {
                                 let message = scratch.message::<P>(n);
                                 tx.send::<P>(n, max == 1, |room| room.copy_from_slice(message))
                             }
                         },
                         move || {
+                            let (mut buffer, mut taken) = (vec![0; P::MAX], 0);
                             move |_, sum: &mut Sum| {
                                 let got = rx.recv::<P>(taken, |message| {
                                     buffer[..message.len()].copy_from_slice(message);

@@ -10,6 +10,7 @@ mod limits;
 pub mod peers_processes;
 #[cfg(feature = "peers")]
 mod peers_threads;
+mod shmq_pool;
 mod shmq_processes;
 mod shmq_threads;
 mod standard;
@@ -46,6 +47,7 @@ where
     }
     #[cfg(feature = "peers")]
     all.extend(cpp::fixed(task, 8 * N));
+    all.extend(shmq_pool::any::<crate::payload::Words<N>>(task));
     all.extend(limits::any::<crate::payload::Words<N>>(task));
     all
 }
@@ -67,6 +69,7 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
             all.extend(kernel::any::<P>(task));
         }
     }
+    all.extend(shmq_pool::any::<P>(task));
     all.extend(limits::any::<P>(task));
     all
 }

@@ -193,10 +193,13 @@ where
         Trial::new(RINGBUF, "slices", move |count| {
             task.run::<Words<N>, _, _, _, _>(count, || {
                 let (mut tx, mut rx) = ringbuf::HeapRb::<[u64; N]>::new(depth).split();
-                let (mut batch, mut got) = (Batch::<N>::new(task.batch), vec![[0; N]; task.batch]);
                 Ok((
-                    move || move |n: u64, max: u64| tx.push_slice(batch.messages(n, max)) as u64,
                     move || {
+                        let mut batch = Batch::<N>::new(task.batch);
+                        move |n: u64, max: u64| tx.push_slice(batch.messages(n, max)) as u64
+                    },
+                    move || {
+                        let mut got = vec![[0; N]; task.batch];
                         move |max: u64, sum: &mut Sum| {
                             let most = got.len().min(max as usize);
                             let some = rx.pop_slice(&mut got[..most]);
@@ -324,11 +327,11 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
         Trial::new(RINGBUF, "slices of words", move |count| {
             task.run::<P, _, _, _, _>(count, || {
                 let (mut tx, mut rx) = ringbuf::HeapRb::<u64>::new(task.ring / 8).split();
-                let (mut message, mut made) = (vec![0u64; 1 + P::MAX.div_ceil(8)], None);
-                let mut buffer = message.clone();
+                let words = 1 + P::MAX.div_ceil(8);
                 Ok((
                     move || {
                         use ringbuf::traits::Observer as _;
+                        let (mut message, mut made) = (vec![0u64; words], None);
                         move |n, _| {
                             let words = 1 + P::len(n).div_ceil(8);
                             if made != Some(n) {
@@ -343,6 +346,7 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
                         }
                     },
                     move || {
+                        let mut buffer = vec![0u64; words];
                         move |_, sum: &mut Sum| {
                             let Some(&len) = rx.try_peek() else { return 0 };
                             let words = 1 + (len as usize).div_ceil(8);

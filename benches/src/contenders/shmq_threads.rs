@@ -76,12 +76,14 @@ where
         all.push(Trial::new(SLOTS, "batches", move |count| {
             task.run::<Words<N>, _, _, _, _>(count, || {
                 let (mut tx, mut rx) = slots::pair::<[u64; N]>(depth).map_err(because)?;
-                let (mut batch, mut got) = (Batch::<N>::new(task.batch), vec![[0; N]; task.batch]);
+                // Each end's own memory is its thread's: near the other's, one would fetch the other's lines ahead.
                 Ok((
                     move || {
+                        let mut batch = Batch::<N>::new(task.batch);
                         move |n: u64, max: u64| tx.try_send_slice(batch.messages(n, max)).unwrap_or(0) as u64
                     },
                     move || {
+                        let mut got = vec![[0; N]; task.batch];
                         move |max: u64, sum: &mut Sum| {
                             let most = got.len().min(max as usize);
                             let some = rx.try_recv_slice(&mut got[..most]).unwrap_or(0);
@@ -113,9 +115,9 @@ where
         all.push(Trial::new(RECORDS, "batches", move |count| {
             task.run::<Words<N>, _, _, _, _>(count, || {
                 let (mut tx, mut rx) = pair(&options::<Words<N>>(&task)).map_err(because)?;
-                let mut batch = Batch::<N>::new(task.batch);
                 Ok((
                     move || {
+                        let mut batch = Batch::<N>::new(task.batch);
                         move |n: u64, max: u64| {
                             let messages: &[Bytes<N>] = bytemuck::cast_slice(batch.messages(n, max));
                             sent(tx.try_send_batch(messages))
@@ -195,10 +197,13 @@ fn copied<P: Payload>(task: Task) -> Trial {
     Trial::new(RECORDS, "try", move |count| {
         task.run::<P, _, _, _, _>(count, || {
             let (mut tx, mut rx) = pair(&options::<P>(&task)).map_err(because)?;
-            let (mut scratch, mut buffer) = (Scratch::new::<P>(), vec![0; P::MAX]);
             Ok((
-                move || move |n, _| u64::from(tx.try_send(scratch.message::<P>(n)).is_ok()),
                 move || {
+                    let mut scratch = Scratch::new::<P>();
+                    move |n, _| u64::from(tx.try_send(scratch.message::<P>(n)).is_ok())
+                },
+                move || {
+                    let mut buffer = vec![0; P::MAX];
                     move |_, sum: &mut Sum| {
                         let got = rx.try_recv_into(&mut buffer);
                         got.map_or(0, |got| sum.bytes(&buffer[..got.len]))
@@ -215,10 +220,13 @@ pub fn any<P: Payload>(task: Task) -> Vec<Trial> {
         Trial::new(RECORDS, "recv", move |count| {
             task.run::<P, _, _, _, _>(count, || {
                 let (mut tx, mut rx) = pair(&options::<P>(&task)).map_err(because)?;
-                let (mut scratch, mut buffer) = (Scratch::new::<P>(), vec![0; P::MAX]);
                 Ok((
-                    move || move |n, _| u64::from(tx.send(scratch.message::<P>(n), Until::Forever).is_ok()),
                     move || {
+                        let mut scratch = Scratch::new::<P>();
+                        move |n, _| u64::from(tx.send(scratch.message::<P>(n), Until::Forever).is_ok())
+                    },
+                    move || {
+                        let mut buffer = vec![0; P::MAX];
                         move |_, sum: &mut Sum| {
                             let got = rx.recv_into(&mut buffer, Until::Forever).expect("a message");
                             sum.bytes(&buffer[..got.len])

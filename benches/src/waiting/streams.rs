@@ -12,7 +12,7 @@ use bytemuck::Pod;
 use shmq::{
     Armed, Consumer, EndSnapshot, Inspector, Notifier, Options, Queue, TryRecvError, Until, Waiting, slots,
 };
-use shmq_core::memory::maker::{rewrites_lines, set_rewrites_lines};
+use shmq_core::LinePolicy;
 use std::hint::spin_loop;
 use std::sync::atomic::{Ordering, fence};
 
@@ -253,19 +253,39 @@ pub fn adaptive(bench: &mut Bench) {
     }
 }
 
-/// Streams whose consumer rewrites the lines it has read, and that whose does not: whatever is usual on this processor comes first.
+/// Streams whose ends treat lines as is usual on this processor, which come first, and otherwise, one difference at a time.
 pub fn lines(bench: &mut Bench) {
-    let usual = rewrites_lines();
+    let usual = LinePolicy::here();
+    let other = if usual == LinePolicy::INTEL { LinePolicy::AMD } else { LinePolicy::INTEL };
+    let policies = [
+        ("as usual", usual),
+        (
+            if other.rewrites { "lines rewritten" } else { "lines left" },
+            LinePolicy { rewrites: other.rewrites, ..usual },
+        ),
+        (
+            "reads asked for otherwise",
+            LinePolicy {
+                read_ahead: other.read_ahead,
+                longest_read_ahead: other.longest_read_ahead,
+                ..usual
+            },
+        ),
+        (
+            "writes asked for otherwise",
+            LinePolicy { longest_write_ahead: other.longest_write_ahead, ..usual },
+        ),
+        ("as the other maker's", other),
+    ];
     for (shape, of) in [(Shape::Records, "records"), (Shape::Slots, "slots")] {
         for (bytes, messages) in [(8, 2_000_000), (64, 1_000_000), (1024, 200_000), (4096, 100_000)] {
             let stream = Stream::new(shape, bytes, Preset::DedicatedCore, bench.count(messages));
-            let contenders = [usual, !usual].map(|rewrites| {
-                let (name, stream) =
-                    (if rewrites { "lines rewritten" } else { "lines left" }, stream.clone());
+            let contenders = policies.map(|(name, policy)| {
+                let stream = stream.clone();
                 Contender::new(name, move || {
-                    set_rewrites_lines(rewrites);
+                    policy.set();
                     let figures = vec![("message_ns", stream.run().message_ns)];
-                    set_rewrites_lines(usual);
+                    usual.set();
                     figures
                 })
             });

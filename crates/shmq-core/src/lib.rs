@@ -72,7 +72,7 @@ pub use inspect::seen::Seen;
 pub use inspect::walk::{Walk, WalkedMessage};
 #[cfg(feature = "testing")]
 pub use memory::testing::*;
-pub use memory::{Access, Map, Memory, Order, SITES, Site, SiteDoc, Window, at, opaque};
+pub use memory::{Access, LinePolicy, Map, Memory, Order, SITES, Site, SiteDoc, Window, at, opaque};
 pub use ring::{
     Ahead, CatchUpBackoff, Draft, Mark, Origin, Place, Plan, Poll, Record, RecordRx, RecordTx, Refused,
     RingState, SlotAhead, SlotDraft, SlotPoll, SlotRx, SlotTx, distance, find_sequence, slots_rx, slots_tx,

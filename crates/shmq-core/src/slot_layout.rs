@@ -51,7 +51,8 @@ const MAX_SIZE: u64 = 1 << 32;
 /// in each file, so that it may change without a new format.
 ///
 /// One line, where that wastes nothing to speak of: then a message and its word travel together, which round trips gain by. Else several
-/// lines with one word, which waste less and let the producer run ahead of a consumer that waits for the word.
+/// lines with one word, which waste less and let the producer run ahead of a consumer that waits for the word. Two messages of up to 1 KiB
+/// have one word, for a line that both ends look at anew costs a round trip more than one that they go on with.
 pub const fn best_group(size: u64) -> u64 {
     // Over what can be: any answer will do.
     let size = if size > MAX_SIZE { MAX_SIZE } else { size };
@@ -61,6 +62,7 @@ pub const fn best_group(size: u64) -> u64 {
         17..=24 => 2 * CACHE_LINE,
         9..=16 | 25..=32 => 4 * CACHE_LINE,
         57..=255 => 8 * CACHE_LINE,
+        512..=1024 => 2 * stride + CACHE_LINE,
         _ => 16 * CACHE_LINE,
     };
     let fit = bytes.saturating_sub(head(stride)) / stride;

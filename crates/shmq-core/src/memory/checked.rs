@@ -15,13 +15,17 @@
 use super::{Memory, Site, Window, at};
 use crate::layout::{CACHE_LINE, Control, WORD};
 use crate::memory::cold_path;
-use crate::slot_layout::SlotLayout;
+use crate::slot_layout::{SlotLayout, best_group};
 use bytemuck::AnyBitPattern;
 use std::mem::MaybeUninit;
 
 /// Where one word is.
 #[derive(Clone, Copy, Debug)]
 pub struct WordAddress(pub(super) usize);
+
+/// Where something is expected to be: nothing is known of it, and nothing accessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hint(pub(super) usize);
 
 /// Whole words of a ring, one behind the other.
 ///
@@ -65,6 +69,8 @@ pub struct Groups {
     end: usize,
     /// What a place is added to for its address.
     base: usize,
+    /// From one group's origin to the next one's, if that lies behind it.
+    gap: usize,
 }
 
 /// A group that an end is in, and how far it has come there.
@@ -88,6 +94,19 @@ impl Groups {
         &self.layout
     }
 
+    /// Messages of this size of a group, as most rings have them: known when this is compiled, so that few instructions are left of
+    /// what goes through a whole one.
+    pub const fn usual<P>() -> usize {
+        best_group(size_of::<P>() as u64) as usize
+    }
+
+    /// Whether these are such groups, with messages that lie in there as they do in a slice.
+    #[inline(always)]
+    pub fn are_usual<P>(&self) -> bool {
+        self.layout.group == const { Self::usual::<P>() } as u64
+            && size_of::<P>() as u64 == self.layout.stride
+    }
+
     /// The group of a message, at that message; nothing of it is open.
     pub fn cursor(&self, next: u64) -> GroupCursor {
         let (word, end) = (self.first + self.layout.word_offset(next) as usize, self.layout.group_end(next));
@@ -104,11 +123,14 @@ impl Groups {
     #[inline(always)]
     pub fn turn(&self, cursor: &mut GroupCursor) {
         cursor.word += self.layout.group_bytes as usize;
+        cursor.origin = cursor.origin.wrapping_add(self.gap);
+        // A branch, which the processor foretells.
         if cursor.word == self.end {
+            cold_path();
             cursor.word = self.first;
+            cursor.origin = cursor.origin.wrapping_sub(self.end - self.first);
         }
         cursor.end += self.layout.group;
-        cursor.origin = self.origin(cursor.word, cursor.end);
         cursor.stop = cursor.next;
     }
 
@@ -140,18 +162,28 @@ impl Groups {
         Some(Span { at: self.at_next(cursor), len: messages as u64 * self.layout.stride })
     }
 
+    /// All places of a cursor's group, one behind the other, open or not, if they have so many bytes. Where that is known when this is
+    /// compiled, so is where each of them lies.
+    #[inline(always)]
+    pub fn whole(&self, cursor: &GroupCursor, bytes: usize) -> Option<Span> {
+        if self.layout.group * self.layout.stride != bytes as u64 {
+            cold_path();
+            return None;
+        }
+        Some(Span { at: cursor.word + self.layout.used as usize - bytes, len: bytes as u64 })
+    }
+
     /// The next message's place, counted from the start of the memory, open or not.
     #[inline(always)]
     pub fn next_place(&self, cursor: &GroupCursor) -> u64 {
         self.at_next(cursor).wrapping_sub(self.base) as u64
     }
 
-    /// Where a later group begins, counted from the start of the memory: so many bytes further on, less than a lap.
+    /// Where a later group begins: so many bytes further on, less than a lap.
     #[inline(always)]
-    pub fn ahead(&self, cursor: &GroupCursor, bytes: u64) -> u64 {
+    pub fn ahead(&self, cursor: &GroupCursor, bytes: u64) -> Hint {
         let word = cursor.word + bytes as usize;
-        let word = if word >= self.end { word - (self.end - self.first) } else { word };
-        word.wrapping_sub(self.base) as u64
+        Hint(if word >= self.end { word - (self.end - self.first) } else { word })
     }
 }
 
@@ -311,7 +343,14 @@ impl<M: Memory> Window<M> {
         let ring = self.parts().ring;
         // SAFETY: a word of the ring.
         let first = unsafe { self.memory().address_of(ring) };
-        Some(Groups { layout: *layout, first, end: first + bytes as usize, base: first.wrapping_sub(ring) })
+        let gap = (group_bytes as usize).wrapping_sub((group * stride) as usize);
+        Some(Groups {
+            layout: *layout,
+            first,
+            end: first + bytes as usize,
+            base: first.wrapping_sub(ring),
+            gap,
+        })
     }
 
     /// Loads a word.
@@ -368,6 +407,28 @@ impl<M: Memory> Window<M> {
         if let Some(address) = span.part(offset, (from.len() as u64).next_multiple_of(WORD)) {
             // SAFETY: invariant B, and they end inside the span.
             unsafe { self.memory().copy_in_address(address, from) }
+        }
+    }
+
+    /// Asks for the lines from a hint on, at least one, to be read soon.
+    #[inline(always)]
+    pub fn expect_loads_at(&self, hint: Hint, bytes: u64) {
+        self.memory().expect_load_address(hint.0);
+        let mut done = CACHE_LINE;
+        while done < bytes {
+            self.memory().expect_load_address(hint.0.wrapping_add(done as usize));
+            done += CACHE_LINE;
+        }
+    }
+
+    /// The same of lines that are to be written soon.
+    #[inline(always)]
+    pub fn expect_stores_at(&self, hint: Hint, bytes: u64) {
+        self.memory().expect_store_address(hint.0);
+        let mut done = CACHE_LINE;
+        while done < bytes {
+            self.memory().expect_store_address(hint.0.wrapping_add(done as usize));
+            done += CACHE_LINE;
         }
     }
 
@@ -550,11 +611,8 @@ mod tests {
             (at(groups.place(&cursor)), groups.next_place(&cursor)),
             (Some((RING + 8, 8)), RING as u64 + 8)
         );
-        assert_eq!(
-            [0, 64, 192].map(|bytes| groups.ahead(&cursor, bytes)),
-            [0, 64, 192].map(|b| RING as u64 + b)
-        );
+        assert_eq!([0, 64, 192].map(|bytes| groups.ahead(&cursor, bytes).0), [0, 64, 192].map(|b| RING + b));
         groups.turn(&mut cursor);
-        assert_eq!(groups.ahead(&cursor, 192), RING as u64);
+        assert_eq!(groups.ahead(&cursor, 192).0, RING);
     }
 }

@@ -2,12 +2,12 @@
 #![allow(clippy::disallowed_types, reason = "the one place where raw atomics may be named")]
 
 use super::list::{Listed, Purpose};
-use super::{Memory, Order, Site, copy, maker};
+use super::{LinePolicy, Memory, Order, Site, copy};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::ptr::{NonNull, with_exposed_provenance, with_exposed_provenance_mut};
+use std::ptr::{NonNull, with_exposed_provenance, with_exposed_provenance_mut, without_provenance};
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
 use std::sync::{Arc, OnceLock};
 
@@ -166,8 +166,8 @@ unsafe impl Memory for Map {
         self.backing.path.as_deref()
     }
 
-    fn rewrites_lines(&self) -> bool {
-        maker::rewrites_lines()
+    fn line_policy(&self) -> LinePolicy {
+        LinePolicy::here()
     }
 
     #[inline(always)]
@@ -248,5 +248,15 @@ unsafe impl Memory for Map {
     fn expect_store(&self, at: usize) {
         debug_assert!(at < self.len);
         copy::expect_store(self.base.as_ptr().wrapping_add(at));
+    }
+
+    #[inline(always)]
+    fn expect_load_address(&self, address: usize) {
+        copy::expect_load(without_provenance(address));
+    }
+
+    #[inline(always)]
+    fn expect_store_address(&self, address: usize) {
+        copy::expect_store(without_provenance(address));
     }
 }

@@ -16,7 +16,7 @@ mod checked;
 mod cold;
 mod copy;
 pub mod list;
-pub mod maker;
+mod maker;
 mod map;
 pub mod opaque;
 mod process;
@@ -25,9 +25,10 @@ mod site;
 pub mod testing;
 mod window;
 
-pub use checked::{Contiguous, GroupCursor, Groups, Span, WordAddress};
+pub use checked::{Contiguous, GroupCursor, Groups, Hint, Span, WordAddress};
 pub use cold::cold_path;
 pub use list::{Process, Purpose};
+pub use maker::LinePolicy;
 pub use map::Map;
 pub use site::{Access, Order, SITES, Site, SiteDoc, at};
 pub use window::Window;
@@ -59,9 +60,9 @@ pub unsafe trait Memory {
         None
     }
 
-    /// Whether it pays that a consumer rewrites lines before it gives them back.
-    fn rewrites_lines(&self) -> bool {
-        true
+    /// How its ends treat its lines.
+    fn line_policy(&self) -> LinePolicy {
+        LinePolicy::AMD
     }
 
     /// Loads the word at `at`.
@@ -155,5 +156,17 @@ pub unsafe trait Memory {
     #[inline(always)]
     fn expect_store(&self, at: usize) {
         let _ = at;
+    }
+
+    /// As `expect_load`, of what has this address.
+    #[inline(always)]
+    fn expect_load_address(&self, address: usize) {
+        self.expect_load(address);
+    }
+
+    /// As `expect_store`, of what has this address.
+    #[inline(always)]
+    fn expect_store_address(&self, address: usize) {
+        self.expect_store(address);
     }
 }

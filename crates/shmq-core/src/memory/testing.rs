@@ -1,6 +1,6 @@
 //! Memories for tests and fuzzers: what the mapping does, observed, replaced or spoiled.
 
-use super::{Memory, Order, Site};
+use super::{LinePolicy, Memory, Order, Site};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -81,13 +81,20 @@ pub struct Recording {
     fenced: Rc<Cell<usize>>,
     asked: Rc<RefCell<Vec<usize>>>,
     wanted: Rc<RefCell<Vec<usize>>>,
+    policy: LinePolicy,
 }
 
 impl Recording {
     /// Starts a log on a memory.
     pub fn new(words: Words) -> Self {
         let (log, bounds, fenced) = (Rc::default(), Rc::default(), Rc::default());
-        Self { words, log, bounds, fenced, asked: Rc::default(), wanted: Rc::default() }
+        let (asked, wanted) = (Rc::default(), Rc::default());
+        Self { words, log, bounds, fenced, asked, wanted, policy: LinePolicy::AMD }
+    }
+
+    /// With ends that treat its lines in another way.
+    pub fn with_policy(self, policy: LinePolicy) -> Self {
+        Self { policy, ..self }
     }
 
     /// The log so far, which then is empty.
@@ -171,6 +178,10 @@ unsafe impl Memory for Recording {
     unsafe fn copy_out(&self, at: usize, into: &mut [u8]) {
         // SAFETY: the caller's.
         unsafe { self.words.copy_out(at, into) }
+    }
+
+    fn line_policy(&self) -> LinePolicy {
+        self.policy
     }
 
     fn expect_store(&self, at: usize) {

@@ -177,22 +177,6 @@ impl<M: Memory> Window<M> {
         }
     }
 
-    /// Asks for the lines from a place on. A hint, wherever that is.
-    #[inline(always)]
-    pub fn expect_stores_at(&self, place: u64, bytes: u64) {
-        let mut done = 0;
-        while done < bytes {
-            self.memory.expect_store((place + done) as usize);
-            done += CACHE_LINE;
-        }
-    }
-
-    /// Asks for the line at a place, to be read soon. As above.
-    #[inline(always)]
-    pub fn expect_load_at(&self, place: u64) {
-        self.memory.expect_load(place as usize);
-    }
-
     /// A fence.
     #[inline(always)]
     pub fn fence(&self, site: Site) {

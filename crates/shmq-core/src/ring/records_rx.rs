@@ -99,7 +99,7 @@ impl<M: Memory> RecordRx<M> {
             received = word::sequence(word, received);
         }
         let (read_word, received_word) = (ring.address(READ), ring.address(RECEIVED));
-        let rewrites_lines = ring.memory().rewrites_lines();
+        let rewrites_lines = ring.memory().line_policy().rewrites;
         let mut rx = Self {
             ring,
             max_message,

@@ -64,8 +64,7 @@ mod tests {
                         (groups.next_place(&cursor), cursor.end()),
                         (slot, layout.group_end(sequence))
                     );
-                    assert_eq!(groups.ahead(&cursor, 0), word);
-                    assert_eq!(groups.ahead(&groups.cursor(sequence), 0), word);
+                    assert_eq!(groups.ahead(&cursor, 0), groups.ahead(&groups.cursor(sequence), 0));
                     assert!(slot >= word + layout.head);
                     assert!(slot + layout.stride <= word + layout.group_bytes);
                     assert!(groups.place(&cursor).is_none(), "nothing is open yet");

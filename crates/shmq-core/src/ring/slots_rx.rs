@@ -9,9 +9,6 @@ use crate::slot_layout::{COUNT_LIMIT, END, SlotLayout};
 use bytemuck::Pod;
 use std::mem::MaybeUninit;
 
-/// How many lines further on a consumer asks for one, while it is behind.
-const AHEAD_BEHIND: u64 = 2;
-
 /// What the consumer finds at its read position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotPoll {
@@ -50,10 +47,12 @@ pub struct SlotRx<M> {
     catch_up: CatchUpBackoff,
     rewrites_lines: bool,
     state: RingState,
-    /// How many bytes further on a line is asked for by a consumer far behind; less than a lap.
+    /// How many bytes further on a group is asked for by a consumer far behind; less than a lap.
     ahead: u64,
     /// How many messages the producer must be ahead of the group for that; more than it ever is for none.
     behind: u64,
+    /// Fewer messages than this may be there behind a group that is full: none, where even that is more than the depth.
+    behind_full: u64,
 }
 
 impl<M: Memory> SlotRx<M> {
@@ -67,15 +66,32 @@ impl<M: Memory> SlotRx<M> {
             return Err(Corruption::Position);
         }
         let catch_up = CatchUpBackoff::new(read, layout.group, layout.group_bytes, layout.capacity);
-        // Processors ask for the lines of larger groups by themselves.
-        let groups = if layout.group_bytes > CACHE_LINE { 0 } else { AHEAD_BEHIND.min(layout.groups - 1) };
+        let policy = ring.memory().line_policy();
+        let groups = match layout.group_bytes > u64::from(policy.longest_read_ahead) * CACHE_LINE {
+            true => 0,
+            false => (u64::from(policy.read_ahead) * CACHE_LINE).div_ceil(layout.group_bytes),
+        };
+        let groups = groups.min(layout.groups - 1);
         let ahead = groups * layout.group_bytes;
         let behind = if groups == 0 { COUNT_LIMIT } else { (groups + 1) * layout.group };
         let (id, read_word, rewrites_lines, state) =
-            (EndId::new(), ring.address(READ), ring.memory().rewrites_lines(), RingState::Open);
+            (EndId::new(), ring.address(READ), policy.rewrites, RingState::Open);
         let groups = ring.groups(&layout).ok_or(Corruption::Position)?;
         let cursor = groups.cursor(read);
-        Ok(Self { ring, groups, id, cursor, read_word, catch_up, rewrites_lines, state, ahead, behind })
+        let behind_full = (layout.depth + 1).saturating_sub(layout.group);
+        Ok(Self {
+            ring,
+            groups,
+            id,
+            cursor,
+            read_word,
+            catch_up,
+            rewrites_lines,
+            state,
+            ahead,
+            behind,
+            behind_full,
+        })
     }
 
     /// Looks at the next messages without taking them.
@@ -132,18 +148,45 @@ impl<M: Memory> SlotRx<M> {
         self.let_run_ahead();
         let count = self.load_word() & !END;
         // A count in the past, or one too far ahead to be true, makes a large difference as well.
-        let there = count.wrapping_sub(self.cursor.next()).wrapping_sub(1) < self.groups.layout().depth
-            && self.state == RingState::Open;
-        if there {
-            self.groups.open(&mut self.cursor, count);
-            if count >= self.cursor.end() {
-                if self.rewrites_lines {
-                    self.rewrite_lines();
-                }
-                self.expect_more();
-            }
+        let new = count.wrapping_sub(self.cursor.next()).wrapping_sub(1);
+        if new >= self.groups.layout().depth || self.state != RingState::Open {
+            return false;
         }
-        there
+        self.groups.open(&mut self.cursor, count);
+        if count >= self.cursor.end() {
+            if self.rewrites_lines {
+                self.rewrite_lines(&self.cursor);
+            }
+            self.expect_more(&self.cursor);
+        }
+        true
+    }
+
+    /// Behind a group that is done, goes on to the next one and opens it, if that is full and its producer known to be further on: what a
+    /// run finds at each turn while its consumer is behind. `groups` are this end's, and `cursor` one of them; both may be in
+    /// registers.
+    #[inline(always)]
+    fn turn_to_full(&self, groups: &Groups, cursor: &mut GroupCursor) -> bool {
+        let mut next = *cursor;
+        groups.turn(&mut next);
+        // So far there is no quiet moment.
+        if !cursor.is_over() || !self.catch_up.is_behind(next.end()) {
+            return false;
+        }
+        // SAFETY: invariant O.
+        let count = unsafe { self.ring.load_address(next.word(), at::POLL) };
+        // Neither one of the past, nor one too far ahead to be true, nor the end of data, which is never declared behind the last message
+        // of a group.
+        let full = count.wrapping_sub(next.end()) < self.behind_full;
+        if full {
+            groups.open(&mut next, u64::MAX);
+            if self.rewrites_lines {
+                self.rewrite_lines(&next);
+            }
+            self.expect_more(&next);
+            *cursor = next;
+        }
+        full
     }
 
     #[inline(always)]
@@ -163,17 +206,18 @@ impl<M: Memory> SlotRx<M> {
     /// moves over whole. As long as one message of the group is not taken, the producer stores nothing there, not even the
     /// end, so these stores undo nothing; and whoever sees them, or some of them, sees nothing new.
     #[inline(always)]
-    fn rewrite_lines(&mut self) {
+    fn rewrite_lines(&self, cursor: &GroupCursor) {
         // SAFETY: invariant O.
-        unsafe { self.ring.rewrite_group(&self.groups, &self.cursor, self.cursor.end()) };
+        unsafe { self.ring.rewrite_group(&self.groups, cursor, cursor.end()) };
     }
 
-    /// Far enough behind the producer the line of a later group can be asked for early. Close behind that would take away
+    /// Far enough behind the producer the lines of a later group can be asked for early. Close behind that would take away
     /// what it is about to write.
     #[inline(always)]
-    fn expect_more(&mut self) {
-        if self.catch_up.is_behind(self.cursor.end() + self.behind) {
-            self.ring.expect_load_at(self.groups.ahead(&self.cursor, self.ahead));
+    fn expect_more(&self, cursor: &GroupCursor) {
+        if self.catch_up.is_behind(cursor.end() + self.behind) {
+            let at = self.groups.ahead(cursor, self.ahead);
+            self.ring.expect_loads_at(at, self.groups.layout().group_bytes);
         }
     }
 
@@ -241,34 +285,83 @@ impl<M: Memory> SlotRx<M> {
             let SlotPoll::Messages(there) = self.poll() else { break };
             let end = got + (into.len() - got).min(there as usize);
             self.copy_group(&mut into[got..end]);
-            got = end;
+            got = end + self.copy_full_groups(&mut into[end..]);
+        }
+        got
+    }
+
+    /// The same of groups that are full and fit as a whole: at once, and most of it in registers.
+    #[inline(always)]
+    fn copy_full_groups<P: Pod>(&mut self, into: &mut [P]) -> usize {
+        let groups = self.groups;
+        let mut got = 0;
+        if groups.are_usual::<P>() && self.state == RingState::Open {
+            let mut cursor = self.cursor;
+            for some in into.chunks_exact_mut(Groups::usual::<P>()) {
+                if !self.turn_to_full(&groups, &mut cursor) {
+                    break;
+                }
+                if let Some(places) = groups.whole(&cursor, size_of_val(some)) {
+                    self.copy_span(&places, 0, bytemuck::cast_slice_mut(some));
+                }
+                cursor.step_over(some.len());
+                got += some.len();
+            }
+            self.cursor = cursor;
         }
         got
     }
 
     /// Hands over the messages that are there, at most so many and at most the depth, and moves on behind each as `skip` does
     /// once `each` has said to go on. Returns how many.
+    #[inline(always)]
     pub fn drain<P: Pod>(&mut self, most: usize, mut each: impl FnMut(P) -> bool) -> usize {
         debug_assert_eq!(size_of::<P>() as u64, self.groups.layout().size);
-        let first = self.cursor.next();
-        let end = first + self.groups.layout().depth.min(most as u64);
-        while self.cursor.next() < end && self.has_next() {
-            while self.cursor.next() < end {
-                let Some(place) = self.groups.place(&self.cursor) else { break };
+        let (first, groups) = (self.cursor.next(), self.groups);
+        let end = first + groups.layout().depth.min(most as u64);
+        // In registers, until there is no full group any more; also if `each` panics, this end knows where it is.
+        let mut going = Going { cursor: self.cursor, end: self };
+        loop {
+            while going.cursor.next() < end {
+                let Some(place) = groups.place(&going.cursor) else { break };
                 // SAFETY: invariant O.
-                if !each(unsafe { self.ring.value_in(&place, 0) }) {
-                    return (self.cursor.next() - first) as usize;
+                if !each(unsafe { going.end.ring.value_in(&place, 0) }) {
+                    return (going.cursor.next() - first) as usize;
                 }
-                self.skip();
+                going.cursor.step();
+            }
+            let group = const { Groups::usual::<P>() };
+            if groups.are_usual::<P>() && going.end.state == RingState::Open {
+                while end - going.cursor.next() >= group as u64
+                    && going.end.turn_to_full(&groups, &mut going.cursor)
+                {
+                    let Some(places) = groups.whole(&going.cursor, group * size_of::<P>()) else { break };
+                    for i in 0..group {
+                        // SAFETY: invariant O.
+                        if !each(unsafe { going.end.ring.value_in(&places, (i * size_of::<P>()) as u64) }) {
+                            return (going.cursor.next() - first) as usize;
+                        }
+                        going.cursor.step();
+                    }
+                }
+            }
+            if going.cursor.next() >= end || !going.has_more() {
+                return (going.cursor.next() - first) as usize;
             }
         }
-        (self.cursor.next() - first) as usize
     }
 
     /// Some messages of one group that are known to be there.
     #[inline(always)]
     fn copy_group<P: Pod>(&mut self, into: &mut [P]) {
-        let Some(places) = self.groups.places(&self.cursor, into.len()) else { return };
+        self.copy_places(&self.groups, &self.cursor, into);
+        self.cursor.step_over(into.len());
+    }
+
+    /// The same, of a group of this end.
+    #[inline(always)]
+    fn copy_places<P: Pod>(&self, groups: &Groups, cursor: &GroupCursor, into: &mut [P]) {
+        let Some(places) = groups.places(cursor, into.len()) else { return };
         let stride = size_of::<P>().next_multiple_of(8);
         if size_of::<P>() == stride {
             self.copy_span(&places, 0, bytemuck::cast_slice_mut(into));
@@ -277,14 +370,14 @@ impl<M: Memory> SlotRx<M> {
                 self.copy_span(&places, (i * stride) as u64, bytemuck::bytes_of_mut(message));
             }
         }
-        self.cursor.step_over(into.len());
     }
 
-    /// Moves on to the next message, in private; `settle` makes it final.
+    /// Moves on to the next message, in private; `settle` makes it final. Returns how many are taken then.
     #[inline(always)]
-    pub fn skip(&mut self) {
+    pub fn skip(&mut self) -> u64 {
         // The next look turns to the next group, if this was the last of one.
         self.cursor.step();
+        self.cursor.next()
     }
 
     /// Where a look ahead starts: at the next message.
@@ -331,9 +424,16 @@ impl<M: Memory> SlotRx<M> {
     /// be there.
     #[inline(always)]
     pub fn settle(&mut self) -> bool {
+        self.settle_to(self.cursor.next())
+    }
+
+    /// The same where it is known how many are taken, so that this is not fetched back.
+    #[inline(always)]
+    pub fn settle_to(&mut self, taken: u64) -> bool {
+        debug_assert_eq!(taken, self.cursor.next());
         // SAFETY: invariant O.
-        unsafe { self.ring.store_address(self.read_word, self.cursor.next(), at::GIVE_BACK) };
-        !self.cursor.has_next()
+        unsafe { self.ring.store_address(self.read_word, taken, at::GIVE_BACK) };
+        taken >= self.cursor.stop()
     }
 
     /// Whether a look that finds nothing may wait a little.
@@ -365,6 +465,30 @@ impl<M: Memory> SlotRx<M> {
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 2] {
         [self.cursor.next(), self.cursor.stop()]
+    }
+}
+
+/// A consumer that goes on with a cursor of its own, and is where that one has come to once this is dropped.
+struct Going<'a, M> {
+    cursor: GroupCursor,
+    end: &'a mut SlotRx<M>,
+}
+
+impl<M: Memory> Going<'_, M> {
+    /// Whether another message is there.
+    #[inline(always)]
+    fn has_more(&mut self) -> bool {
+        self.end.cursor = self.cursor;
+        let more = self.end.has_next();
+        self.cursor = self.end.cursor;
+        more
+    }
+}
+
+impl<M> Drop for Going<'_, M> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.end.cursor = self.cursor;
     }
 }
 

@@ -8,7 +8,7 @@
 use super::backoff::FullBackoff;
 use super::sequence::find_sequence;
 use super::{AHEAD, Corruption, EndId, Mark, Origin, Poison, Refused, RingState, another_end, note};
-use crate::layout::{DIRTY, READ, Role, SEQUENCE};
+use crate::layout::{CACHE_LINE, DIRTY, READ, Role, SEQUENCE};
 use crate::memory::cold_path;
 use crate::memory::{GroupCursor, Groups, Memory, Site, Span, Window, WordAddress, at};
 use crate::observe;
@@ -70,8 +70,8 @@ impl<M: Memory> SlotTx<M> {
         // What ran ahead when a predecessor died is set back by the first draft. Whoever finished has done that; to do it again
         // would erase the end.
         let dirty = if finished { sequence } else { dirty };
-        // Blocks of more than half of that are copied by instructions that see to their lines themselves.
-        let far = if layout.stride > AHEAD / 2 { 0 } else { AHEAD.div_ceil(layout.group_bytes) };
+        let longest = u64::from(ring.memory().line_policy().longest_write_ahead) * CACHE_LINE;
+        let far = if layout.stride > longest { 0 } else { AHEAD.div_ceil(layout.group_bytes) };
         let ahead = if far == 0 { COUNT_LIMIT } else { far * layout.group };
         let ahead_bytes = far * layout.group_bytes;
         let full = FullBackoff::new(sequence, layout.depth, layout.capacity);
@@ -305,28 +305,50 @@ impl<M: Memory> SlotTx<M> {
             self.look()?;
         }
         let sent = messages.len().min(self.room() as usize);
-        let mut rest = &messages[..sent];
         // What a draft that was given up left is set back first. From there on in registers: each store counts.
-        let mut cursor = self.begin().cursor;
+        let (mut cursor, groups) = (self.begin().cursor, self.groups);
+        // To the end of a group, then groups as a whole, then the rest.
+        let (some, mut rest) = messages[..sent].split_at(sent.min(cursor.left() as usize));
+        if !some.is_empty() {
+            self.send_some(&groups, &mut cursor, some);
+        }
+        if groups.are_usual::<P>() {
+            let whole = rest.chunks_exact(Groups::usual::<P>());
+            rest = whole.remainder();
+            for some in whole {
+                if let Some(places) = groups.whole(&cursor, size_of_val(some)) {
+                    self.fill_span(&places, 0, bytemuck::cast_slice(some));
+                }
+                cursor.step_over(some.len());
+                self.publish_group(&groups, &mut cursor);
+            }
+        }
         while !rest.is_empty() {
-            let some = self.copy_to_group(&cursor, rest);
-            cursor.step_over(some);
-            self.publish_group(&mut cursor);
-            rest = &rest[some..];
+            let (some, others) = rest.split_at(rest.len().min(cursor.left() as usize));
+            self.send_some(&groups, &mut cursor, some);
+            rest = others;
         }
         self.cursor = cursor;
         self.cursor.close();
         Ok(sent)
     }
 
+    /// Sends messages for which the cursor has open places, one behind the other.
+    #[inline(always)]
+    fn send_some<P: Pod>(&self, groups: &Groups, cursor: &mut GroupCursor, some: &[P]) {
+        self.copy_to_places(groups, cursor, some);
+        cursor.step_over(some.len());
+        self.publish_group(groups, cursor);
+    }
+
     /// Publishes a group's messages up to the next one, and goes on to the next group if that was all of it.
     #[inline(always)]
-    fn publish_group(&self, cursor: &mut GroupCursor) {
+    fn publish_group(&self, groups: &Groups, cursor: &mut GroupCursor) {
         self.store_word(cursor, cursor.next(), at::COMMIT);
         if cursor.is_over() {
             self.store_sequence(cursor.next());
-            self.groups.turn(cursor);
-            self.groups.open(cursor, u64::MAX);
+            groups.turn(cursor);
+            groups.open(cursor, u64::MAX);
             self.ask_ahead(cursor);
         }
     }
@@ -334,6 +356,7 @@ impl<M: Memory> SlotTx<M> {
     /// As many messages of an iterator as there is room for, written where they go and each group published as it gets full;
     /// returns how many. One for which there is no room is not asked for. Looks for room once at most, so that a
     /// consumer that keeps up does not make it endless.
+    #[inline(always)]
     pub fn try_send_iter<P: Pod>(
         &mut self,
         messages: &mut impl Iterator<Item = P>,
@@ -341,33 +364,47 @@ impl<M: Memory> SlotTx<M> {
         debug_assert_eq!(size_of::<P>() as u64, self.groups.layout().size);
         let (first, mut looked) = (self.cursor.next(), false);
         // As for a slice. The iterator may panic: what this end knows is always what is published.
-        let mut cursor = self.begin().cursor;
+        let (mut cursor, groups) = (self.begin().cursor, self.groups);
+        let mut going = Going { published: cursor, end: self };
         while messages.size_hint().1 != Some(0) {
-            self.groups.open(&mut cursor, self.limit);
+            groups.open(&mut cursor, going.end.limit);
             let begin = cursor.next();
             if !cursor.has_next() {
                 if looked {
                     break;
                 }
                 looked = true;
-                match self.look() {
+                match going.look() {
                     Err(refused) if begin == first => return Err(refused),
                     _ => continue,
                 }
             }
-            while let Some(place) = self.groups.place(&cursor) {
-                let Some(message) = messages.next() else { break };
-                self.fill_span(&place, 0, bytemuck::bytes_of(&message));
-                cursor.step();
+            let group = const { Groups::usual::<P>() };
+            let whole = groups.are_usual::<P>() && cursor.left() == group as u64;
+            match groups.whole(&cursor, group * size_of::<P>()) {
+                Some(places) if whole => {
+                    for i in 0..group {
+                        let Some(message) = messages.next() else { break };
+                        let message = bytemuck::bytes_of(&message);
+                        going.end.fill_span(&places, (i * size_of::<P>()) as u64, message);
+                        cursor.step();
+                    }
+                }
+                _ => {
+                    while let Some(place) = groups.place(&cursor) {
+                        let Some(message) = messages.next() else { break };
+                        going.end.fill_span(&place, 0, bytemuck::bytes_of(&message));
+                        cursor.step();
+                    }
+                }
             }
             if cursor.next() == begin {
                 break;
             }
-            self.publish_group(&mut cursor);
-            self.cursor = cursor;
-            self.cursor.close();
+            going.end.publish_group(&groups, &mut cursor);
+            going.published = cursor;
         }
-        Ok((self.cursor.next() - first) as usize)
+        Ok((going.published.next() - first) as usize)
     }
 
     /// All of these messages or none; returns the number of the first.
@@ -402,16 +439,22 @@ impl<M: Memory> SlotTx<M> {
     fn copy_to_group<P: Pod>(&self, cursor: &GroupCursor, messages: &[P]) -> usize {
         debug_assert_eq!(size_of::<P>() as u64, self.groups.layout().size);
         let some = messages.len().min(cursor.left() as usize);
-        let Some(places) = self.groups.places(cursor, some) else { return 0 };
+        self.copy_to_places(&self.groups, cursor, &messages[..some]);
+        some
+    }
+
+    /// Copies messages to as many open places.
+    #[inline(always)]
+    fn copy_to_places<P: Pod>(&self, groups: &Groups, cursor: &GroupCursor, messages: &[P]) {
+        let Some(places) = groups.places(cursor, messages.len()) else { return };
         let stride = size_of::<P>().next_multiple_of(8);
         if size_of::<P>() == stride {
-            self.fill_span(&places, 0, bytemuck::cast_slice(&messages[..some]));
+            self.fill_span(&places, 0, bytemuck::cast_slice(messages));
         } else {
-            for (i, message) in messages[..some].iter().enumerate() {
+            for (i, message) in messages.iter().enumerate() {
                 self.fill_span(&places, (i * stride) as u64, bytemuck::bytes_of(message));
             }
         }
-        some
     }
 
     /// Declares the end of data. Needs no room.
@@ -562,6 +605,29 @@ impl<M: Memory> SlotTx<M> {
     #[cfg(feature = "testing")]
     pub fn private(&self) -> [u64; 4] {
         [self.cursor.next(), self.cursor.stop(), self.limit, self.dirty]
+    }
+}
+
+/// A producer that goes on with a cursor of its own, and has published what that one says once this is dropped.
+struct Going<'a, M> {
+    published: GroupCursor,
+    end: &'a mut SlotTx<M>,
+}
+
+impl<M: Memory> Going<'_, M> {
+    /// Looks for more room.
+    #[cold]
+    fn look(&mut self) -> Result<(), Refused> {
+        self.end.cursor = self.published;
+        self.end.look()
+    }
+}
+
+impl<M> Drop for Going<'_, M> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.end.cursor = self.published;
+        self.end.cursor.close();
     }
 }
 

@@ -66,11 +66,13 @@ impl<P: Pod> Consumer<P> {
     #[inline(always)]
     pub(super) unsafe fn next<E>(&mut self, place: &Span, truncated: impl FnOnce() -> E) -> Result<P, E> {
         let mut message = Ok(MaybeUninit::uninit());
+        // Before the message is read: nothing has to be fetched back then.
+        let taken = self.end.ring.skip();
         if let Ok(into) = &mut message {
             // SAFETY: the caller's.
             unsafe { self.end.ring.read(place, into) };
         }
-        if !self.acknowledge() {
+        if self.end.ring.settle_to(taken) && !self.end.published() {
             message = Err(truncated());
         }
         // SAFETY: `read` has initialised it.
@@ -121,13 +123,11 @@ impl<P: Pod> Consumer<P> {
         limit: impl Into<DrainLimit>,
         mut each: impl FnMut(P) -> S,
     ) -> Result<S::Outcome, TryRecvError> {
-        let limit = limit.into();
-        let (mut messages, mut end) = self.drain_now(limit, &mut each)?;
-        if messages == 0 && end.is_none() {
+        if !self.end.ring.has_next() {
+            shmq_core::memory::cold_path();
             ends::ready(&mut self.end)?;
-            (messages, end) = self.drain_now(limit, &mut each)?;
         }
-        Ok(S::outcome(end, messages))
+        self.drain_now(limit.into(), &mut each)
     }
 
     /// As [`Consumer::try_drain`], waiting for the first message.
@@ -140,20 +140,19 @@ impl<P: Pod> Consumer<P> {
         until: impl Into<Until>,
         mut each: impl FnMut(P) -> S,
     ) -> Result<S::Outcome, RecvError> {
-        let limit = limit.into();
-        let (mut messages, mut end) = self.drain_now(limit, &mut each)?;
-        if messages == 0 && end.is_none() {
+        if !self.end.ring.has_next() {
+            shmq_core::memory::cold_path();
             ends::wait(&mut self.end, until.into())?;
-            (messages, end) = self.drain_now(limit, &mut each)?;
         }
-        Ok(S::outcome(end, messages))
+        Ok(self.drain_now(limit.into(), &mut each)?)
     }
 
+    #[inline(always)]
     fn drain_now<S: DrainStep>(
         &mut self,
         limit: DrainLimit,
         each: &mut impl FnMut(P) -> S,
-    ) -> Result<(usize, Option<S>), TryRecvError> {
+    ) -> Result<S::Outcome, TryRecvError> {
         let most = limit.messages_of(size_of::<P>());
         let run = Settling(&mut self.end);
         let mut end = None;
@@ -166,7 +165,7 @@ impl<P: Pod> Consumer<P> {
             go_on
         });
         run.settle()?;
-        Ok((messages, end))
+        Ok(S::outcome(end, messages))
     }
 
     /// The messages one by one, waiting up to `until` for each ([`Until::At`] ends all of it), until the end of data. Any
