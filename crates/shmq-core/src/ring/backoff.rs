@@ -92,6 +92,21 @@ impl CatchUpBackoff {
         distance(self.lead, position) >= 0
     }
 
+    /// Whether a consumer at this position may go on without [`CatchUpBackoff::let_run_ahead`]: this is no quiet moment, or one without a
+    /// trial, which then is over.
+    #[inline(always)]
+    pub fn lets_pass(&mut self, read: u64) -> bool {
+        if !self.is_quiet(read) {
+            return true;
+        }
+        let passes = !self.adaptive || self.enough == 0 || self.until_trial > 0;
+        if passes {
+            self.quiet = read;
+            self.until_trial = self.until_trial.saturating_sub(1);
+        }
+        passes
+    }
+
     /// In a quiet moment: lets the producer run ahead if that may pay. `look` tells where it is; what it says is believed
     /// as far as the pace goes.
     #[inline(never)]
@@ -340,6 +355,36 @@ mod tests {
         let mut told = backoff();
         told.set_adaptive(false);
         assert_eq!(looks(&mut told, 100, 10, 100), 0);
+    }
+
+    #[test]
+    fn a_quiet_moment_without_a_trial_passes_and_is_counted_once() {
+        // Trials that fail, until there are three quiet moments between two of them.
+        let mut backoff = backoff();
+        let mut looks = 0;
+        let mut run_ahead = |backoff: &mut CatchUpBackoff, read| {
+            backoff.let_run_ahead(read, || {
+                looks += 1;
+                read
+            });
+            backoff.lead = read;
+            std::mem::take(&mut looks)
+        };
+        assert!(!backoff.lets_pass(7), "the first trial is due");
+        assert_eq!((run_ahead(&mut backoff, 7), backoff.pause), (2, 1));
+        assert!(backoff.lets_pass(14) && backoff.lets_pass(14), "once is enough");
+        assert_eq!((run_ahead(&mut backoff, 21), backoff.pause), (2, 3));
+        assert!(backoff.lets_pass(28) && backoff.lets_pass(35) && backoff.lets_pass(42));
+        assert!(!backoff.lets_pass(49), "and now the next one is");
+        assert_eq!(run_ahead(&mut backoff, 49), 2);
+        // Nothing to wait for: the producer is known to be further on.
+        backoff.lead = 1000;
+        assert!((56..900).step_by(7).all(|read| backoff.lets_pass(read)) && backoff.until_trial == 7);
+        // Nor where nobody waits.
+        let mut small = CatchUpBackoff::new(0, 7, CACHE_LINE, 4032);
+        let mut told = backoff.clone();
+        told.set_adaptive(false);
+        assert!((7..7000).step_by(7).all(|read| small.lets_pass(read) && told.lets_pass(read)));
     }
 
     #[test]

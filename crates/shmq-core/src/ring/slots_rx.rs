@@ -162,15 +162,16 @@ impl<M: Memory> SlotRx<M> {
         true
     }
 
-    /// Behind a group that is done, goes on to the next one and opens it, if that is full and its producer known to be further on: what a
-    /// run finds at each turn while its consumer is behind. `groups` are this end's, and `cursor` one of them; both may be in
-    /// registers.
+    /// Behind a group that is done, goes on to the next one and opens it, if that is full and this no moment to let the producer run
+    /// ahead: what a run finds at each turn but the last. `groups` are this end's, and `cursor` one of them; both may be in registers.
     #[inline(always)]
-    fn turn_to_full(&self, groups: &Groups, cursor: &mut GroupCursor) -> bool {
+    fn turn_to_full(&mut self, groups: &Groups, cursor: &mut GroupCursor) -> bool {
+        if !cursor.is_over() {
+            return false;
+        }
         let mut next = *cursor;
         groups.turn(&mut next);
-        // So far there is no quiet moment.
-        if !cursor.is_over() || !self.catch_up.is_behind(next.end()) {
+        if !self.catch_up.is_behind(next.end()) && !self.catch_up.lets_pass(cursor.next()) {
             return false;
         }
         // SAFETY: invariant O.
