@@ -149,6 +149,7 @@ fn p8_a_geometry_page_is_read_back_as_it_was_written_and_nothing_else_is_believe
 #[test]
 fn as_many_messages_share_a_word_as_was_measured_to_be_best() {
     for (size, group) in [
+        (0, 1),
         (1, 7),
         (8, 7),
         (9, 15),

@@ -339,22 +339,27 @@ fn p5_a_run_ends_where_a_word_says_nonsense() {
 
 /// A depth of less than a group: no honest group is ever full before its first message is taken.
 #[test]
-fn p5_a_run_takes_no_more_than_the_depth_at_once() {
-    let shape = SlotLayout::new(512, 20, 60).expect("a shape");
-    let words = memory(&shape);
-    let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
-    for i in 0..60u64 {
-        tx.try_send(&[i as u8; 512]).expect("room");
-        assert_eq!(rx.drain(100, |message: [u8; 512]| message == [i as u8; 512]), 1);
-        rx.settle();
+fn p5_a_run_takes_no_full_group_that_is_more_than_the_depth() {
+    for (depth, taken) in [(4, 1), (6, 1), (7, 8)] {
+        let shape = SlotLayout::new(8, depth, 7).expect("a shape");
+        let words = memory(&shape);
+        let (mut tx, mut rx) = (tx(words.clone(), &shape), rx(words.clone(), &shape));
+        for _ in 0..6 {
+            send(&mut tx).expect("room");
+            take(&mut rx).expect("a message");
+        }
+        send(&mut tx).expect("room");
+        let group = Parts::standard(shape.capacity).ring + shape.word_offset(7) as usize;
+        for (i, message) in (7..14).map(content).enumerate() {
+            // SAFETY: `Words` checks bounds itself.
+            unsafe { words.copy_in(group + (shape.head as usize) + 8 * i, &message) };
+        }
+        // A word that says that all of the next group is there, too.
+        // SAFETY: as above.
+        unsafe { words.store(group, 14, shmq_core::memory::at::COMMIT) };
+        assert_eq!(take_run(&mut rx, Run::Slice), taken, "depth {depth}");
+        assert_eq!(matches!(rx.poll(), SlotPoll::Corrupt(_)), depth < 7, "depth {depth}");
     }
-    (0..20).for_each(|_| _ = tx.try_send(&[1; 512]).expect("room"));
-    // A word that says that all of the group is there, three times the depth.
-    let place = Parts::standard(shape.capacity).ring + shape.word_offset(60) as usize;
-    // SAFETY: `Words` checks bounds itself.
-    unsafe { words.store(place, 120, shmq_core::memory::at::COMMIT) };
-    assert_eq!(rx.drain(100, |_: [u8; 512]| true), 0);
-    assert!(matches!(rx.poll(), SlotPoll::Corrupt(_)));
 }
 
 #[test]

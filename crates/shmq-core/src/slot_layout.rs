@@ -65,8 +65,11 @@ pub const fn best_group(size: u64) -> u64 {
         512..=1024 => 2 * stride + CACHE_LINE,
         _ => 16 * CACHE_LINE,
     };
-    let fit = bytes.saturating_sub(head(stride)) / stride;
-    if fit == 0 { 1 } else { fit }
+    match bytes.saturating_sub(head(stride)).checked_div(stride) {
+        // Not even one, or no size, which no ring has.
+        Some(0) | None => 1,
+        Some(fit) => fit,
+    }
 }
 
 /// Bytes of a group before its first message: the word, and the rest of its line where messages are whole lines, so that

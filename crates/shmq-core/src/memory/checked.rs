@@ -27,6 +27,19 @@ pub struct WordAddress(pub(super) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hint(pub(super) usize);
 
+impl Hint {
+    /// The addresses of the lines of so many bytes from there on, at least one.
+    #[inline(always)]
+    fn for_each_line(self, bytes: u64, each: impl Fn(usize)) {
+        each(self.0);
+        let mut done = CACHE_LINE;
+        while done < bytes {
+            each(self.0.wrapping_add(done as usize));
+            done += CACHE_LINE;
+        }
+    }
+}
+
 /// Whole words of a ring, one behind the other.
 ///
 /// Invariant B: `len` bytes from the address `at` on, both multiples of 8, lie inside the ring.
@@ -413,23 +426,13 @@ impl<M: Memory> Window<M> {
     /// Asks for the lines from a hint on, at least one, to be read soon.
     #[inline(always)]
     pub fn expect_loads_at(&self, hint: Hint, bytes: u64) {
-        self.memory().expect_load_address(hint.0);
-        let mut done = CACHE_LINE;
-        while done < bytes {
-            self.memory().expect_load_address(hint.0.wrapping_add(done as usize));
-            done += CACHE_LINE;
-        }
+        hint.for_each_line(bytes, |address| self.memory().expect_load(address));
     }
 
     /// The same of lines that are to be written soon.
     #[inline(always)]
     pub fn expect_stores_at(&self, hint: Hint, bytes: u64) {
-        self.memory().expect_store_address(hint.0);
-        let mut done = CACHE_LINE;
-        while done < bytes {
-            self.memory().expect_store_address(hint.0.wrapping_add(done as usize));
-            done += CACHE_LINE;
-        }
+        hint.for_each_line(bytes, |address| self.memory().expect_store_address(address));
     }
 
     /// Stores a word of each line of a group once more, as `rewrite_lines`, but for the first one: that one's is `first`, which is what

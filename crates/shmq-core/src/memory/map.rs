@@ -239,20 +239,14 @@ unsafe impl Memory for Map {
     }
 
     #[inline(always)]
-    fn expect_load(&self, at: usize) {
-        debug_assert!(at < self.len);
-        copy::expect_load(self.base.as_ptr().wrapping_add(at));
+    fn expect_load(&self, address: usize) {
+        copy::expect_load(without_provenance(address));
     }
 
     #[inline(always)]
     fn expect_store(&self, at: usize) {
         debug_assert!(at < self.len);
         copy::expect_store(self.base.as_ptr().wrapping_add(at));
-    }
-
-    #[inline(always)]
-    fn expect_load_address(&self, address: usize) {
-        copy::expect_load(without_provenance(address));
     }
 
     #[inline(always)]

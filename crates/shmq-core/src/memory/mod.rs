@@ -146,22 +146,16 @@ pub unsafe trait Memory {
         }
     }
 
-    /// Says that the line at `at` will be read soon. Changes nothing but when things arrive.
+    /// Says that the line at an address will be read soon. Changes nothing but when things arrive.
     #[inline(always)]
-    fn expect_load(&self, at: usize) {
-        let _ = at;
+    fn expect_load(&self, address: usize) {
+        let _ = address;
     }
 
-    /// Says that the line at `at` will be written soon. As `expect_load`.
+    /// Says that the line at the place `at` will be written soon. As `expect_load`.
     #[inline(always)]
     fn expect_store(&self, at: usize) {
         let _ = at;
-    }
-
-    /// As `expect_load`, of what has this address.
-    #[inline(always)]
-    fn expect_load_address(&self, address: usize) {
-        self.expect_load(address);
     }
 
     /// As `expect_store`, of what has this address.

@@ -188,8 +188,8 @@ unsafe impl Memory for Recording {
         self.asked.borrow_mut().push(at);
     }
 
-    fn expect_load(&self, at: usize) {
-        self.wanted.borrow_mut().push(at);
+    fn expect_load(&self, address: usize) {
+        self.wanted.borrow_mut().push(address);
     }
 }
 

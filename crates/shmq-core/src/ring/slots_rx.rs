@@ -154,10 +154,7 @@ impl<M: Memory> SlotRx<M> {
         }
         self.groups.open(&mut self.cursor, count);
         if count >= self.cursor.end() {
-            if self.rewrites_lines {
-                self.rewrite_lines(&self.cursor);
-            }
-            self.expect_more(&self.cursor);
+            self.found_full(&self.cursor);
         }
         true
     }
@@ -181,13 +178,19 @@ impl<M: Memory> SlotRx<M> {
         let full = count.wrapping_sub(next.end()) < self.behind_full;
         if full {
             groups.open(&mut next, u64::MAX);
-            if self.rewrites_lines {
-                self.rewrite_lines(&next);
-            }
-            self.expect_more(&next);
+            self.found_full(&next);
             *cursor = next;
         }
         full
+    }
+
+    /// What there is to do for the lines of a group that is full, and for those behind it.
+    #[inline(always)]
+    fn found_full(&self, cursor: &GroupCursor) {
+        if self.rewrites_lines {
+            self.rewrite_lines(cursor);
+        }
+        self.expect_more(cursor);
     }
 
     #[inline(always)]
